@@ -1,0 +1,21 @@
+/* Sizes that cannot overflow, and aligned memory. */
+#ifndef ERT_BASE_MEMORY_H
+#define ERT_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ERT_ALIGN 64 /* bytes: a cache line, and the widest vector */
+
+static inline bool ert_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+static inline bool ert_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline size_t ert_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static inline size_t ert_min_size(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t ert_max_size(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Aligned to ERT_ALIGN; NULL when there is no memory (or bytes is 0). ert_aligned_free takes NULL too. */
+void *ert_aligned_alloc(size_t bytes);
+void ert_aligned_free(void *p);
+
+#endif

@@ -1,0 +1,53 @@
+/* int8 depthwise convolution of a run of pixels of one output row.
+ *
+ * Tap (i, j) of output pixel p, channel c is rows[i][p * pixel_stride + j * tap_stride + c].
+ *
+ *   acc[p][c] = bias'[c] + sum over i, j of  tap * w[i][j][c]                              (modulo 2^32)
+ *   out[p][c] = clamp(rne(f32(acc) * multiplier[c]) + out_zero, out_min, out_max)
+ *
+ * Weights are int16: int8 less the weights' zero point, so that legacy uint8 models need no other kernel.
+ * A kernel reads no byte that is not a tap of one of the pixels and writes exactly `channels` bytes a pixel.
+ */
+#ifndef ERT_KERNELS_QDW_H
+#define ERT_KERNELS_QDW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/isa.h"
+
+typedef struct ert_qdw_args {
+  size_t channels;
+  size_t kernel_h, kernel_w;
+  size_t tap_stride;   /* bytes between taps of a row: dilation_w * channels */
+  size_t pixel_stride; /* bytes between output pixels: stride_w * channels */
+  const void *weights; /* packed by ert_qdw_pack for this kernel, aligned to 64 */
+  int32_t out_zero;
+  int8_t out_min, out_max;
+} ert_qdw_args;
+
+/* rows: kernel_h pointers. out: pixels * channels bytes. pixels >= 1. */
+typedef void (*ert_qdw_fn)(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out);
+
+typedef struct ert_qdw_kernel {
+  const char *name; /* "qdw_avx2_16" */
+  ert_isa isa;
+  uint8_t nr;        /* channels of a block */
+  uint8_t tap_group; /* taps packed together for one channel: weights lie [ceil(taps / tap_group)][nr][tap_group] */
+  uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
+  const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
+  ert_qdw_fn run;
+} ert_qdw_kernel;
+
+const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count);
+const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w);
+
+/* One block for every nr channels, the last one padded with zeros:
+ *   int32 bias'[nr], float multiplier[nr], then int16 weights in groups of taps. 0 on overflow. */
+size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_t taps);
+
+/* w: [taps][channels] int8; w_zero: one entry a channel or NULL (all 0); bias may be NULL. */
+void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, const int8_t *w, const int32_t *w_zero,
+                  const int32_t *bias, const float *multiplier, int32_t zero_x, void *packed);
+
+#endif

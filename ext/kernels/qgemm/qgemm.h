@@ -1,0 +1,65 @@
+/* int8 matrix product with direct convolution addressing: convolution, fully connected, matmul.
+ *
+ * Row m of the left side is not contiguous: it is `taps` runs of k bytes, run t at rows[m] + tap_offset[t]. A 1x1
+ * convolution has one tap of k = channels; a KHxKW convolution over a padded input has KH taps of k = KW * channels
+ * (dilation 1) or KH*KW taps of k = channels.
+ *
+ *   acc[m][n] = bias'[n] + row_bias[m] + sum over t, i of  x[m][t][i] * w[n][t][i]        (modulo 2^32)
+ *   out[m][n] = clamp(rne(f32(acc) * multiplier[n]) + out_zero, out_min, out_max)
+ *
+ * with the rounding rule of requant/requant.h. `bias'` already holds bias - zero_x * sum(w).
+ * A kernel reads exactly the k bytes of every run and writes exactly n bytes of every output row: nothing beyond.
+ */
+#ifndef ERT_KERNELS_QGEMM_H
+#define ERT_KERNELS_QGEMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/isa.h"
+
+typedef struct ert_qgemm_args {
+  size_t n;    /* output channels in `weights` */
+  size_t taps; /* >= 1 */
+  size_t k;    /* bytes of a tap, >= 1 */
+  const ptrdiff_t *tap_offset;
+  const void *weights;     /* packed by ert_qgemm_pack for this kernel, aligned to 64 */
+  const int32_t *row_bias; /* m entries, or NULL: used for weights that have a zero point */
+  int32_t out_zero;
+  int8_t out_min, out_max;
+} ert_qgemm_args;
+
+/* Computes m rows by args->n channels; out row i is at out + i * out_stride. m >= 1, any. */
+typedef void (*ert_qgemm_fn)(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out,
+                             size_t out_stride);
+
+typedef struct ert_qgemm_kernel {
+  const char *name; /* "qgemm_avx2_4x16": tile of mr rows by nr channels */
+  ert_isa isa;
+  uint8_t mr, nr;
+  uint8_t kr;           /* packed together for one channel: weights lie [k/kr][nr][kr] */
+  uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
+  uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
+  const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
+  ert_qgemm_fn run;
+} ert_qgemm_kernel;
+
+/* Kernels of this build in rising order of preference; `count` receives their number. */
+const ert_qgemm_kernel *const *ert_qgemm_kernels(size_t *count);
+
+/* The best kernel of the set for these sizes (never NULL: scalar is always there). */
+const ert_qgemm_kernel *ert_qgemm_select(ert_isa_set isa, size_t m, size_t n, size_t k);
+
+/* Packed layout, one block for every nr channels (the last one padded with zeros):
+ *   int32 bias'[nr], float multiplier[nr], then for every tap, for every group of kr of its k: weights [nr][kr]. */
+size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k);
+/* 0 on overflow. */
+size_t ert_qgemm_packed_bytes(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k);
+
+/* w: [n][taps][k]; bias: n entries or NULL; multiplier: n entries. zero_x: the input's zero point.
+ * w_zero: the weights' zero point; with w_zero != 0 the caller passes
+ * row_bias[m] = -w_zero * sum(x[m]) and pack adds the constant part taps * k * zero_x * w_zero. */
+void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const int8_t *w,
+                    const int32_t *bias, const float *multiplier, int32_t zero_x, int32_t w_zero, void *packed);
+
+#endif

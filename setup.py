@@ -1,0 +1,105 @@
+"""Builds edgert.runtime._native: the C core under ext/ and the Cython interpreter over it.
+
+pyproject.toml holds the metadata. What stands here is what setuptools cannot say: every kernel file is compiled with
+the flags of its instruction set (ext/isa_flags.txt), the rest with none but the architecture's baseline.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.bdist_wheel import bdist_wheel
+
+ROOT = Path(__file__).resolve().parent
+EXT = ROOT / "ext"
+LIMITED_API = "0x030B0000"  # CPython 3.11
+ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64", "armv7l": "armv7"}
+COMMON_FLAGS = [
+    "-std=c11", "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
+    "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra",
+]  # fmt: skip
+
+
+def architecture() -> str:
+    """The target's architecture, as isa_flags.txt names it; EDGERT_ARCH overrides it when cross-compiling."""
+    machine = os.environ.get("EDGERT_ARCH") or platform.machine()
+    return ARCHITECTURES.get(machine, machine)
+
+
+def isa_flags() -> dict[str, list[str] | None]:
+    """Flags of every instruction set; None for those of other architectures."""
+    flags: dict[str, list[str] | None] = {}
+    for line in (EXT / "isa_flags.txt").read_text().splitlines():
+        words = line.split("#")[0].split()
+        if words:
+            name, arch, *rest = words
+            if arch in ("any", architecture()):
+                flags[name] = rest
+            else:
+                flags.setdefault(name, None)
+    return flags
+
+
+def core_sources() -> list[tuple[str, list[str]]]:
+    """Every C file of the core with the flags it needs beyond COMMON_FLAGS."""
+    flags = isa_flags()
+    sources = []
+    for path in sorted(EXT.rglob("*.c")):
+        own = flags.get(path.stem, []) if path.parent.parent.name == "kernels" else []
+        if own is not None:
+            sources.append((str(path.relative_to(ROOT)), own))
+    return sources
+
+
+class BuildExt(build_ext):
+    """Compiles the core file by file, in parallel, and skips objects that are newer than all sources and headers."""
+
+    def build_extension(self, ext: Extension) -> None:
+        headers = [*EXT.rglob("*.h"), *EXT.rglob("*.inc"), ROOT / "setup.py", EXT / "isa_flags.txt"]
+        newest = max(path.stat().st_mtime for path in headers)
+        extra = os.environ.get("EDGERT_CFLAGS", "").split()
+
+        def compile_one(item: tuple[str, list[str]]) -> str:
+            source, flags = item
+            target = Path(self.build_temp) / Path(source).with_suffix(".o")
+            if target.exists() and target.stat().st_mtime > max(newest, (ROOT / source).stat().st_mtime):
+                return str(target)
+            (made,) = self.compiler.compile(
+                [source], output_dir=self.build_temp, include_dirs=[str(EXT), str(EXT / "include")],
+                extra_postargs=[*COMMON_FLAGS, *flags, *extra],
+            )  # fmt: skip
+            return made
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ext.extra_objects = list(pool.map(compile_one, core_sources()))
+        super().build_extension(ext)
+
+
+class Abi3Wheel(bdist_wheel):
+    """One wheel for CPython 3.11 and later."""
+
+    def finalize_options(self) -> None:
+        self.py_limited_api = "cp311"
+        super().finalize_options()
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "edgert.runtime._native",
+            sources=["edgert/runtime/_native.pyx"],
+            include_dirs=["ext", "ext/include"],
+            define_macros=[("Py_LIMITED_API", LIMITED_API)],
+            extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
+            extra_link_args=["-Wl,--gc-sections", "-Wl,-s", "-pthread"],
+            libraries=["m"],
+            py_limited_api=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildExt, "bdist_wheel": Abi3Wheel},
+)
