@@ -88,7 +88,8 @@ def parse(text: str) -> Schema:
 
 
 def snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    """Conv2DAttrs -> conv2d_attrs, DType -> dtype."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9][A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def scalar_of(schema: Schema, type_name: str) -> tuple[str, int, str] | None:

@@ -171,26 +171,26 @@ enum {
 };
 
 /* Accessors. The buffer has been through ert_verify; a field that is absent reads as its default. */
-static inline int32_t ert_conv2_dattrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
-static inline int32_t ert_conv2_dattrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
-static inline int32_t ert_conv2_dattrs_dilation_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
-static inline int32_t ert_conv2_dattrs_dilation_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
-static inline int32_t ert_conv2_dattrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
-static inline int32_t ert_conv2_dattrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 14, 0); }
-static inline int32_t ert_conv2_dattrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
-static inline int32_t ert_conv2_dattrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
-static inline int32_t ert_conv2_dattrs_groups(ert_fb_table t) { return ert_fb_i32(t, 20, 1); }
-static inline uint8_t ert_conv2_dattrs_activation(ert_fb_table t) { return ert_fb_u8(t, 22, 0); }
-static inline int32_t ert_depthwise_conv2_dattrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
-static inline int32_t ert_depthwise_conv2_dattrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
-static inline int32_t ert_depthwise_conv2_dattrs_dilation_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
-static inline int32_t ert_depthwise_conv2_dattrs_dilation_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
-static inline int32_t ert_depthwise_conv2_dattrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
-static inline int32_t ert_depthwise_conv2_dattrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 14, 0); }
-static inline int32_t ert_depthwise_conv2_dattrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
-static inline int32_t ert_depthwise_conv2_dattrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
-static inline int32_t ert_depthwise_conv2_dattrs_multiplier(ert_fb_table t) { return ert_fb_i32(t, 20, 1); }
-static inline uint8_t ert_depthwise_conv2_dattrs_activation(ert_fb_table t) { return ert_fb_u8(t, 22, 0); }
+static inline int32_t ert_conv2d_attrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
+static inline int32_t ert_conv2d_attrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
+static inline int32_t ert_conv2d_attrs_dilation_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
+static inline int32_t ert_conv2d_attrs_dilation_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
+static inline int32_t ert_conv2d_attrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
+static inline int32_t ert_conv2d_attrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 14, 0); }
+static inline int32_t ert_conv2d_attrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
+static inline int32_t ert_conv2d_attrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
+static inline int32_t ert_conv2d_attrs_groups(ert_fb_table t) { return ert_fb_i32(t, 20, 1); }
+static inline uint8_t ert_conv2d_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 22, 0); }
+static inline int32_t ert_depthwise_conv2d_attrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
+static inline int32_t ert_depthwise_conv2d_attrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
+static inline int32_t ert_depthwise_conv2d_attrs_dilation_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
+static inline int32_t ert_depthwise_conv2d_attrs_dilation_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
+static inline int32_t ert_depthwise_conv2d_attrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
+static inline int32_t ert_depthwise_conv2d_attrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 14, 0); }
+static inline int32_t ert_depthwise_conv2d_attrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
+static inline int32_t ert_depthwise_conv2d_attrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
+static inline int32_t ert_depthwise_conv2d_attrs_multiplier(ert_fb_table t) { return ert_fb_i32(t, 20, 1); }
+static inline uint8_t ert_depthwise_conv2d_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 22, 0); }
 static inline uint8_t ert_fully_connected_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
 static inline bool ert_matmul_attrs_transpose_a(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
 static inline bool ert_matmul_attrs_transpose_b(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
@@ -202,27 +202,27 @@ static inline uint8_t ert_binary_attrs_activation(ert_fb_table t) { return ert_f
 static inline uint8_t ert_unary_attrs_function(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
 static inline float ert_unary_attrs_alpha(ert_fb_table t) { return ert_fb_f32(t, 6, 0.0f); }
 static inline float ert_unary_attrs_beta(ert_fb_table t) { return ert_fb_f32(t, 8, 0.0f); }
-static inline int32_t ert_max_pool2_dattrs_kernel_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
-static inline int32_t ert_max_pool2_dattrs_kernel_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
-static inline int32_t ert_max_pool2_dattrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
-static inline int32_t ert_max_pool2_dattrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
-static inline int32_t ert_max_pool2_dattrs_dilation_h(ert_fb_table t) { return ert_fb_i32(t, 12, 1); }
-static inline int32_t ert_max_pool2_dattrs_dilation_w(ert_fb_table t) { return ert_fb_i32(t, 14, 1); }
-static inline int32_t ert_max_pool2_dattrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
-static inline int32_t ert_max_pool2_dattrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
-static inline int32_t ert_max_pool2_dattrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 20, 0); }
-static inline int32_t ert_max_pool2_dattrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 22, 0); }
-static inline uint8_t ert_max_pool2_dattrs_activation(ert_fb_table t) { return ert_fb_u8(t, 24, 0); }
-static inline int32_t ert_average_pool2_dattrs_kernel_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
-static inline int32_t ert_average_pool2_dattrs_kernel_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
-static inline int32_t ert_average_pool2_dattrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
-static inline int32_t ert_average_pool2_dattrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
-static inline int32_t ert_average_pool2_dattrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
-static inline int32_t ert_average_pool2_dattrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 14, 0); }
-static inline int32_t ert_average_pool2_dattrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
-static inline int32_t ert_average_pool2_dattrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
-static inline bool ert_average_pool2_dattrs_count_include_pad(ert_fb_table t) { return ert_fb_u8(t, 20, false) != 0; }
-static inline uint8_t ert_average_pool2_dattrs_activation(ert_fb_table t) { return ert_fb_u8(t, 22, 0); }
+static inline int32_t ert_max_pool2d_attrs_kernel_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
+static inline int32_t ert_max_pool2d_attrs_kernel_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
+static inline int32_t ert_max_pool2d_attrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
+static inline int32_t ert_max_pool2d_attrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
+static inline int32_t ert_max_pool2d_attrs_dilation_h(ert_fb_table t) { return ert_fb_i32(t, 12, 1); }
+static inline int32_t ert_max_pool2d_attrs_dilation_w(ert_fb_table t) { return ert_fb_i32(t, 14, 1); }
+static inline int32_t ert_max_pool2d_attrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
+static inline int32_t ert_max_pool2d_attrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
+static inline int32_t ert_max_pool2d_attrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 20, 0); }
+static inline int32_t ert_max_pool2d_attrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 22, 0); }
+static inline uint8_t ert_max_pool2d_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 24, 0); }
+static inline int32_t ert_average_pool2d_attrs_kernel_h(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
+static inline int32_t ert_average_pool2d_attrs_kernel_w(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
+static inline int32_t ert_average_pool2d_attrs_stride_h(ert_fb_table t) { return ert_fb_i32(t, 8, 1); }
+static inline int32_t ert_average_pool2d_attrs_stride_w(ert_fb_table t) { return ert_fb_i32(t, 10, 1); }
+static inline int32_t ert_average_pool2d_attrs_pad_top(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
+static inline int32_t ert_average_pool2d_attrs_pad_left(ert_fb_table t) { return ert_fb_i32(t, 14, 0); }
+static inline int32_t ert_average_pool2d_attrs_pad_bottom(ert_fb_table t) { return ert_fb_i32(t, 16, 0); }
+static inline int32_t ert_average_pool2d_attrs_pad_right(ert_fb_table t) { return ert_fb_i32(t, 18, 0); }
+static inline bool ert_average_pool2d_attrs_count_include_pad(ert_fb_table t) { return ert_fb_u8(t, 20, false) != 0; }
+static inline uint8_t ert_average_pool2d_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 22, 0); }
 static inline uint8_t ert_reduce_attrs_function(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
 static inline ert_fb_vector ert_reduce_attrs_axes(ert_fb_table t) { return ert_fb_vec(t, 6); }
 static inline bool ert_reduce_attrs_keep_dims(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
@@ -299,8 +299,8 @@ static inline ert_fb_vector ert_model_golden(ert_fb_table t) { return ert_fb_vec
 
 /* What ert_verify walks: every field of every table, then the list of tables. */
 enum {
-  ERT_TABLE_CONV2_DATTRS = 0,
-  ERT_TABLE_DEPTHWISE_CONV2_DATTRS = 1,
+  ERT_TABLE_CONV2D_ATTRS = 0,
+  ERT_TABLE_DEPTHWISE_CONV2D_ATTRS = 1,
   ERT_TABLE_FULLY_CONNECTED_ATTRS = 2,
   ERT_TABLE_MATMUL_ATTRS = 3,
   ERT_TABLE_ADD_ATTRS = 4,
@@ -313,8 +313,8 @@ enum {
   ERT_TABLE_QUANTIZE_ATTRS = 11,
   ERT_TABLE_DEQUANTIZE_ATTRS = 12,
   ERT_TABLE_CAST_ATTRS = 13,
-  ERT_TABLE_MAX_POOL2_DATTRS = 14,
-  ERT_TABLE_AVERAGE_POOL2_DATTRS = 15,
+  ERT_TABLE_MAX_POOL2D_ATTRS = 14,
+  ERT_TABLE_AVERAGE_POOL2D_ATTRS = 15,
   ERT_TABLE_REDUCE_ATTRS = 16,
   ERT_TABLE_SOFTMAX_ATTRS = 17,
   ERT_TABLE_LOG_SOFTMAX_ATTRS = 18,
@@ -345,9 +345,9 @@ enum {
 };
 
 #ifdef ERT_SCHEMA_DESCRIPTION
-static const uint8_t ert_union_op_attrs[] = {ERT_TABLE_CONV2_DATTRS, ERT_TABLE_DEPTHWISE_CONV2_DATTRS, ERT_TABLE_FULLY_CONNECTED_ATTRS, ERT_TABLE_MATMUL_ATTRS, ERT_TABLE_ADD_ATTRS, ERT_TABLE_SUB_ATTRS, ERT_TABLE_MUL_ATTRS, ERT_TABLE_BINARY_ATTRS, ERT_TABLE_UNARY_ATTRS, ERT_TABLE_LUT_ATTRS, ERT_TABLE_PRELU_ATTRS, ERT_TABLE_QUANTIZE_ATTRS, ERT_TABLE_DEQUANTIZE_ATTRS, ERT_TABLE_CAST_ATTRS, ERT_TABLE_MAX_POOL2_DATTRS, ERT_TABLE_AVERAGE_POOL2_DATTRS, ERT_TABLE_REDUCE_ATTRS, ERT_TABLE_SOFTMAX_ATTRS, ERT_TABLE_RESHAPE_ATTRS, ERT_TABLE_TRANSPOSE_ATTRS, ERT_TABLE_CONCAT_ATTRS, ERT_TABLE_SLICE_ATTRS, ERT_TABLE_PAD_ATTRS, ERT_TABLE_GATHER_ATTRS, ERT_TABLE_BROADCAST_TO_ATTRS, ERT_TABLE_RESIZE_ATTRS, ERT_TABLE_DEPTH_TO_SPACE_ATTRS, ERT_TABLE_SPACE_TO_DEPTH_ATTRS, ERT_TABLE_ARG_MAX_ATTRS, ERT_TABLE_COMPARE_ATTRS, ERT_TABLE_SELECT_ATTRS, ERT_TABLE_COPY_ATTRS, ERT_TABLE_ASSIGN_ATTRS, ERT_TABLE_LOG_SOFTMAX_ATTRS};
-static const ert_fb_field ert_fields_conv2_dattrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
-static const ert_fb_field ert_fields_depthwise_conv2_dattrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
+static const uint8_t ert_union_op_attrs[] = {ERT_TABLE_CONV2D_ATTRS, ERT_TABLE_DEPTHWISE_CONV2D_ATTRS, ERT_TABLE_FULLY_CONNECTED_ATTRS, ERT_TABLE_MATMUL_ATTRS, ERT_TABLE_ADD_ATTRS, ERT_TABLE_SUB_ATTRS, ERT_TABLE_MUL_ATTRS, ERT_TABLE_BINARY_ATTRS, ERT_TABLE_UNARY_ATTRS, ERT_TABLE_LUT_ATTRS, ERT_TABLE_PRELU_ATTRS, ERT_TABLE_QUANTIZE_ATTRS, ERT_TABLE_DEQUANTIZE_ATTRS, ERT_TABLE_CAST_ATTRS, ERT_TABLE_MAX_POOL2D_ATTRS, ERT_TABLE_AVERAGE_POOL2D_ATTRS, ERT_TABLE_REDUCE_ATTRS, ERT_TABLE_SOFTMAX_ATTRS, ERT_TABLE_RESHAPE_ATTRS, ERT_TABLE_TRANSPOSE_ATTRS, ERT_TABLE_CONCAT_ATTRS, ERT_TABLE_SLICE_ATTRS, ERT_TABLE_PAD_ATTRS, ERT_TABLE_GATHER_ATTRS, ERT_TABLE_BROADCAST_TO_ATTRS, ERT_TABLE_RESIZE_ATTRS, ERT_TABLE_DEPTH_TO_SPACE_ATTRS, ERT_TABLE_SPACE_TO_DEPTH_ATTRS, ERT_TABLE_ARG_MAX_ATTRS, ERT_TABLE_COMPARE_ATTRS, ERT_TABLE_SELECT_ATTRS, ERT_TABLE_COPY_ATTRS, ERT_TABLE_ASSIGN_ATTRS, ERT_TABLE_LOG_SOFTMAX_ATTRS};
+static const ert_fb_field ert_fields_conv2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_depthwise_conv2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_fully_connected_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_matmul_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_add_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}};
@@ -360,8 +360,8 @@ static const ert_fb_field ert_fields_prelu_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_quantize_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_dequantize_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_cast_attrs[] = {{0, 0, 0, 0}};
-static const ert_fb_field ert_fields_max_pool2_dattrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}, {24, ERT_FB_SCALAR, 1, 0}};
-static const ert_fb_field ert_fields_average_pool2_dattrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 1, 0}, {22, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_max_pool2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}, {24, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_average_pool2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 1, 0}, {22, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_reduce_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALARS, 4, 4}, {8, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_softmax_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALARS, 4, 4}};
 static const ert_fb_field ert_fields_log_softmax_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}};
@@ -389,8 +389,8 @@ static const ert_fb_field ert_fields_golden[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, 
 static const ert_fb_field ert_fields_metadata[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_STRING, 1, 1}, {10, ERT_FB_STRINGS, 1, 1}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALARS, 4, 4}, {16, ERT_FB_STRING, 1, 1}, {18, ERT_FB_STRING, 1, 1}, {20, ERT_FB_STRING, 1, 1}, {22, ERT_FB_TABLES, ERT_TABLE_KEY_VALUE, 0}};
 static const ert_fb_field ert_fields_model[] = {{4, ERT_FB_TABLES, ERT_TABLE_TENSOR, 0}, {6, ERT_FB_TABLES, ERT_TABLE_BUFFER, 0}, {8, ERT_FB_TABLES, ERT_TABLE_OP, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALAR, 8, 0}, {16, ERT_FB_TABLE, ERT_TABLE_METADATA, 0}, {18, ERT_FB_TABLES, ERT_TABLE_GOLDEN, 0}};
 static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
-    {10, ert_fields_conv2_dattrs},
-    {10, ert_fields_depthwise_conv2_dattrs},
+    {10, ert_fields_conv2d_attrs},
+    {10, ert_fields_depthwise_conv2d_attrs},
     {1, ert_fields_fully_connected_attrs},
     {2, ert_fields_matmul_attrs},
     {1, ert_fields_add_attrs},
@@ -403,8 +403,8 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {0, ert_fields_quantize_attrs},
     {0, ert_fields_dequantize_attrs},
     {0, ert_fields_cast_attrs},
-    {11, ert_fields_max_pool2_dattrs},
-    {10, ert_fields_average_pool2_dattrs},
+    {11, ert_fields_max_pool2d_attrs},
+    {10, ert_fields_average_pool2d_attrs},
     {3, ert_fields_reduce_attrs},
     {3, ert_fields_softmax_attrs},
     {1, ert_fields_log_softmax_attrs},

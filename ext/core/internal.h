@@ -1,0 +1,94 @@
+/* The core's own structures. Nothing outside ext/core includes this. */
+#ifndef ERT_CORE_INTERNAL_H
+#define ERT_CORE_INTERNAL_H
+
+#include "base/isa.h"
+#include "base/memory.h"
+#include "base/pool.h"
+#include "base/schema.h"
+#include "edgert.h"
+#include "ops/op.h"
+
+/* More activations than any model known has, and few enough that planning stays quick for a hostile one. */
+#define ERT_MAX_TENSORS 65535
+#define ERT_MAX_ACTIVATIONS 16384
+
+typedef struct ert_model_op_entry {
+  const ert_op_def *def;
+  const char *name;
+  ert_fb_table attrs;
+  uint32_t in_count, out_count;
+  const int32_t *in, *out; /* in the file */
+} ert_model_op_entry;
+
+struct ert_model {
+  const uint8_t *data;
+  size_t bytes;
+  void *map;    /* to unmap, or NULL */
+  void *copy;   /* to free, or NULL */
+  ert_fb_table root;
+  uint32_t tensor_count, op_count, input_count, output_count;
+  ert_tensor *tensors; /* as the file has them; data is set for constants, initial data for variables */
+  int64_t *arena_offsets; /* the packer's plan; -1: none */
+  ert_model_op_entry *ops;
+  const uint32_t *inputs, *outputs;
+};
+
+/* A session's tensors and operators for one set of input shapes. */
+typedef struct ert_block {
+  struct ert_block *next;
+  void *memory;
+} ert_block;
+
+typedef struct ert_binding {
+  ert_tensor *tensors;
+  ert_op *ops;
+  ert_tensor **operand_slots; /* storage of every op's in and out */
+  ert_block *blocks;          /* what ert_prepare_alloc gave */
+  uint8_t *arena;
+  size_t arena_bytes;  /* activations and scratch */
+  uint8_t *variables;
+  size_t variable_bytes;
+  size_t total_bytes;
+} ert_binding;
+
+struct ert_session {
+  const ert_model *model;
+  ert_pool *pool;
+  ert_isa_set isa;
+  size_t memory_limit;
+  bool keep_all;
+  uint32_t next_op;
+  ert_binding binding;
+};
+
+/* Sets error->message (error may be NULL) and returns status. */
+ert_status ert_report(ert_error *error, ert_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+ert_status ert_clear(ert_error *error);
+
+/* verify.c: every offset, length and string of the buffer lies within it. */
+ert_status ert_verify(const uint8_t *data, size_t bytes, ert_error *error);
+
+/* validate.c: fills tensors, ops, inputs and outputs; what the file says makes sense. */
+ert_status ert_validate(ert_model *model, ert_error *error);
+
+/* plan.c: an offset for every activation. */
+typedef struct ert_plan_item {
+  uint32_t tensor;
+  uint32_t first_op, last_op; /* inclusive; the op that writes it (or 0) and the last that reads it */
+  size_t bytes;
+  size_t offset;
+} ert_plan_item;
+/* Places the items, largest first, each at the lowest offset free during its life. arena_bytes receives the total. */
+ert_status ert_plan(ert_plan_item *items, size_t count, size_t *arena_bytes, ert_error *error);
+/* True when no two items that live at the same time overlap. Leaves items sorted by offset. */
+bool ert_plan_is_valid(ert_plan_item *items, size_t count);
+
+/* bind.c. `dims`, when not NULL, replaces the shape of graph input `resized`. */
+ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank, const int32_t *dims,
+                    ert_binding *binding, ert_error *error);
+void ert_unbind(ert_binding *binding);
+void ert_reset_variables(const ert_model *model, ert_binding *binding);
+
+#endif
