@@ -122,7 +122,8 @@ def generate_c(schema: Schema) -> str:
     out.append("/* Accessors. The buffer has been through ert_verify; a field that is absent reads as its default. */")
     for table, fields in schema.tables.items():
         for field in fields:
-            prefix = f"ert_{snake(table)}_{field.name}"
+            scope = "ert" if table.endswith("Attrs") else "ert_file"  # apart from the public API's own names
+            prefix = f"{scope}_{snake(table)}_{field.name}"
             offset = field.vtable_offset
             scalar = scalar_of(schema, field.type)
             if scalar is not None:

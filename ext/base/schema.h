@@ -257,45 +257,45 @@ static inline int32_t ert_arg_max_attrs_axis(ert_fb_table t) { return ert_fb_i32
 static inline bool ert_arg_max_attrs_keep_dims(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
 static inline bool ert_arg_max_attrs_minimum(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
 static inline uint8_t ert_compare_attrs_function(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
-static inline ert_fb_vector ert_quantization_scales(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline ert_fb_vector ert_quantization_zero_points(ert_fb_table t) { return ert_fb_vec(t, 6); }
-static inline int32_t ert_quantization_axis(ert_fb_table t) { return ert_fb_i32(t, 8, 0); }
-static inline ert_fb_vector ert_tensor_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline uint8_t ert_tensor_dtype(ert_fb_table t) { return ert_fb_u8(t, 6, 0); }
-static inline uint8_t ert_tensor_kind(ert_fb_table t) { return ert_fb_u8(t, 8, 0); }
-static inline ert_fb_vector ert_tensor_shape(ert_fb_table t) { return ert_fb_vec(t, 10); }
-static inline ert_fb_table ert_tensor_quantization(ert_fb_table t) { return ert_fb_sub(t, 12); }
-static inline uint32_t ert_tensor_buffer(ert_fb_table t) { return ert_fb_u32(t, 14, 0); }
-static inline int64_t ert_tensor_arena_offset(ert_fb_table t) { return ert_fb_i64(t, 16, -1); }
-static inline ert_fb_vector ert_buffer_data(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline uint16_t ert_op_code(ert_fb_table t) { return ert_fb_u16(t, 4, 0); }
-static inline ert_fb_vector ert_op_name(ert_fb_table t) { return ert_fb_vec(t, 6); }
-static inline ert_fb_vector ert_op_inputs(ert_fb_table t) { return ert_fb_vec(t, 8); }
-static inline ert_fb_vector ert_op_outputs(ert_fb_table t) { return ert_fb_vec(t, 10); }
-static inline uint8_t ert_op_attrs_type(ert_fb_table t) { return ert_fb_u8(t, 12, 0); }
-static inline ert_fb_table ert_op_attrs(ert_fb_table t) { return ert_fb_sub(t, 14); }
-static inline ert_fb_vector ert_key_value_key(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline ert_fb_vector ert_key_value_value(ert_fb_table t) { return ert_fb_vec(t, 6); }
-static inline ert_fb_vector ert_golden_inputs(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline ert_fb_vector ert_golden_outputs(ert_fb_table t) { return ert_fb_vec(t, 6); }
-static inline ert_fb_vector ert_metadata_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline ert_fb_vector ert_metadata_description(ert_fb_table t) { return ert_fb_vec(t, 6); }
-static inline ert_fb_vector ert_metadata_licence(ert_fb_table t) { return ert_fb_vec(t, 8); }
-static inline ert_fb_vector ert_metadata_labels(ert_fb_table t) { return ert_fb_vec(t, 10); }
-static inline ert_fb_vector ert_metadata_input_mean(ert_fb_table t) { return ert_fb_vec(t, 12); }
-static inline ert_fb_vector ert_metadata_input_std(ert_fb_table t) { return ert_fb_vec(t, 14); }
-static inline ert_fb_vector ert_metadata_source_sha256(ert_fb_table t) { return ert_fb_vec(t, 16); }
-static inline ert_fb_vector ert_metadata_calibration_sha256(ert_fb_table t) { return ert_fb_vec(t, 18); }
-static inline ert_fb_vector ert_metadata_toolchain(ert_fb_table t) { return ert_fb_vec(t, 20); }
-static inline ert_fb_vector ert_metadata_entries(ert_fb_table t) { return ert_fb_vec(t, 22); }
-static inline ert_fb_vector ert_model_tensors(ert_fb_table t) { return ert_fb_vec(t, 4); }
-static inline ert_fb_vector ert_model_buffers(ert_fb_table t) { return ert_fb_vec(t, 6); }
-static inline ert_fb_vector ert_model_ops(ert_fb_table t) { return ert_fb_vec(t, 8); }
-static inline ert_fb_vector ert_model_inputs(ert_fb_table t) { return ert_fb_vec(t, 10); }
-static inline ert_fb_vector ert_model_outputs(ert_fb_table t) { return ert_fb_vec(t, 12); }
-static inline uint64_t ert_model_arena_bytes(ert_fb_table t) { return ert_fb_u64(t, 14, 0); }
-static inline ert_fb_table ert_model_metadata(ert_fb_table t) { return ert_fb_sub(t, 16); }
-static inline ert_fb_vector ert_model_golden(ert_fb_table t) { return ert_fb_vec(t, 18); }
+static inline ert_fb_vector ert_file_quantization_scales(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_file_quantization_zero_points(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline int32_t ert_file_quantization_axis(ert_fb_table t) { return ert_fb_i32(t, 8, 0); }
+static inline ert_fb_vector ert_file_tensor_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline uint8_t ert_file_tensor_dtype(ert_fb_table t) { return ert_fb_u8(t, 6, 0); }
+static inline uint8_t ert_file_tensor_kind(ert_fb_table t) { return ert_fb_u8(t, 8, 0); }
+static inline ert_fb_vector ert_file_tensor_shape(ert_fb_table t) { return ert_fb_vec(t, 10); }
+static inline ert_fb_table ert_file_tensor_quantization(ert_fb_table t) { return ert_fb_sub(t, 12); }
+static inline uint32_t ert_file_tensor_buffer(ert_fb_table t) { return ert_fb_u32(t, 14, 0); }
+static inline int64_t ert_file_tensor_arena_offset(ert_fb_table t) { return ert_fb_i64(t, 16, -1); }
+static inline ert_fb_vector ert_file_buffer_data(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline uint16_t ert_file_op_code(ert_fb_table t) { return ert_fb_u16(t, 4, 0); }
+static inline ert_fb_vector ert_file_op_name(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_file_op_inputs(ert_fb_table t) { return ert_fb_vec(t, 8); }
+static inline ert_fb_vector ert_file_op_outputs(ert_fb_table t) { return ert_fb_vec(t, 10); }
+static inline uint8_t ert_file_op_attrs_type(ert_fb_table t) { return ert_fb_u8(t, 12, 0); }
+static inline ert_fb_table ert_file_op_attrs(ert_fb_table t) { return ert_fb_sub(t, 14); }
+static inline ert_fb_vector ert_file_key_value_key(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_file_key_value_value(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_file_golden_inputs(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_file_golden_outputs(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_file_metadata_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_file_metadata_description(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_file_metadata_licence(ert_fb_table t) { return ert_fb_vec(t, 8); }
+static inline ert_fb_vector ert_file_metadata_labels(ert_fb_table t) { return ert_fb_vec(t, 10); }
+static inline ert_fb_vector ert_file_metadata_input_mean(ert_fb_table t) { return ert_fb_vec(t, 12); }
+static inline ert_fb_vector ert_file_metadata_input_std(ert_fb_table t) { return ert_fb_vec(t, 14); }
+static inline ert_fb_vector ert_file_metadata_source_sha256(ert_fb_table t) { return ert_fb_vec(t, 16); }
+static inline ert_fb_vector ert_file_metadata_calibration_sha256(ert_fb_table t) { return ert_fb_vec(t, 18); }
+static inline ert_fb_vector ert_file_metadata_toolchain(ert_fb_table t) { return ert_fb_vec(t, 20); }
+static inline ert_fb_vector ert_file_metadata_entries(ert_fb_table t) { return ert_fb_vec(t, 22); }
+static inline ert_fb_vector ert_file_model_tensors(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_file_model_buffers(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_file_model_ops(ert_fb_table t) { return ert_fb_vec(t, 8); }
+static inline ert_fb_vector ert_file_model_inputs(ert_fb_table t) { return ert_fb_vec(t, 10); }
+static inline ert_fb_vector ert_file_model_outputs(ert_fb_table t) { return ert_fb_vec(t, 12); }
+static inline uint64_t ert_file_model_arena_bytes(ert_fb_table t) { return ert_fb_u64(t, 14, 0); }
+static inline ert_fb_table ert_file_model_metadata(ert_fb_table t) { return ert_fb_sub(t, 16); }
+static inline ert_fb_vector ert_file_model_golden(ert_fb_table t) { return ert_fb_vec(t, 18); }
 
 /* What ert_verify walks: every field of every table, then the list of tables. */
 enum {
