@@ -21,7 +21,8 @@ typedef struct ert_qadd_params {
   int8_t out_min, out_max;
 } ert_qadd_params;
 
-/* Fills params; b_sign is 1 for add and -1 for subtract. false when a scale ratio lies outside [2^-20, 2^16). */
+/* Fills params; b_sign is 1 for add and -1 for subtract. false when the larger of
+ * a_scale / out_scale and b_scale / out_scale lies outside [2^-20, 2^16). */
 bool ert_qadd_params_init(ert_qadd_params *params, float a_scale, int32_t a_zero, float b_scale, int32_t b_zero,
                           int b_sign, float out_scale, int32_t out_zero, int8_t out_min, int8_t out_max);
 

@@ -1,0 +1,43 @@
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/qdw/qdw.h"
+
+/* 0 on overflow. */
+static size_t block_bytes(const ert_qdw_kernel *kernel, size_t taps) {
+  const size_t nr = kernel->nr, groups = taps / kernel->tap_group + (taps % kernel->tap_group != 0);
+  size_t bytes;
+  if (!ert_mul(groups, nr * kernel->tap_group * sizeof(int16_t), &bytes)) return 0;
+  if (!ert_add(bytes, nr * (sizeof(int32_t) + sizeof(float)) + ERT_ALIGN - 1, &bytes)) return 0;
+  return bytes / ERT_ALIGN * ERT_ALIGN;
+}
+
+size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_t taps) {
+  size_t bytes;
+  const size_t blocks = channels / kernel->nr + (channels % kernel->nr != 0);
+  return ert_mul(blocks, block_bytes(kernel, taps), &bytes) ? bytes : 0;
+}
+
+void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, const int8_t *w, const int32_t *w_zero,
+                  const int32_t *bias, const float *multiplier, int32_t zero_x, void *packed) {
+  const size_t nr = kernel->nr, group = kernel->tap_group, bytes = block_bytes(kernel, taps);
+  uint8_t *block = packed;
+  for (size_t first = 0; first < channels; first += nr, block += bytes) {
+    memset(block, 0, bytes); /* channels and taps beyond the end count as weights of 0 */
+    int32_t *biases = (int32_t *)block;
+    float *multipliers = (float *)(biases + nr);
+    int16_t *weights = (int16_t *)(multipliers + nr);
+    for (size_t lane = 0; lane < nr; lane++) {
+      const size_t c = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
+      if (c >= channels) continue;
+      uint32_t sum = 0;
+      for (size_t t = 0; t < taps; t++) {
+        const int32_t value = w[t * channels + c] - (w_zero != NULL ? w_zero[c] : 0);
+        sum += (uint32_t)value;
+        weights[(t / group * nr + lane) * group + t % group] = (int16_t)value;
+      }
+      biases[lane] = (int32_t)((bias != NULL ? (uint32_t)bias[c] : 0) - (uint32_t)zero_x * sum);
+      multipliers[lane] = multiplier[c];
+    }
+  }
+}

@@ -1,0 +1,30 @@
+#include "kernels/qdw/qdw.h"
+
+#define ERT_QDW(name) extern const ert_qdw_kernel ert_qdw_##name;
+#include "kernels/qdw/kernels.inc"
+#undef ERT_QDW
+
+static const ert_qdw_kernel *const KERNELS[] = {
+#define ERT_QDW(name) &ert_qdw_##name,
+#include "kernels/qdw/kernels.inc"
+#undef ERT_QDW
+};
+
+const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count) {
+  *count = sizeof KERNELS / sizeof *KERNELS;
+  return KERNELS;
+}
+
+/* The highest instruction set wins, then a kernel for just this window, then the later in the list. */
+const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w) {
+  (void)channels;
+  const ert_qdw_kernel *best = KERNELS[0];
+  for (size_t i = 1; i < sizeof KERNELS / sizeof *KERNELS; i++) {
+    const ert_qdw_kernel *kernel = KERNELS[i];
+    if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
+    if (kernel->kernel_h != 0 && (kernel->kernel_h != kernel_h || kernel->kernel_w != kernel_w)) continue;
+    if (kernel->isa == best->isa && best->kernel_h != 0 && kernel->kernel_h == 0) continue;
+    best = kernel;
+  }
+  return best;
+}

@@ -1,0 +1,61 @@
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/qgemm/qgemm.h"
+
+size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k) {
+  const size_t nr = kernel->nr, groups = k / kernel->kr + (k % kernel->kr != 0);
+  size_t weights;
+  if (!ert_mul(groups, taps, &weights) || !ert_mul(weights, nr * kernel->kr * kernel->weight_bytes, &weights)) return 0;
+  size_t bytes;
+  if (!ert_add(weights, nr * (sizeof(int32_t) + sizeof(float)) + ERT_ALIGN - 1, &bytes)) return 0;
+  return bytes / ERT_ALIGN * ERT_ALIGN;
+}
+
+size_t ert_qgemm_packed_bytes(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k) {
+  const size_t block = ert_qgemm_block_bytes(kernel, taps, k);
+  size_t bytes;
+  return ert_mul(n / kernel->nr + (n % kernel->nr != 0), block, &bytes) ? bytes : 0;
+}
+
+/* Packs one channel into lane `lane` of the weights of its block and returns the sum of its weights. */
+static uint32_t pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
+                          uint8_t *weights) {
+  const size_t nr = kernel->nr, kr = kernel->kr;
+  uint32_t sum = 0;
+  for (size_t t = 0; t < taps; t++) {
+    for (size_t first = 0; first < k; first += kr) {
+      const size_t valid = ert_min_size(kr, k - first);
+      uint8_t *group = weights + lane * kr * kernel->weight_bytes;
+      for (size_t i = 0; i < valid; i++) sum += (uint32_t)(int32_t)w[i];
+      if (kernel->weight_bytes == 1) {
+        memcpy(group, w, valid);
+      } else {
+        for (size_t i = 0; i < valid; i++) memcpy(group + 2 * i, &(int16_t){w[i]}, sizeof(int16_t));
+      }
+      w += valid;
+      weights += nr * kr * kernel->weight_bytes;
+    }
+  }
+  return sum;
+}
+
+void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const int8_t *w,
+                    const int32_t *bias, const float *multiplier, int32_t zero_x, int32_t w_zero, void *packed) {
+  const size_t nr = kernel->nr, block_bytes = ert_qgemm_block_bytes(kernel, taps, k);
+  const uint32_t constant = (uint32_t)(taps * k) * (uint32_t)zero_x * (uint32_t)w_zero;
+  uint8_t *block = packed;
+  for (size_t first = 0; first < n; first += nr, block += block_bytes) {
+    memset(block, 0, block_bytes); /* channels and k beyond the end count as weights of 0 */
+    uint8_t *biases = block, *multipliers = block + nr * sizeof(int32_t), *weights = multipliers + nr * sizeof(float);
+    for (size_t lane = 0; lane < nr; lane++) {
+      const size_t channel = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
+      if (channel >= n) continue;
+      const uint32_t sum = pack_lane(kernel, lane, taps, k, w + channel * taps * k, weights);
+      uint32_t b = bias != NULL ? (uint32_t)bias[channel] : 0;
+      b += constant - ((uint32_t)zero_x + kernel->x_offset) * sum;
+      memcpy(biases + lane * sizeof b, &b, sizeof b);
+      memcpy(multipliers + lane * sizeof(float), &multiplier[channel], sizeof(float));
+    }
+  }
+}
