@@ -51,6 +51,8 @@ class OpDef:
     reference: (inputs as arrays, attrs, input quants, output quants) -> outputs as arrays. The living definition:
         float32 in the plain way, int8 bit-exact. None for absent inputs.
     quant: what the quantiser does with it.
+    out_dtypes: dtypes that the output may have where the node and not its inputs decides (cast, quantize, arg_max);
+        infer and reference then find the output's dtype as attrs["dtype"], and infer gives the first one without it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class OpDef:
     ]
     quant: QuantRule
     attrs: Attrs = field(default_factory=dict)
+    out_dtypes: tuple[DType, ...] = ()
 
     def complete(self, attrs: Attrs) -> dict[str, Any]:
         """attrs with the defaults filled in; ModelError for an unknown or a missing one."""
@@ -74,6 +77,10 @@ class OpDef:
             raise ModelError(f"{self.name} needs the attribute {missing[0]!r}")
         return full
 
+    def _node_attrs(self, node: Node) -> dict[str, Any]:
+        attrs = self.complete(node.attrs)
+        return {**attrs, "dtype": node.outputs[0].dtype} if self.out_dtypes and node.outputs else attrs
+
     def check(self, node: Node) -> None:
         """Checks a node against this definition: inputs, attributes, and the shapes and dtypes of its outputs."""
         where = f"node {node.name!r} ({self.name})"
@@ -81,10 +88,13 @@ class OpDef:
         given = len(node.inputs)
         if not least <= given <= most or any(value is None for value in node.inputs[:least]):
             raise ModelError(f"{where}: {given} inputs, needed {least if least == most else f'{least} to {most}'}")
-        specs = self.infer(node.inputs, self.complete(node.attrs))
+        specs = self.infer(node.inputs, self._node_attrs(node))
         if len(specs) != len(node.outputs):
             raise ModelError(f"{where}: {len(node.outputs)} outputs, needed {len(specs)}")
         for value, spec in zip(node.outputs, specs, strict=True):
+            if self.out_dtypes and value.dtype not in self.out_dtypes:
+                allowed = ", ".join(dtype.name.lower() for dtype in self.out_dtypes)
+                raise ModelError(f"{where}: output {value.name!r} is {value.dtype.name.lower()}, needed one of {allowed}")
             if value.shape != spec.shape or value.dtype != spec.dtype:
                 raise ModelError(
                     f"{where}: output {value.name!r} is {value.dtype.name}{list(value.shape)}, "
@@ -95,7 +105,7 @@ class OpDef:
         """The reference on a node's quantisation parameters."""
         return self.reference(
             arrays,
-            self.complete(node.attrs),
+            self._node_attrs(node),
             [value.quant if value is not None else None for value in node.inputs],
             [value.quant for value in node.outputs],
         )
