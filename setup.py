@@ -20,7 +20,7 @@ EXT = ROOT / "ext"
 LIMITED_API = "0x030B0000"  # CPython 3.11
 ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64", "armv7l": "armv7"}
 COMMON_FLAGS = [
-    "-std=c11", "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
+    "-std=c11", "-D_GNU_SOURCE", "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
     "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra",
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@
 /* More activations than any model known has, and few enough that planning stays quick for a hostile one. */
 #define ERT_MAX_TENSORS 65535
 #define ERT_MAX_ACTIVATIONS 16384
+#define ERT_MAX_GOLDEN 256
 
 typedef struct ert_model_op_entry {
   const ert_op_def *def;

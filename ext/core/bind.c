@@ -1,0 +1,308 @@
+/* Binding: every operator is prepared, the arena is planned, and tensors get their addresses. After this, invoke has
+ * nothing left to decide. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+#define ERT_UNPLANNED (-1) /* arena_offset of a tensor that the packer did not place */
+
+struct ert_prepare {
+  const ert_session *session;
+  ert_binding *binding;
+  ert_op *op;
+  bool infer; /* shapes follow from a resized input; otherwise the file's must agree */
+  size_t scratch_bytes;
+  ert_error *error;
+};
+
+/* --- what operators call (ops/op.h) --- */
+
+static ert_status take_memory(ert_prepare *p, size_t bytes) {
+  size_t total;
+  if (!ert_add(p->binding->total_bytes, bytes, &total) || total > p->session->memory_limit) return ERT_OUT_OF_MEMORY;
+  p->binding->total_bytes = total;
+  return ERT_OK;
+}
+
+void *ert_prepare_alloc(ert_prepare *p, size_t bytes) {
+  if (take_memory(p, bytes + sizeof(ert_block)) != ERT_OK) return NULL;
+  ert_block *block = malloc(sizeof *block);
+  void *memory = ert_aligned_alloc(ert_max_size(bytes, 1));
+  if (block == NULL || memory == NULL) {
+    free(block);
+    ert_aligned_free(memory);
+    return NULL;
+  }
+  *block = (ert_block){p->binding->blocks, memory};
+  p->binding->blocks = block;
+  return memory;
+}
+
+void ert_prepare_scratch(ert_prepare *p, size_t bytes) { p->scratch_bytes = bytes; }
+
+ert_isa_set ert_prepare_isa(const ert_prepare *p) { return p->session->isa; }
+
+int ert_prepare_threads(const ert_prepare *p) { return ert_pool_threads(p->session->pool); }
+
+ert_status ert_prepare_fail(ert_prepare *p, const char *format, ...) {
+  if (p->error != NULL) {
+    char *message = p->error->message;
+    size_t size = sizeof p->error->message;
+    int used = snprintf(message, size, "operator %u '%.100s' (%s): ", p->op->index, p->op->name, p->op->def->name);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message + used, size - (size_t)used, format, arguments);
+    va_end(arguments);
+  }
+  return ERT_INVALID_MODEL;
+}
+
+static int print_shape(char *text, size_t size, int rank, const int32_t *dims) {
+  int used = snprintf(text, size, "[");
+  for (int i = 0; i < rank && used > 0 && (size_t)used < size; i++)
+    used += snprintf(text + used, size - (size_t)used, i ? ", %d" : "%d", (int)dims[i]);
+  if ((size_t)used < size) used += snprintf(text + used, size - (size_t)used, "]");
+  return used;
+}
+
+static bool set_shape(ert_tensor *t, int rank, const int32_t *dims) {
+  size_t elements = 1, bytes;
+  for (int i = 0; i < rank; i++)
+    if (dims[i] < 1 || !ert_mul(elements, (size_t)dims[i], &elements)) return false;
+  if (!ert_mul(elements, ert_dtype_size(t->dtype), &bytes) || bytes > PTRDIFF_MAX) return false;
+  t->rank = (uint8_t)rank;
+  for (int i = 0; i < rank; i++) t->dims[i] = dims[i];
+  t->elements = elements;
+  t->bytes = bytes;
+  return true;
+}
+
+ert_status ert_prepare_shape(ert_prepare *p, ert_tensor *out, int rank, const int32_t *dims) {
+  char needed[128], found[128];
+  print_shape(needed, sizeof needed, rank, dims);
+  if (rank > ERT_MAX_RANK)
+    return ert_prepare_fail(p, "output '%s' would have %d dimensions; at most %d are possible", out->name, rank,
+                            ERT_MAX_RANK);
+  if (!p->infer) {
+    bool same = out->rank == rank;
+    for (int i = 0; same && i < rank; i++) same = out->dims[i] == dims[i];
+    if (same) return ERT_OK;
+    print_shape(found, sizeof found, out->rank, out->dims);
+    return ert_prepare_fail(p, "output '%.100s' has shape %s; its inputs give %s", out->name, found, needed);
+  }
+  if (!set_shape(out, rank, dims))
+    return ert_prepare_fail(p, "output '%.100s' would have the shape %s, which is empty or too large", out->name, needed);
+  if (out->quant_count > 1 && (out->quant_axis >= rank || (uint32_t)out->dims[out->quant_axis] != out->quant_count))
+    return ert_prepare_fail(p, "output '%.100s' of shape %s has %u scales", out->name, needed, out->quant_count);
+  return ERT_OK;
+}
+
+/* --- the steps of a binding --- */
+
+static ert_status copy_model(ert_prepare *p) {
+  const ert_model *model = p->session->model;
+  ert_binding *b = p->binding;
+  size_t operands = 0;
+  for (uint32_t i = 0; i < model->op_count; i++) operands += model->ops[i].in_count + model->ops[i].out_count;
+  b->tensors = malloc(model->tensor_count * sizeof *b->tensors);
+  b->ops = calloc((size_t)model->op_count + 1, sizeof *b->ops);
+  b->operand_slots = calloc(operands + 1, sizeof *b->operand_slots);
+  if (b->tensors == NULL || b->ops == NULL || b->operand_slots == NULL) return ERT_OUT_OF_MEMORY;
+  memcpy(b->tensors, model->tensors, model->tensor_count * sizeof *b->tensors);
+  ert_tensor **slot = b->operand_slots;
+  for (uint32_t i = 0; i < model->op_count; i++) {
+    const ert_model_op_entry *entry = &model->ops[i];
+    b->ops[i] = (ert_op){.def = entry->def, .index = i, .name = entry->name, .in_count = entry->in_count,
+                         .out_count = entry->out_count, .attrs = entry->attrs, .pool = p->session->pool};
+    b->ops[i].in = slot;
+    for (uint32_t j = 0; j < entry->in_count; j++) *slot++ = entry->in[j] < 0 ? NULL : &b->tensors[entry->in[j]];
+    b->ops[i].out = slot;
+    for (uint32_t j = 0; j < entry->out_count; j++) *slot++ = &b->tensors[entry->out[j]];
+  }
+  for (uint32_t i = 0; i < model->tensor_count; i++) /* an initial value is not the variable's own memory */
+    if (b->tensors[i].kind == ERT_TENSOR_KIND_VARIABLE) b->tensors[i].data = NULL;
+  return take_memory(p, model->tensor_count * sizeof *b->tensors + model->op_count * sizeof *b->ops +
+                            operands * sizeof *b->operand_slots);
+}
+
+static ert_status prepare_ops(ert_prepare *p, size_t *scratch_bytes) {
+  *scratch_bytes = 0;
+  for (uint32_t i = 0; i < p->session->model->op_count; i++) {
+    p->op = &p->binding->ops[i];
+    p->scratch_bytes = 0;
+    if (p->error != NULL) p->error->message[0] = 0;
+    ert_status status = p->op->def->prepare(p, p->op);
+    if (status == ERT_OUT_OF_MEMORY && (p->error == NULL || p->error->message[0] == 0))
+      return ert_report(p->error, status, "operator %u '%.100s' (%s): the session's memory limit of %zu bytes is reached",
+                        i, p->op->name, p->op->def->name, p->session->memory_limit);
+    if (status != ERT_OK) return status;
+    *scratch_bytes = ert_max_size(*scratch_bytes, p->scratch_bytes);
+  }
+  return ERT_OK;
+}
+
+/* The life of every activation that is used. Inputs keep their values through an invoke, and outputs after it. */
+static size_t lifetimes(const ert_session *session, const ert_binding *b, ert_plan_item *items, uint32_t *item_of) {
+  const ert_model *model = session->model;
+  size_t count = 0;
+  for (uint32_t t = 0; t < model->tensor_count; t++) item_of[t] = UINT32_MAX;
+#define ITEM(t) (&items[item_of[t]])
+  for (uint32_t i = 0; i < model->input_count; i++) {
+    uint32_t t = model->inputs[i];
+    item_of[t] = (uint32_t)count;
+    items[count++] = (ert_plan_item){t, 0, model->op_count, b->tensors[t].bytes, 0};
+  }
+  for (uint32_t i = 0; i < model->op_count; i++) {
+    const ert_model_op_entry *op = &model->ops[i];
+    for (uint32_t j = 0; j < op->in_count; j++)
+      if (op->in[j] >= 0 && item_of[op->in[j]] != UINT32_MAX && ITEM(op->in[j])->last_op < i) ITEM(op->in[j])->last_op = i;
+    for (uint32_t j = 0; j < op->out_count; j++) {
+      uint32_t t = (uint32_t)op->out[j];
+      item_of[t] = (uint32_t)count;
+      items[count++] = (ert_plan_item){t, i, i, b->tensors[t].bytes, 0};
+    }
+  }
+  for (uint32_t i = 0; i < model->output_count; i++)
+    if (item_of[model->outputs[i]] != UINT32_MAX) ITEM(model->outputs[i])->last_op = model->op_count;
+#undef ITEM
+  if (session->keep_all)
+    for (size_t i = 0; i < count; i++) items[i].last_op = model->op_count;
+  return count;
+}
+
+/* Takes over the packer's plan when it has an offset for every item; false when it has none. */
+static bool stored_plan(const ert_model *model, ert_plan_item *items, size_t count, size_t *arena_bytes) {
+  for (size_t i = 0; i < count; i++)
+    if (model->arena_offsets[items[i].tensor] == ERT_UNPLANNED) return false;
+  *arena_bytes = 0;
+  for (size_t i = 0; i < count; i++) {
+    items[i].offset = (size_t)model->arena_offsets[items[i].tensor];
+    *arena_bytes = ert_max_size(*arena_bytes, ert_round_up(items[i].offset + items[i].bytes, ERT_ALIGN));
+  }
+  return true;
+}
+
+static ert_status check_offsets(const ert_model *model, const ert_plan_item *items, size_t count, ert_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    int64_t offset = model->arena_offsets[items[i].tensor];
+    size_t end;
+    if (offset == ERT_UNPLANNED) continue;
+    if (offset < 0 || offset % ERT_ALIGN != 0 || offset > PTRDIFF_MAX / 2 ||
+        !ert_add((size_t)offset, items[i].bytes, &end) || end > PTRDIFF_MAX / 2)
+      return ert_report(error, ERT_INVALID_MODEL, "tensor '%.100s': arena offset %lld is not usable",
+                        model->tensors[items[i].tensor].name, (long long)offset);
+  }
+  return ERT_OK;
+}
+
+static ert_status plan_arena(ert_prepare *p, ert_plan_item *items, uint32_t *item_of, size_t scratch_bytes) {
+  const ert_session *session = p->session;
+  ert_binding *b = p->binding;
+  size_t count = lifetimes(session, b, items, item_of), activation_bytes;
+  bool stored = false;
+  if (!p->infer && !session->keep_all) {
+    ERT_TRY(check_offsets(session->model, items, count, p->error));
+    stored = stored_plan(session->model, items, count, &activation_bytes);
+    if (stored && !ert_plan_is_valid(items, count))
+      return ert_report(p->error, ERT_INVALID_MODEL, "the arena plan lets two live tensors overlap");
+  }
+  if (!stored) ERT_TRY(ert_plan(items, count, &activation_bytes, p->error));
+  if (!ert_add(activation_bytes, ert_round_up(scratch_bytes, ERT_ALIGN), &b->arena_bytes) ||
+      take_memory(p, b->arena_bytes) != ERT_OK)
+    return ert_report(p->error, ERT_OUT_OF_MEMORY,
+                      "the activations need %zu bytes and the scratch memory %zu; the session's limit is %zu",
+                      activation_bytes, scratch_bytes, session->memory_limit);
+  b->arena = ert_aligned_alloc(ert_max_size(b->arena_bytes, ERT_ALIGN));
+  if (b->arena == NULL) return ert_report(p->error, ERT_OUT_OF_MEMORY, "no memory for an arena of %zu bytes", b->arena_bytes);
+  for (size_t i = 0; i < count; i++) b->tensors[items[i].tensor].data = b->arena + items[i].offset;
+  for (uint32_t i = 0; i < session->model->op_count; i++) b->ops[i].scratch = b->arena + activation_bytes;
+  return ERT_OK;
+}
+
+static ert_status place_variables(ert_prepare *p) {
+  const ert_model *model = p->session->model;
+  ert_binding *b = p->binding;
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < model->tensor_count; i++)
+    if (b->tensors[i].kind == ERT_TENSOR_KIND_VARIABLE &&
+        !ert_add(bytes, ert_round_up(b->tensors[i].bytes, ERT_ALIGN), &bytes))
+      return ERT_OUT_OF_MEMORY;
+  if (bytes == 0) return ERT_OK;
+  if (take_memory(p, bytes) != ERT_OK || (b->variables = ert_aligned_alloc(bytes)) == NULL)
+    return ert_report(p->error, ERT_OUT_OF_MEMORY, "no memory for %zu bytes of variables", bytes);
+  b->variable_bytes = bytes;
+  uint8_t *at = b->variables;
+  for (uint32_t i = 0; i < model->tensor_count; i++) {
+    if (b->tensors[i].kind != ERT_TENSOR_KIND_VARIABLE) continue;
+    b->tensors[i].data = at;
+    at += ert_round_up(b->tensors[i].bytes, ERT_ALIGN);
+  }
+  ert_reset_variables(model, b);
+  return ERT_OK;
+}
+
+void ert_reset_variables(const ert_model *model, ert_binding *b) {
+  for (uint32_t i = 0; i < model->tensor_count; i++) {
+    const ert_tensor *t = &b->tensors[i];
+    if (t->kind != ERT_TENSOR_KIND_VARIABLE) continue;
+    if (model->tensors[i].data != NULL)
+      memcpy(t->data, model->tensors[i].data, t->bytes);
+    else
+      memset(t->data, 0, t->bytes);
+  }
+}
+
+ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank, const int32_t *dims,
+                    ert_binding *binding, ert_error *error) {
+  const ert_model *model = session->model;
+  ert_prepare p = {.session = session, .binding = binding, .infer = dims != NULL, .error = error};
+  ert_plan_item *items = NULL;
+  uint32_t *item_of = NULL;
+  size_t scratch_bytes;
+  ert_status status = copy_model(&p);
+  if (status != ERT_OK) {
+    ert_report(error, status, "the model's %u tensors do not fit into the memory limit", model->tensor_count);
+    goto cleanup;
+  }
+  if (dims != NULL) {
+    for (uint32_t i = 0; i < model->input_count; i++) { /* inputs that were resized before keep their shapes */
+      const ert_tensor *now = session->binding.tensors ? &session->binding.tensors[model->inputs[i]] : NULL;
+      if (now != NULL) set_shape(&binding->tensors[model->inputs[i]], now->rank, now->dims);
+    }
+    if (!set_shape(&binding->tensors[model->inputs[resized]], (int)rank, dims)) {
+      status = ert_report(error, ERT_INVALID_ARGUMENT, "input '%.100s' cannot have that shape",
+                          binding->tensors[model->inputs[resized]].name);
+      goto cleanup;
+    }
+  }
+  if ((status = prepare_ops(&p, &scratch_bytes)) != ERT_OK) goto cleanup;
+  items = malloc((model->tensor_count + 1) * sizeof *items);
+  item_of = malloc(model->tensor_count * sizeof *item_of);
+  if (items == NULL || item_of == NULL) {
+    status = ert_report(error, ERT_OUT_OF_MEMORY, "no memory to plan %u tensors", model->tensor_count);
+    goto cleanup;
+  }
+  if ((status = plan_arena(&p, items, item_of, scratch_bytes)) != ERT_OK) goto cleanup;
+  status = place_variables(&p);
+cleanup:
+  free(items);
+  free(item_of);
+  if (status != ERT_OK) ert_unbind(binding);
+  return status;
+}
+
+void ert_unbind(ert_binding *b) {
+  while (b->blocks != NULL) {
+    ert_block *block = b->blocks;
+    b->blocks = block->next;
+    ert_aligned_free(block->memory);
+    free(block);
+  }
+  ert_aligned_free(b->arena);
+  ert_aligned_free(b->variables);
+  free(b->operand_slots);
+  free(b->ops);
+  free(b->tensors);
+  memset(b, 0, sizeof *b);
+}

@@ -1,0 +1,130 @@
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+#define ERT_DEFAULT_MEMORY_LIMIT ((size_t)1 << 30)
+#define ERT_MAX_THREADS 256
+
+static ert_status allowed_isa(const ert_session_options *options, ert_isa_set *set, ert_error *error) {
+  const char *cap = options->isa_max ? options->isa_max : getenv("ERT_ISA_MAX");
+  *set = ert_isa_detect();
+  if (cap == NULL || cap[0] == 0) return ERT_OK;
+  ert_isa isa;
+  if (!ert_isa_parse(cap, &isa))
+    return ert_report(error, ERT_INVALID_ARGUMENT,
+                      "'%s' is no instruction set; known are scalar, sse41, avx2, avxvnni, avx512vnni, neon, neondot and "
+                      "neoni8mm",
+                      cap);
+  *set = ert_isa_up_to(*set, isa);
+  return ERT_OK;
+}
+
+ert_status ert_session_create(const ert_model *model, const ert_session_options *given, ert_session **out,
+                              ert_error *error) {
+  *out = NULL;
+  ert_session_options options = given ? *given : (ert_session_options){0};
+  int threads = options.threads == 0 ? 1 : options.threads;
+  if (threads < 1 || threads > ERT_MAX_THREADS)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "%d threads; 1 to %d are possible", options.threads, ERT_MAX_THREADS);
+  ert_session *session = calloc(1, sizeof *session);
+  if (session == NULL) return ert_report(error, ERT_OUT_OF_MEMORY, "no memory for a session");
+  session->model = model;
+  session->memory_limit = options.memory_limit ? options.memory_limit : ERT_DEFAULT_MEMORY_LIMIT;
+  session->keep_all = options.keep_all_tensors;
+  ert_status status = allowed_isa(&options, &session->isa, error);
+  if (status == ERT_OK && threads > 1) {
+    status = ert_pool_create(threads, &session->pool);
+    if (status != ERT_OK) ert_report(error, status, "%d threads could not be started", threads);
+  }
+  if (status == ERT_OK) status = ert_bind(session, 0, 0, NULL, &session->binding, error);
+  if (status != ERT_OK) {
+    ert_session_destroy(session);
+    return status;
+  }
+  *out = session;
+  return ert_clear(error);
+}
+
+void ert_session_destroy(ert_session *session) {
+  if (session == NULL) return;
+  ert_unbind(&session->binding);
+  ert_pool_destroy(session->pool);
+  free(session);
+}
+
+ert_status ert_session_tensor(const ert_session *session, uint32_t index, ert_tensor_info *info) {
+  if (index >= session->model->tensor_count) return ERT_INVALID_ARGUMENT;
+  const ert_tensor *t = &session->binding.tensors[index];
+  *info = (ert_tensor_info){t->name, (ert_dtype)t->dtype, (ert_tensor_kind)t->kind, t->rank,   t->dims,       t->bytes,
+                            t->data, t->quant_count,      t->quant_axis,            t->scales, t->zero_points};
+  return ERT_OK;
+}
+
+ert_status ert_session_resize_input(ert_session *session, uint32_t i, uint32_t rank, const int32_t *dims,
+                                    ert_error *error) {
+  const ert_model *model = session->model;
+  if (i >= model->input_count)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "there is no input %u; the model has %u", i, model->input_count);
+  if (rank > ERT_MAX_RANK)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "%u dimensions; at most %d are possible", rank, ERT_MAX_RANK);
+  ert_binding fresh = {0};
+  ert_status status = ert_bind(session, i, rank, dims, &fresh, error);
+  if (status != ERT_OK) return status;
+  if (fresh.variable_bytes == session->binding.variable_bytes && fresh.variable_bytes != 0)
+    memcpy(fresh.variables, session->binding.variables, fresh.variable_bytes);
+  ert_unbind(&session->binding);
+  session->binding = fresh;
+  session->next_op = 0;
+  return ert_clear(error);
+}
+
+static ert_status fail_op(const ert_op *op, ert_status status, ert_error *error) {
+  return ert_report(error, status,
+                    "operator %u '%.100s' (%s): its data make it fail (an index out of range or a division by zero)",
+                    op->index, op->name, op->def->name);
+}
+
+ert_status ert_session_step(ert_session *session, uint32_t *index, ert_error *error) {
+  if (session->next_op >= session->model->op_count) {
+    session->next_op = 0;
+    ert_clear(error);
+    return ERT_END;
+  }
+  ert_op *op = &session->binding.ops[session->next_op];
+  if (index != NULL) *index = session->next_op;
+  session->next_op++;
+  ert_status status = op->def->invoke(op);
+  if (status == ERT_OK) return ert_clear(error);
+  session->next_op = 0;
+  return fail_op(op, status, error);
+}
+
+ert_status ert_session_invoke(ert_session *session, ert_error *error) {
+  session->next_op = 0;
+  ert_op *op = session->binding.ops, *end = op + session->model->op_count;
+  for (; op < end; op++) {
+    ert_status status = op->def->invoke(op);
+    if (status != ERT_OK) return fail_op(op, status, error);
+  }
+  return ert_clear(error);
+}
+
+void ert_session_rewind(ert_session *session) { session->next_op = 0; }
+
+void ert_session_reset_variables(ert_session *session) { ert_reset_variables(session->model, &session->binding); }
+
+size_t ert_session_arena_bytes(const ert_session *session) { return session->binding.arena_bytes; }
+
+size_t ert_session_total_bytes(const ert_session *session) { return session->binding.total_bytes; }
+
+const char *ert_session_kernel(const ert_session *session, uint32_t op) {
+  if (op >= session->model->op_count) return "";
+  const char *kernel = session->binding.ops[op].kernel;
+  return kernel ? kernel : "";
+}
+
+const char *ert_session_isa(const ert_session *session) {
+  for (int isa = ERT_ISA_COUNT - 1; isa > 0; isa--)
+    if (ert_isa_has(session->isa, (ert_isa)isa)) return ert_isa_name((ert_isa)isa);
+  return ert_isa_name(ERT_ISA_SCALAR);
+}

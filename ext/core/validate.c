@@ -1,0 +1,223 @@
+/* Does what the file says make sense? Runs on verified bytes; what the operators themselves need stands in their
+ * prepare functions. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/internal.h"
+#include "core/op_table.h"
+
+#define REFUSE(...) return ert_report(error, ERT_INVALID_MODEL, __VA_ARGS__)
+
+static bool zero_point_fits(int dtype, int32_t zero_point) {
+  switch (dtype) {
+    case ERT_DTYPE_INT8: return zero_point >= -128 && zero_point <= 127;
+    case ERT_DTYPE_UINT8: return zero_point >= 0 && zero_point <= 255;
+    case ERT_DTYPE_INT16: return zero_point >= -32768 && zero_point <= 32767;
+    case ERT_DTYPE_INT32: return zero_point == 0;
+    default: return false;
+  }
+}
+
+static ert_status read_quantisation(ert_fb_table q, ert_tensor *t, ert_error *error) {
+  ert_fb_vector scales = ert_file_quantization_scales(q), zero_points = ert_file_quantization_zero_points(q);
+  if (scales.count == 0 && zero_points.count == 0) return ERT_OK;
+  int32_t axis = ert_file_quantization_axis(q);
+  if (scales.count != zero_points.count)
+    REFUSE("tensor '%s': %u scales and %u zero points", t->name, scales.count, zero_points.count);
+  if (scales.count > 1 && (axis < 0 || axis >= t->rank || (uint32_t)t->dims[axis] != scales.count))
+    REFUSE("tensor '%s': %u scales do not fit axis %d of its shape", t->name, scales.count, (int)axis);
+  for (uint32_t i = 0; i < scales.count; i++) {
+    float scale = ert_fb_f32_at(scales, i);
+    int32_t zero_point = ert_fb_i32_at(zero_points, i);
+    if (!(isfinite(scale) && scale > 0.0f))
+      REFUSE("tensor '%s': scale %g of channel %u is not a positive number", t->name, (double)scale, i);
+    if (!zero_point_fits(t->dtype, zero_point))
+      REFUSE("tensor '%s': zero point %d does not fit %s", t->name, (int)zero_point, ert_dtype_name(t->dtype));
+  }
+  t->quant_count = scales.count;
+  t->quant_axis = axis;
+  t->scales = (const float *)(const void *)scales.data; /* verified to be aligned */
+  t->zero_points = (const int32_t *)(const void *)zero_points.data;
+  return ERT_OK;
+}
+
+static ert_status read_tensor(const ert_model *model, ert_fb_table file, uint32_t index, ert_tensor *t,
+                              ert_error *error) {
+  t->name = ert_fb_str(ert_file_tensor_name(file));
+  t->dtype = ert_file_tensor_dtype(file);
+  t->kind = ert_file_tensor_kind(file);
+  ert_fb_vector shape = ert_file_tensor_shape(file);
+  if (t->dtype >= ERT_DTYPE_COUNT)
+    return ert_report(error, ERT_UNSUPPORTED, "tensor '%s' has element type %d, which this build does not know", t->name,
+                      t->dtype);
+  if (t->kind >= ERT_TENSOR_KIND_COUNT) REFUSE("tensor %u '%s' is of the unknown kind %d", index, t->name, t->kind);
+  if (shape.count > ERT_MAX_RANK)
+    REFUSE("tensor '%s' has %u dimensions; at most %d are possible", t->name, shape.count, ERT_MAX_RANK);
+  t->rank = (uint8_t)shape.count;
+  t->elements = 1;
+  for (uint32_t i = 0; i < shape.count; i++) {
+    t->dims[i] = ert_fb_i32_at(shape, i);
+    if (t->dims[i] < 1) REFUSE("tensor '%s': dimension %u is %d; at least 1 is needed", t->name, i, (int)t->dims[i]);
+    if (!ert_mul(t->elements, (size_t)t->dims[i], &t->elements)) REFUSE("tensor '%s' is too large", t->name);
+  }
+  if (!ert_mul(t->elements, ert_dtype_size(t->dtype), &t->bytes) || t->bytes > PTRDIFF_MAX)
+    REFUSE("tensor '%s' is too large", t->name);
+  ERT_TRY(read_quantisation(ert_file_tensor_quantization(file), t, error));
+
+  ert_fb_vector buffers = ert_file_model_buffers(model->root);
+  uint32_t buffer = ert_file_tensor_buffer(file);
+  if (buffer != 0 && buffer >= buffers.count)
+    REFUSE("tensor '%s' names buffer %u of %u", t->name, buffer, buffers.count);
+  ert_fb_vector data = {NULL, 0};
+  if (buffer != 0) data = ert_file_buffer_data(ert_fb_table_at(buffers, buffer));
+  bool needs_data = t->kind == ERT_TENSOR_KIND_CONSTANT || (t->kind == ERT_TENSOR_KIND_VARIABLE && buffer != 0);
+  if (needs_data && data.count != t->bytes)
+    REFUSE("tensor '%s': its buffer has %u bytes, its shape needs %zu", t->name, data.count, t->bytes);
+  if (t->kind == ERT_TENSOR_KIND_ACTIVATION && buffer != 0)
+    REFUSE("tensor '%s' is an activation and has a buffer", t->name);
+  t->data = (void *)(uintptr_t)data.data;
+  return ERT_OK;
+}
+
+/* Where each tensor stands while the operators are read in order. */
+enum { UNWRITTEN = 0, WRITTEN = 1 };
+
+static ert_status read_op(const ert_model *model, ert_fb_table file, uint32_t index, uint8_t *written,
+                          ert_model_op_entry *op, ert_error *error) {
+  uint16_t code = ert_file_op_code(file);
+  op->name = ert_fb_str(ert_file_op_name(file));
+  op->def = ert_op_by_code(code);
+  if (op->def == NULL)
+    return ert_report(error, ERT_UNSUPPORTED,
+                      "operator %u '%s' has code %u, which this build does not know; update edgert on the device", index,
+                      op->name, code);
+  const char *type = op->def->name;
+  uint8_t attrs_type = ert_file_op_attrs_type(file);
+  op->attrs = ert_file_op_attrs(file);
+  if (attrs_type == 0)
+    op->attrs = (ert_fb_table){NULL};
+  else if (attrs_type != code) /* member k of the union belongs to code k */
+    REFUSE("operator %u '%s' (%s) has the attributes of another operator (%d)", index, op->name, type, attrs_type);
+  ert_fb_vector in = ert_file_op_inputs(file), out = ert_file_op_outputs(file);
+  op->in_count = in.count;
+  op->out_count = out.count;
+  op->in = (const int32_t *)(const void *)in.data;
+  op->out = (const int32_t *)(const void *)out.data;
+  if (in.count < op->def->min_inputs || in.count > op->def->max_inputs)
+    REFUSE("operator %u '%s' (%s) has %u inputs; %d to %d are needed", index, op->name, type, in.count,
+           op->def->min_inputs, op->def->max_inputs);
+  if (out.count != op->def->outputs)
+    REFUSE("operator %u '%s' (%s) has %u outputs; %d are needed", index, op->name, type, out.count, op->def->outputs);
+  for (uint32_t i = 0; i < in.count; i++) {
+    int32_t t = ert_fb_i32_at(in, i);
+    if (t == -1 && i >= op->def->min_inputs) continue;
+    if (t < 0 || (uint32_t)t >= model->tensor_count)
+      REFUSE("operator %u '%s' (%s): input %u is tensor %d of %u", index, op->name, type, i, (int)t, model->tensor_count);
+    if (model->tensors[t].kind == ERT_TENSOR_KIND_ACTIVATION && written[t] == UNWRITTEN)
+      REFUSE("operator %u '%s' (%s) reads tensor '%s' before anything writes it", index, op->name, type,
+             model->tensors[t].name);
+  }
+  for (uint32_t i = 0; i < out.count; i++) {
+    int32_t t = ert_fb_i32_at(out, i);
+    if (t < 0 || (uint32_t)t >= model->tensor_count)
+      REFUSE("operator %u '%s' (%s): output %u is tensor %d of %u", index, op->name, type, i, (int)t, model->tensor_count);
+    if (model->tensors[t].kind != ERT_TENSOR_KIND_ACTIVATION || written[t] != UNWRITTEN)
+      REFUSE("operator %u '%s' (%s) writes tensor '%s', which %s", index, op->name, type, model->tensors[t].name,
+             written[t] != UNWRITTEN ? "is an input or another operator's output" : "is no activation");
+    written[t] = WRITTEN;
+  }
+  return ERT_OK;
+}
+
+static ert_status read_metadata(const ert_model *model, ert_error *error) {
+  ert_fb_table metadata = ert_file_model_metadata(model->root);
+  ert_fb_vector mean = ert_file_metadata_input_mean(metadata), std = ert_file_metadata_input_std(metadata);
+  if (mean.count != std.count) REFUSE("the metadata has %u means and %u standard deviations", mean.count, std.count);
+  for (uint32_t i = 0; i < mean.count; i++) {
+    float m = ert_fb_f32_at(mean, i), s = ert_fb_f32_at(std, i);
+    if (!isfinite(m) || !isfinite(s) || s == 0.0f)
+      REFUSE("the metadata's normalisation (mean %g, std %g) is not usable", (double)m, (double)s);
+  }
+  return ERT_OK;
+}
+
+static ert_status read_golden(const ert_model *model, ert_error *error) {
+  ert_fb_vector golden = ert_file_model_golden(model->root);
+  uint32_t buffers = ert_file_model_buffers(model->root).count;
+  if (golden.count > ERT_MAX_GOLDEN) REFUSE("%u golden pairs; at most %d are possible", golden.count, ERT_MAX_GOLDEN);
+  for (uint32_t g = 0; g < golden.count; g++) {
+    ert_fb_table pair = ert_fb_table_at(golden, g);
+    ert_fb_vector sides[2] = {ert_file_golden_inputs(pair), ert_file_golden_outputs(pair)};
+    uint32_t needed[2] = {model->input_count, model->output_count};
+    const uint32_t *tensors[2] = {model->inputs, model->outputs};
+    for (int side = 0; side < 2; side++) {
+      if (sides[side].count != needed[side]) REFUSE("golden pair %u does not have one buffer a model input and output", g);
+      for (uint32_t i = 0; i < needed[side]; i++) {
+        uint32_t b = ert_fb_u32_at(sides[side], i);
+        size_t bytes = model->tensors[tensors[side][i]].bytes;
+        if (b >= buffers ||
+            ert_file_buffer_data(ert_fb_table_at(ert_file_model_buffers(model->root), b)).count != bytes)
+          REFUSE("golden pair %u: buffer %u does not hold the %zu bytes of its tensor", g, b, bytes);
+      }
+    }
+  }
+  return ERT_OK;
+}
+
+static ert_status read_all(ert_model *model, uint8_t *written, ert_error *error) {
+  ert_fb_vector tensors = ert_file_model_tensors(model->root), ops = ert_file_model_ops(model->root);
+  uint32_t activations = 0;
+  size_t scales = 0;
+  for (uint32_t i = 0; i < model->tensor_count; i++) {
+    ert_fb_table file = ert_fb_table_at(tensors, i);
+    ERT_TRY(read_tensor(model, file, i, &model->tensors[i], error));
+    model->arena_offsets[i] = ert_file_tensor_arena_offset(file);
+    activations += model->tensors[i].kind == ERT_TENSOR_KIND_ACTIVATION;
+    scales += model->tensors[i].quant_count; /* many tensors may name one long list: keep the work linear */
+    if (scales > model->bytes) REFUSE("the tensors name more scales than a file of %zu bytes holds", model->bytes);
+  }
+  if (activations > ERT_MAX_ACTIVATIONS)
+    REFUSE("the model has %u activations; at most %d are possible", activations, ERT_MAX_ACTIVATIONS);
+  for (uint32_t i = 0; i < model->input_count; i++) {
+    uint32_t t = model->inputs[i];
+    if (t >= model->tensor_count) REFUSE("input %u is tensor %u of %u", i, t, model->tensor_count);
+    if (model->tensors[t].kind != ERT_TENSOR_KIND_ACTIVATION || written[t] != UNWRITTEN)
+      REFUSE("input %u, tensor '%s', is no activation of its own", i, model->tensors[t].name);
+    written[t] = WRITTEN;
+  }
+  for (uint32_t i = 0; i < model->op_count; i++)
+    ERT_TRY(read_op(model, ert_fb_table_at(ops, i), i, written, &model->ops[i], error));
+  for (uint32_t i = 0; i < model->output_count; i++) {
+    uint32_t t = model->outputs[i];
+    if (t >= model->tensor_count) REFUSE("output %u is tensor %u of %u", i, t, model->tensor_count);
+    if (model->tensors[t].kind == ERT_TENSOR_KIND_ACTIVATION && written[t] == UNWRITTEN)
+      REFUSE("output %u, tensor '%s', is written by no operator", i, model->tensors[t].name);
+  }
+  ERT_TRY(read_metadata(model, error));
+  return read_golden(model, error);
+}
+
+ert_status ert_validate(ert_model *model, ert_error *error) {
+  ert_fb_vector inputs = ert_file_model_inputs(model->root), outputs = ert_file_model_outputs(model->root);
+  model->tensor_count = ert_file_model_tensors(model->root).count;
+  model->op_count = ert_file_model_ops(model->root).count;
+  model->input_count = inputs.count;
+  model->output_count = outputs.count;
+  model->inputs = (const uint32_t *)(const void *)inputs.data;
+  model->outputs = (const uint32_t *)(const void *)outputs.data;
+  if (model->tensor_count == 0 || model->output_count == 0) REFUSE("the model has no tensors or no outputs");
+  if (model->tensor_count > ERT_MAX_TENSORS || model->op_count > ERT_MAX_TENSORS)
+    REFUSE("the model has %u tensors and %u operators; at most %d are possible", model->tensor_count, model->op_count,
+           ERT_MAX_TENSORS);
+  model->tensors = calloc(model->tensor_count, sizeof *model->tensors);
+  model->arena_offsets = calloc(model->tensor_count, sizeof *model->arena_offsets);
+  model->ops = calloc(model->op_count + 1, sizeof *model->ops);
+  uint8_t *written = calloc(model->tensor_count, 1);
+  ert_status status = ERT_OUT_OF_MEMORY;
+  if (model->tensors == NULL || model->arena_offsets == NULL || model->ops == NULL || written == NULL)
+    ert_report(error, status, "no memory for the model's %u tensors", model->tensor_count);
+  else
+    status = read_all(model, written, error);
+  free(written);
+  return status;
+}
