@@ -1,0 +1,114 @@
+/* The loops of fvec.h in plain C. Each kernel file includes this, and the compiler turns the loops into vectors of
+ * that file's instruction set; the expressions are IEEE operations, so that the bits cannot differ. armv7 keeps the
+ * float loops on VFP by itself, since its NEON flushes denormals.
+ *
+ * A comparison is written so that a NaN takes the branch which keeps it, and so that it is one max or min instruction
+ * on x86 ("a > b ? a : b" is MAXPS).
+ */
+#ifndef ERT_KERNELS_FVEC_BODY_H
+#define ERT_KERNELS_FVEC_BODY_H
+
+#include "kernels/fvec/fvec.h"
+
+/* Elements depend on each other in no loop, even when out is one of the inputs. */
+#if defined(__clang__)
+#define ERT_FVEC_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define ERT_FVEC_LOOP _Pragma("GCC ivdep")
+#else
+#define ERT_FVEC_LOOP
+#endif
+
+static inline float ert_fvec_clamp1(float x, float lo, float hi) {
+  x = lo > x ? lo : x;
+  return hi < x ? hi : x;
+}
+
+#define ERT_FVEC_EXPR_ADD(a, b) ((a) + (b))
+#define ERT_FVEC_EXPR_SUB(a, b) ((a) - (b))
+#define ERT_FVEC_EXPR_MUL(a, b) ((a) * (b))
+#define ERT_FVEC_EXPR_DIV(a, b) ((a) / (b))
+#define ERT_FVEC_EXPR_MAX(a, b) ((a) != (a) ? (a) : (a) > (b) ? (a) : (b))
+#define ERT_FVEC_EXPR_MIN(a, b) ((a) != (a) ? (a) : (a) < (b) ? (a) : (b))
+
+#define ERT_FVEC_BINARY(OP, form, a_at, b_at)                                                               \
+  static void binary_##OP##_##form(size_t n, const float *a, const float *b, float lo, float hi, float *out) { \
+    ERT_FVEC_LOOP                                                                                           \
+    for (size_t i = 0; i < n; i++) {                                                                        \
+      const float x = a_at, y = b_at;                                                                       \
+      out[i] = ert_fvec_clamp1(ERT_FVEC_EXPR_##OP(x, y), lo, hi);                                           \
+    }                                                                                                       \
+  }
+/* The scalar side is read before the loop: out may be its own vector's storage, never the scalar's. */
+#define ERT_FVEC_BINARY_FORMS(OP)                                                                                  \
+  ERT_FVEC_BINARY(OP, vv, a[i], b[i])                                                                              \
+  ERT_FVEC_BINARY(OP, vs, a[i], *b)                                                                                \
+  ERT_FVEC_BINARY(OP, sv, *a, b[i])
+
+ERT_FVEC_BINARY_FORMS(ADD)
+ERT_FVEC_BINARY_FORMS(SUB)
+ERT_FVEC_BINARY_FORMS(MUL)
+ERT_FVEC_BINARY_FORMS(DIV)
+ERT_FVEC_BINARY_FORMS(MAX)
+ERT_FVEC_BINARY_FORMS(MIN)
+#undef ERT_FVEC_BINARY_FORMS
+#undef ERT_FVEC_BINARY
+
+static void clamp(size_t n, const float *x, float lo, float hi, float *out) {
+  ERT_FVEC_LOOP
+  for (size_t i = 0; i < n; i++) out[i] = ert_fvec_clamp1(x[i], lo, hi);
+}
+
+static void quantize_i8(size_t n, const float *x, float scale, int32_t zero_point, int8_t *out) {
+  const float lo = (float)(-128 - zero_point), hi = (float)(127 - zero_point);
+  const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to nearest even, since |y| <= 255 */
+  ERT_FVEC_LOOP
+  for (size_t i = 0; i < n; i++) {
+    const float y = x[i] / scale;
+    const float clamped = ert_fvec_clamp1(y == y ? y : 0.0f, lo, hi);
+    out[i] = (int8_t)((int32_t)((clamped + magic) - magic) + zero_point);
+  }
+}
+
+static void dequantize_i8(size_t n, const int8_t *q, float scale, int32_t zero_point, float *out) {
+  ERT_FVEC_LOOP
+  for (size_t i = 0; i < n; i++) out[i] = (float)(q[i] - zero_point) * scale;
+}
+
+static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_t *x, int32_t *sums) {
+  enum { BLOCK = 32 }; /* columns whose sums stay in registers */
+  size_t c = 0;
+  for (; c + BLOCK <= n; c += BLOCK) {
+    uint32_t acc[BLOCK] = {0};
+    for (size_t r = 0; r < rows; r++) {
+      const int8_t *row = x + r * row_stride + c;
+      for (size_t i = 0; i < BLOCK; i++) acc[i] += (uint32_t)(int32_t)row[i];
+    }
+    for (size_t i = 0; i < BLOCK; i++) sums[c + i] = (int32_t)acc[i];
+  }
+  for (; c < n; c++) {
+    uint32_t acc = 0;
+    for (size_t r = 0; r < rows; r++) acc += (uint32_t)(int32_t)x[r * row_stride + c];
+    sums[c] = (int32_t)acc;
+  }
+}
+
+#define ERT_FVEC_FORMS(OP) \
+  [ERT_FVEC_##OP] = {[ERT_FVEC_VV] = binary_##OP##_vv, [ERT_FVEC_VS] = binary_##OP##_vs, [ERT_FVEC_SV] = binary_##OP##_sv}
+
+/* Ends a kernel file, which has its own lut_i8 and sum_i8. */
+#define ERT_FVEC_DEFINE(isa_name, isa_id)                                                                   \
+  const ert_fvec_kernel ert_fvec_##isa_name = {                                                             \
+      .name = "fvec_" #isa_name,                                                                            \
+      .isa = isa_id,                                                                                        \
+      .binary = {ERT_FVEC_FORMS(ADD), ERT_FVEC_FORMS(SUB), ERT_FVEC_FORMS(MUL), ERT_FVEC_FORMS(DIV),        \
+                 ERT_FVEC_FORMS(MAX), ERT_FVEC_FORMS(MIN)},                                                 \
+      .clamp = clamp,                                                                                       \
+      .quantize_i8 = quantize_i8,                                                                           \
+      .dequantize_i8 = dequantize_i8,                                                                       \
+      .lut_i8 = lut_i8,                                                                                     \
+      .sum_i8 = sum_i8,                                                                                     \
+      .column_sums_i8 = column_sums_i8,                                                                     \
+  }
+
+#endif

@@ -1,0 +1,72 @@
+/* Vectors of floats and bytes: elementwise arithmetic, quantise, dequantise, table lookup, sums of int8.
+ *
+ *     const ert_fvec_kernel *v = ert_fvec_select(ert_prepare_isa(p));
+ *     v->binary[ERT_FVEC_ADD][ERT_FVEC_VV](n, a, b, -INFINITY, INFINITY, out);
+ *     v->binary[ERT_FVEC_DIV][ERT_FVEC_SV](n, &one, x, -INFINITY, INFINITY, out);  (1 / x[i])
+ *
+ * Nothing here depends on the order of a float sum, so every instruction set gives the same bits (which NaN comes out
+ * of a NaN is the one exception). n may be 0. `out` may be the same pointer as an input of the same element size; other
+ * overlaps are not allowed. A kernel touches exactly n elements of each vector, and pointers need no alignment beyond
+ * that of their element.
+ */
+#ifndef ERT_KERNELS_FVEC_H
+#define ERT_KERNELS_FVEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/isa.h"
+
+typedef enum ert_fvec_op {
+  ERT_FVEC_ADD,
+  ERT_FVEC_SUB,
+  ERT_FVEC_MUL,
+  ERT_FVEC_DIV, /* IEEE division, correctly rounded */
+  ERT_FVEC_MAX, /* NaN when either side is NaN; of zeros of both signs, b */
+  ERT_FVEC_MIN,
+  ERT_FVEC_OP_COUNT
+} ert_fvec_op;
+
+typedef enum ert_fvec_form {
+  ERT_FVEC_VV, /* a[i] op b[i] */
+  ERT_FVEC_VS, /* a[i] op b[0] */
+  ERT_FVEC_SV, /* a[0] op b[i] */
+  ERT_FVEC_FORM_COUNT
+} ert_fvec_form;
+
+/* out[i] = clamp(a op b, lo, hi); -INFINITY and INFINITY for no clamp. NaN stays NaN. */
+typedef void (*ert_fvec_binary_fn)(size_t n, const float *a, const float *b, float lo, float hi, float *out);
+
+typedef struct ert_fvec_kernel {
+  const char *name; /* "fvec_avx2" */
+  ert_isa isa;
+  ert_fvec_binary_fn binary[ERT_FVEC_OP_COUNT][ERT_FVEC_FORM_COUNT];
+
+  /* out[i] = min(max(x[i], lo), hi), NaN stays NaN. relu: lo 0, hi INFINITY. */
+  void (*clamp)(size_t n, const float *x, float lo, float hi, float *out);
+
+  /* out[i] = clamp(rne(x[i] / scale) + zero_point, -128, 127): float32 division, ties to even. NaN gives zero_point,
+   * infinities saturate. scale > 0 and finite; zero_point in [-128, 127]. */
+  void (*quantize_i8)(size_t n, const float *x, float scale, int32_t zero_point, int8_t *out);
+
+  /* out[i] = float(q[i] - zero_point) * scale; |zero_point| < 2^23. */
+  void (*dequantize_i8)(size_t n, const int8_t *q, float scale, int32_t zero_point, float *out);
+
+  /* out[i] = table[q[i] + 128]; the table has 256 entries. */
+  void (*lut_i8)(size_t n, const int8_t *q, const int8_t *table, int8_t *out);
+
+  /* Sum of n int8, modulo 2^32. */
+  int32_t (*sum_i8)(size_t n, const int8_t *x);
+
+  /* sums[c] = sum over r < rows of x[r * row_stride + c], modulo 2^32, for every c < n: the mean over height and width
+   * of an NHWC tensor has rows = height * width and n = row_stride = channels. */
+  void (*column_sums_i8)(size_t rows, size_t n, size_t row_stride, const int8_t *x, int32_t *sums);
+} ert_fvec_kernel;
+
+/* Kernels of this build in rising order of preference; `count` receives their number. */
+const ert_fvec_kernel *const *ert_fvec_kernels(size_t *count);
+
+/* The best kernel of the set; never NULL. */
+const ert_fvec_kernel *ert_fvec_select(ert_isa_set isa);
+
+#endif
