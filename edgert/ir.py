@@ -69,6 +69,7 @@ class Graph:
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what an importer assumed, one sentence each, for a person to read
 
     def values(self) -> Iterator[Value]:
         """Every value once: inputs first, then node by node, inputs before outputs."""
