@@ -1,0 +1,38 @@
+"""edgert: an int8 inference runtime for phones and small Linux boards.
+
+    model = edgert.load("model.ert")
+    outputs = model(image)
+
+Names are looked up when they are used, so that `import edgert` itself is quick and loads neither NumPy nor Click.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edgert.compile import convert as convert
+    from edgert.errors import EdgertError as EdgertError
+    from edgert.runtime.compat import Interpreter as Interpreter
+    from edgert.runtime.model import Model as Model
+    from edgert.runtime.model import load as load
+
+_HOMES = {
+    "EdgertError": "edgert.errors",
+    "Interpreter": "edgert.runtime.compat",
+    "Model": "edgert.runtime.model",
+    "convert": "edgert.compile",
+    "load": "edgert.runtime.model",
+}
+
+__all__ = ["EdgertError", "Interpreter", "Model", "__version__", "convert", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgert' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

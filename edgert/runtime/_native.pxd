@@ -1,0 +1,106 @@
+# The public C API, as ext/include/edgert.h documents it.
+from libc.stdint cimport int32_t, uint32_t
+
+
+cdef extern from "edgert.h" nogil:
+    ctypedef enum ert_status:
+        ERT_OK
+        ERT_IO_ERROR
+        ERT_INVALID_FILE
+        ERT_INVALID_MODEL
+        ERT_UNSUPPORTED
+        ERT_OUT_OF_MEMORY
+        ERT_INVALID_ARGUMENT
+        ERT_RUNTIME_ERROR
+        ERT_END
+
+    ctypedef struct ert_error:
+        char message[512]
+
+    ctypedef int ert_dtype
+    ctypedef int ert_tensor_kind
+
+    ctypedef struct ert_model
+    ctypedef struct ert_session
+
+    ctypedef struct ert_op_info:
+        const char *type
+        const char *name
+        uint32_t input_count
+        uint32_t output_count
+        const int32_t *inputs
+        const int32_t *outputs
+
+    ctypedef struct ert_session_options:
+        int threads
+        const char *isa_max
+        size_t memory_limit
+        bint keep_all_tensors
+
+    ctypedef struct ert_tensor_info:
+        const char *name
+        ert_dtype dtype
+        ert_tensor_kind kind
+        uint32_t rank
+        const int32_t *dims
+        size_t bytes
+        void *data
+        uint32_t quant_count
+        int32_t quant_axis
+        const float *scales
+        const int32_t *zero_points
+
+    const char *ert_version()
+    ert_status ert_model_open_file(const char *path, ert_model **model, ert_error *error)
+    ert_status ert_model_open_memory(const void *data, size_t size, ert_model **model, ert_error *error)
+    void ert_model_close(ert_model *model)
+    uint32_t ert_model_input_count(const ert_model *model)
+    uint32_t ert_model_output_count(const ert_model *model)
+    uint32_t ert_model_tensor_count(const ert_model *model)
+    uint32_t ert_model_op_count(const ert_model *model)
+    uint32_t ert_model_input(const ert_model *model, uint32_t i)
+    uint32_t ert_model_output(const ert_model *model, uint32_t i)
+    ert_status ert_model_op(const ert_model *model, uint32_t index, ert_op_info *info)
+    const char *ert_model_metadata(const ert_model *model, const char *key)
+    uint32_t ert_model_entry_count(const ert_model *model)
+    const char *ert_model_entry_key(const ert_model *model, uint32_t i)
+    uint32_t ert_model_label_count(const ert_model *model)
+    const char *ert_model_label(const ert_model *model, uint32_t i)
+    void ert_model_normalisation(const ert_model *model, const float **mean, const float **std, uint32_t *count)
+
+    ert_status ert_session_create(const ert_model *model, const ert_session_options *options, ert_session **session,
+                                  ert_error *error)
+    void ert_session_destroy(ert_session *session)
+    ert_status ert_session_tensor(const ert_session *session, uint32_t index, ert_tensor_info *info)
+    ert_status ert_session_resize_input(ert_session *session, uint32_t i, uint32_t rank, const int32_t *dims,
+                                        ert_error *error)
+    ert_status ert_session_invoke(ert_session *session, ert_error *error)
+    ert_status ert_session_step(ert_session *session, uint32_t *op, ert_error *error)
+    void ert_session_rewind(ert_session *session)
+    void ert_session_reset_variables(ert_session *session)
+    size_t ert_session_arena_bytes(const ert_session *session)
+    size_t ert_session_total_bytes(const ert_session *session)
+    const char *ert_session_kernel(const ert_session *session, uint32_t op)
+    const char *ert_session_isa(const ert_session *session)
+    const char *ert_cpu_isa(uint32_t i)
+
+
+cdef class Model:
+    cdef ert_model *handle
+    cdef Py_buffer source
+    cdef bint holds_source
+
+
+cdef class Session:
+    cdef ert_session *handle
+    cdef readonly Model model
+    cdef int exports  # buffers that point into this session's memory
+
+
+cdef class TensorView:
+    cdef Session session
+    cdef ert_tensor_info info
+    cdef Py_ssize_t shape[8]
+    cdef Py_ssize_t strides[8]
+    cdef char format[2]
+    cdef bint readonly

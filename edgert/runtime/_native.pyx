@@ -1,0 +1,279 @@
+# cython: language_level=3, boundscheck=False, embedsignature=True
+"""The C core's handles as Python objects: lifetimes, zero-copy views, errors. What is pleasant to use stands in
+model.py and compat.py; the meaning of operators stands in C."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int32_t, uint32_t
+
+import os
+
+from edgert import errors
+
+_EXCEPTIONS = {
+    ERT_IO_ERROR: errors.InputError,
+    ERT_INVALID_FILE: errors.FileFormatError,
+    ERT_INVALID_MODEL: errors.ModelError,
+    ERT_UNSUPPORTED: errors.ModelError,
+    ERT_OUT_OF_MEMORY: errors.OutOfMemoryError,
+    ERT_INVALID_ARGUMENT: errors.InputError,
+    ERT_RUNTIME_ERROR: errors.RuntimeFailure,
+}
+
+# Buffer protocol format of each dtype, in the order of DType.
+cdef const char *_FORMATS = "fbBhiq?e"
+cdef int *_SIZES = [4, 1, 1, 2, 4, 8, 1, 2]
+
+
+cdef int check(ert_status status, const ert_error *error) except -1:
+    """The one place where a status becomes an exception."""
+    if status == ERT_OK:
+        return 0
+    raise _EXCEPTIONS[<int>status](text(error.message))
+
+
+cdef str text(const char *s):
+    return (<bytes>s).decode("utf-8", "replace") if s != NULL else ""
+
+
+def version():
+    """The C core's version."""
+    return text(ert_version())
+
+
+def cpu_isas():
+    """Instruction sets of this processor that edgert has kernels for, in rising order."""
+    names = []
+    cdef uint32_t i = 0
+    while ert_cpu_isa(i) != NULL:
+        names.append(text(ert_cpu_isa(i)))
+        i += 1
+    return tuple(names)
+
+
+cdef class Model:
+    """An opened package: mapped from `path`, or held in `content` (any object with the buffer protocol).
+
+    Raises InputError, FileFormatError or ModelError.
+    """
+
+    def __cinit__(self, path=None, content=None):
+        cdef ert_error error
+        cdef ert_status status
+        cdef bytes name
+        cdef const char *c_name
+        if content is not None:
+            PyObject_GetBuffer(content, &self.source, PyBUF_SIMPLE)
+            self.holds_source = True
+            with nogil:
+                status = ert_model_open_memory(self.source.buf, <size_t>self.source.len, &self.handle, &error)
+        else:
+            name = os.fsencode(path)
+            c_name = name
+            with nogil:
+                status = ert_model_open_file(c_name, &self.handle, &error)
+        check(status, &error)
+
+    def __dealloc__(self):
+        ert_model_close(self.handle)
+        if self.holds_source:
+            PyBuffer_Release(&self.source)
+
+    @property
+    def inputs(self):
+        """Tensor indices of the inputs."""
+        return tuple(ert_model_input(self.handle, i) for i in range(ert_model_input_count(self.handle)))
+
+    @property
+    def outputs(self):
+        """Tensor indices of the outputs."""
+        return tuple(ert_model_output(self.handle, i) for i in range(ert_model_output_count(self.handle)))
+
+    @property
+    def tensor_count(self):
+        return ert_model_tensor_count(self.handle)
+
+    @property
+    def op_count(self):
+        return ert_model_op_count(self.handle)
+
+    def op(self, uint32_t index):
+        """(type, name, input tensor indices, output tensor indices) of operator `index`; -1: an absent input."""
+        cdef ert_op_info info
+        if ert_model_op(self.handle, index, &info) != ERT_OK:
+            raise IndexError(f"there is no operator {index}; the model has {self.op_count}")
+        inputs = tuple(info.inputs[i] for i in range(info.input_count))
+        outputs = tuple(info.outputs[i] for i in range(info.output_count))
+        return text(info.type), text(info.name), inputs, outputs
+
+    def metadata(self, str key):
+        """The metadata entry `key`, or None."""
+        cdef bytes name = key.encode()
+        cdef const char *value = ert_model_metadata(self.handle, name)
+        return None if value == NULL else text(value)
+
+    @property
+    def metadata_keys(self):
+        """Keys of the entries beyond the fixed ones."""
+        return tuple(text(ert_model_entry_key(self.handle, i)) for i in range(ert_model_entry_count(self.handle)))
+
+    @property
+    def labels(self):
+        return tuple(text(ert_model_label(self.handle, i)) for i in range(ert_model_label_count(self.handle)))
+
+    @property
+    def normalisation(self):
+        """(mean, std), a float per channel each: x = (pixel - mean) / std. Empty when the file says nothing."""
+        cdef const float *mean
+        cdef const float *std
+        cdef uint32_t count
+        ert_model_normalisation(self.handle, &mean, &std, &count)
+        return tuple(mean[i] for i in range(count)), tuple(std[i] for i in range(count))
+
+
+cdef class Session:
+    """An instance of a model with its own memory. One thread at a time.
+
+    threads: those that share the work, the caller's included. isa: highest instruction set ("avx2"), or None.
+    memory_limit: bytes, 0 for the default (1 GiB). keep_all_tensors: nothing in the arena is reused.
+    """
+
+    def __cinit__(self, Model model not None, int threads=1, isa=None, size_t memory_limit=0, bint keep_all_tensors=False):
+        cdef ert_error error
+        cdef ert_session_options options
+        cdef bytes isa_name = b"" if isa is None else isa.encode()
+        cdef ert_status status
+        self.model = model
+        options.threads = threads
+        options.isa_max = NULL if isa is None else <const char *>isa_name
+        options.memory_limit = memory_limit
+        options.keep_all_tensors = keep_all_tensors
+        with nogil:
+            status = ert_session_create(model.handle, &options, &self.handle, &error)
+        check(status, &error)
+
+    def __dealloc__(self):
+        ert_session_destroy(self.handle)
+
+    def tensor(self, uint32_t index):
+        """(name, dtype code, kind, shape, scales, zero points, quantised axis) of a tensor."""
+        cdef ert_tensor_info info
+        if ert_session_tensor(self.handle, index, &info) != ERT_OK:
+            raise errors.InputError(f"there is no tensor {index}; the model has {self.model.tensor_count}")
+        shape = tuple(info.dims[i] for i in range(info.rank))
+        scales = tuple(info.scales[i] for i in range(info.quant_count))
+        zero_points = tuple(info.zero_points[i] for i in range(info.quant_count))
+        return text(info.name), info.dtype, info.kind, shape, scales, zero_points, info.quant_axis
+
+    def view(self, uint32_t index):
+        """The tensor's own memory, by the buffer protocol: numpy.asarray(session.view(i)) copies nothing."""
+        return TensorView(self, index)
+
+    def invoke(self):
+        """Runs the model. Raises RuntimeFailure when an operator fails on its data."""
+        cdef ert_error error
+        cdef ert_status status
+        with nogil:
+            status = ert_session_invoke(self.handle, &error)
+        check(status, &error)
+
+    def step(self):
+        """Runs the next operator and returns its index; None at the end, after which it starts over."""
+        cdef ert_error error
+        cdef ert_status status
+        cdef uint32_t op
+        with nogil:
+            status = ert_session_step(self.handle, &op, &error)
+        if status == ERT_END:
+            return None
+        check(status, &error)
+        return op
+
+    def rewind(self):
+        """Starts over before the first operator."""
+        ert_session_rewind(self.handle)
+
+    def reset_variables(self):
+        """Puts every variable back to its initial value."""
+        ert_session_reset_variables(self.handle)
+
+    def resize_input(self, uint32_t input, shape):
+        """Gives input number `input` another shape. Raises InputError while a view of the memory is in use."""
+        cdef ert_error error
+        cdef ert_status status
+        cdef int32_t dims[8]
+        if self.exports:
+            raise errors.InputError(
+                f"{self.exports} arrays still point into the interpreter's memory: delete them before resizing"
+            )
+        if len(shape) > 8:
+            raise errors.InputError(f"{len(shape)} dimensions; at most 8 are possible")
+        for i, dim in enumerate(shape):
+            if not 1 <= dim < 2**31:
+                raise errors.InputError(f"dimension {i} is {dim}; at least 1 is needed")
+            dims[i] = dim
+        cdef uint32_t rank = len(shape)
+        with nogil:
+            status = ert_session_resize_input(self.handle, input, rank, dims, &error)
+        check(status, &error)
+
+    def kernel(self, uint32_t op):
+        """Name of the kernel that an operator was bound to, or ''."""
+        return text(ert_session_kernel(self.handle, op))
+
+    @property
+    def isa(self):
+        """The highest instruction set in use."""
+        return text(ert_session_isa(self.handle))
+
+    @property
+    def arena_bytes(self):
+        return ert_session_arena_bytes(self.handle)
+
+    @property
+    def total_bytes(self):
+        """Arena, packed weights, variables and bookkeeping."""
+        return ert_session_total_bytes(self.handle)
+
+
+cdef class TensorView:
+    """A tensor's memory with its shape and type (PEP 3118). Keeps the session alive. Constants are read-only."""
+
+    def __cinit__(self, Session session not None, uint32_t index):
+        if ert_session_tensor(session.handle, index, &self.info) != ERT_OK:
+            raise errors.InputError(f"there is no tensor {index}; the model has {session.model.tensor_count}")
+        if self.info.data == NULL:
+            raise errors.InputError(f"tensor {text(self.info.name)!r} is not used and has no memory")
+        self.session = session
+        self.readonly = self.info.kind == 1
+        self.format[0] = _FORMATS[self.info.dtype]
+        self.format[1] = 0
+        session.exports += 1
+        cdef Py_ssize_t stride = _SIZES[self.info.dtype]
+        cdef int i = <int>self.info.rank
+        while i > 0:
+            i -= 1
+            self.shape[i] = self.info.dims[i]
+            self.strides[i] = stride
+            stride *= self.info.dims[i]
+
+    def __dealloc__(self):
+        if self.session is not None:
+            self.session.exports -= 1
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        if self.readonly and flags & PyBUF_WRITABLE:
+            raise BufferError("a constant cannot be written")
+        buffer.buf = self.info.data
+        buffer.obj = self
+        buffer.len = <Py_ssize_t>self.info.bytes
+        buffer.itemsize = _SIZES[self.info.dtype]
+        buffer.readonly = self.readonly
+        buffer.ndim = <int>self.info.rank
+        buffer.format = self.format
+        buffer.shape = self.shape
+        buffer.strides = self.strides
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        pass

@@ -1,0 +1,236 @@
+"""edgert.Interpreter: the methods of tflite_runtime.interpreter.Interpreter over edgert's own runtime.
+
+    from edgert import Interpreter        # was: from tflite_runtime.interpreter import Interpreter
+
+It runs .ert packages; it opens .tflite files too when the toolchain is installed (they are converted in memory, with
+their own integers kept). Interface: https://ai.google.dev/edge/api/tflite/python/tf/lite/Interpreter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from edgert.errors import InputError
+from edgert.runtime import _native
+from edgert.runtime.tensors import TensorInfo, tensor_array, tensor_info
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_TFLITE_IDENTIFIER = b"TFL3"
+_SIGNATURE = "serving_default"
+
+
+class Interpreter:
+    """Runs a model tensor by tensor.
+
+    model_path or model_content: an .ert package (or a .tflite file, see the module). num_threads: threads that share
+    the work; None: 1. experimental_preserve_all_tensors keeps every tensor readable after invoke.
+    isa: the highest instruction set to use. memory_limit: bytes, 0 for the default.
+    Other options of tflite_runtime are accepted when they ask for nothing; delegates raise InputError.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str] | None = None,
+        model_content: bytes | None = None,
+        experimental_delegates: object = None,
+        num_threads: int | None = None,
+        experimental_op_resolver_type: object = None,
+        experimental_preserve_all_tensors: bool = False,
+        experimental_disable_delegate_clustering: bool = False,
+        *,
+        isa: str | None = None,
+        memory_limit: int = 0,
+        keep_all_tensors: bool = False,
+    ) -> None:
+        if experimental_delegates:
+            raise InputError("edgert has no TFLite delegates; leave experimental_delegates out")
+        if (model_path is None) == (model_content is None):
+            raise InputError("give either model_path or model_content")
+        content = _package(model_path, model_content)
+        self._model = _native.Model(path=model_path) if content is None else _native.Model(content=content)
+        keep = keep_all_tensors or experimental_preserve_all_tensors
+        self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep)
+        self._arrays: dict[int, NDArray[Any]] = {}
+        self._infos: dict[int, TensorInfo] = {}
+        self._produced = set(self._model.inputs)
+        for index in range(self._model.op_count):
+            self._produced.update(self._model.op(index)[3])
+        self.invoke = self._session.invoke  # the plain path: one native call, nothing in between
+
+    # --- tensors ---
+
+    def allocate_tensors(self) -> None:
+        """Does nothing: memory is planned when a model is opened or resized."""
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """name, index, shape, shape_signature, dtype, quantization, quantization_parameters of every input."""
+        return [self._details(index) for index in self._model.inputs]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """The same of every output."""
+        return [self._details(index) for index in self._model.outputs]
+
+    def get_tensor_details(self) -> list[dict[str, Any]]:
+        """The same of every tensor."""
+        return [self._details(index) for index in range(self._model.tensor_count)]
+
+    def set_tensor(self, tensor_index: int, value: ArrayLike) -> None:
+        """Copies value into the tensor. Raises InputError for a wrong shape or dtype."""
+        array = self._info(tensor_index).checked(value, "tensor")
+        self._array(tensor_index)[...] = array
+
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> NDArray[Any]:
+        """A copy of the tensor. One that is neither input nor output keeps its value only until its memory is reused
+        (experimental_preserve_all_tensors)."""
+        return self._array(tensor_index).copy()
+
+    def tensor(self, tensor_index: int) -> Callable[[], NDArray[Any]]:
+        """A function that gives the tensor's own memory, not copied. Inputs cannot be resized while such an array
+        is alive."""
+        self._info(tensor_index)
+        return lambda: tensor_array(self._session, tensor_index)
+
+    def resize_tensor_input(self, input_index: int, tensor_size: ArrayLike, strict: bool = False) -> None:
+        """Gives an input another shape; takes effect at once. strict: only the dimensions that the model leaves open
+        may change, and a package leaves none open."""
+        shape = [int(dim) for dim in tensor_size]  # type: ignore[union-attr]
+        if input_index not in self._model.inputs:
+            raise InputError(f"tensor {input_index} is no input; the inputs are {list(self._model.inputs)}")
+        if strict and tuple(shape) != self._info(input_index).shape:
+            raise InputError(f"strict: {self._info(input_index)} has no dimension that may change")
+        self._arrays.clear()
+        self._session.resize_input(self._model.inputs.index(input_index), shape)
+        self._infos.clear()
+
+    def reset_all_variables(self) -> None:
+        """Puts every variable back to its initial value."""
+        self._session.reset_variables()
+
+    # --- running ---
+
+    def step(self) -> int | None:
+        """Runs the next operator and returns its index; None at the end, after which it starts over."""
+        return self._session.step()
+
+    # --- signatures ---
+
+    def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
+        """One signature, serving_default, whose names are those of the tensors."""
+        names = [[self._info(i).name for i in side] for side in (self._model.inputs, self._model.outputs)]
+        return {_SIGNATURE: {"inputs": names[0], "outputs": names[1]}}
+
+    def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
+        """A function of named arrays that gives named arrays."""
+        if signature_key not in (None, _SIGNATURE):
+            raise InputError(f"there is no signature {signature_key!r}; there is {_SIGNATURE!r}")
+        return SignatureRunner(self)
+
+    # --- looking inside ---
+
+    @property
+    def session(self) -> _native.Session:
+        """The native session: kernels, memory, stepping."""
+        return self._session
+
+    def _get_ops_details(self) -> list[dict[str, Any]]:
+        """index, op_name, inputs and outputs of every operator, as tflite_runtime's method of this name."""
+        return [self._get_op_details(index) for index in range(self._model.op_count)]
+
+    def _get_op_details(self, op_index: int) -> dict[str, Any]:
+        import numpy as np
+
+        kind, name, inputs, outputs = self._model.op(op_index)
+        return {
+            "index": op_index,
+            "op_name": kind.upper(),
+            "name": name,
+            "inputs": np.array(inputs, np.int32),
+            "outputs": np.array(outputs, np.int32),
+            "operand_types": [None if i < 0 else np.dtype(self._info(i).dtype.numpy_name).type for i in inputs],
+            "result_types": [np.dtype(self._info(i).dtype.numpy_name).type for i in outputs],
+        }
+
+    def _info(self, index: int) -> TensorInfo:
+        info = self._infos.get(index)
+        if info is None:
+            info = self._infos[index] = tensor_info(self._session, index)
+        return info
+
+    def _array(self, index: int) -> NDArray[Any]:
+        array = self._arrays.get(index)
+        if array is None:
+            array = self._arrays[index] = tensor_array(self._session, index)
+        return array
+
+    def _details(self, index: int) -> dict[str, Any]:
+        import numpy as np
+
+        info = self._info(index)
+        scales: Iterable[float] = info.quant.scales if info.quant else ()
+        zero_points: Iterable[int] = info.quant.zero_points if info.quant else ()
+        per_tensor = info.quant is not None and not info.quant.per_channel
+        return {
+            "name": info.name,
+            "index": index,
+            "shape": np.array(info.shape, np.int32),
+            "shape_signature": np.array(info.shape, np.int32),
+            "dtype": np.dtype(info.dtype.numpy_name).type,
+            "quantization": (info.quant.scale, info.quant.zero_point) if info.quant and per_tensor else (0.0, 0),
+            "quantization_parameters": {
+                "scales": np.array(tuple(scales), np.float32),
+                "zero_points": np.array(tuple(zero_points), np.int32),
+                "quantized_dimension": info.quant.axis if info.quant else 0,
+            },
+            "sparsity_parameters": {},
+        }
+
+
+class SignatureRunner:
+    """Calls a model with named arrays: runner(image=x) -> {"scores": array}."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self._interpreter = interpreter
+
+    def get_input_details(self) -> dict[str, dict[str, Any]]:
+        return {details["name"]: details for details in self._interpreter.get_input_details()}
+
+    def get_output_details(self) -> dict[str, dict[str, Any]]:
+        return {details["name"]: details for details in self._interpreter.get_output_details()}
+
+    def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Raises InputError when the names are not exactly those of the inputs."""
+        details = self.get_input_details()
+        if set(inputs) != set(details):
+            raise InputError(f"inputs {sorted(inputs)} given, needed {sorted(details)}")
+        for name, value in inputs.items():
+            self._interpreter.set_tensor(details[name]["index"], value)
+        self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(output["index"]) for name, output in self.get_output_details().items()
+        }
+
+
+def _package(path: str | os.PathLike[str] | None, content: bytes | None) -> bytes | None:
+    """Bytes of a package to open from memory; None when `path` can be mapped as it is. Converts .tflite files."""
+    if content is None:
+        assert path is not None
+        try:
+            with open(path, "rb") as file:
+                head = file.read(8)
+        except OSError:
+            return None  # the core says what is wrong with it
+        if head[4:8] != _TFLITE_IDENTIFIER:
+            return None
+        with open(path, "rb") as file:
+            content = file.read()
+    if bytes(content[4:8]) != _TFLITE_IDENTIFIER:
+        return content
+    # By name: the runtime is below the toolchain and does without it.
+    convert = importlib.import_module("edgert.compile").convert
+    converted: bytes = convert(bytes(content)).data
+    return converted
