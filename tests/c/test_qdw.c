@@ -1,0 +1,134 @@
+/* Every qdw kernel that this processor can run equals the scalar one, and the scalar one equals the definition. */
+#include "check.h"
+#include "kernels/qdw/qdw.h"
+
+enum { MAX_ROWS = 16, MAX_TAPS = 64, MAX_CHANNELS = 256, MAX_X = 1 << 18, MAX_OUT = 1 << 16, MAX_WEIGHTS = 1 << 17 };
+
+static check_memory x_memory, out_memory, expected_memory, weights_memory, scalar_weights_memory;
+static int8_t raw_weights[MAX_TAPS * MAX_CHANNELS];
+static int cases;
+
+typedef struct sizes {
+  size_t channels, kernel_h, kernel_w, pixels, stride, dilation;
+} sizes;
+
+typedef struct operands {
+  const int8_t *rows[MAX_ROWS];
+  int32_t bias[MAX_CHANNELS], w_zero[MAX_CHANNELS];
+  float multiplier[MAX_CHANNELS];
+  int32_t zero_x;
+  bool has_w_zero;
+} operands;
+
+static void fill(operands *o, sizes s) {
+  const size_t span = ((s.pixels - 1) * s.stride + (s.kernel_w - 1) * s.dilation + 1) * s.channels;
+  const size_t row_step = check_between(0, 1) ? span + (size_t)check_between(0, 9) : (size_t)check_between(0, 30);
+  const size_t used = (s.kernel_h - 1) * row_step + span;
+  int8_t *x = check_place(x_memory, used, check_between(0, 3) != 0);
+  check_fill_i8(x, used);
+  const size_t turn = check_random() % s.kernel_h;
+  for (size_t i = 0; i < s.kernel_h; i++) o->rows[i] = x + (i + turn) % s.kernel_h * row_step;
+  check_fill_i8(raw_weights, s.kernel_h * s.kernel_w * s.channels);
+  const bool extreme = check_between(0, 7) == 0;
+  o->has_w_zero = check_between(0, 1);
+  for (size_t c = 0; c < s.channels; c++) {
+    o->bias[c] = extreme ? (int32_t)(check_random() >> 32) : check_between(-5000, 5000);
+    o->multiplier[c] = check_random_multiplier(extreme ? 2e7f : 40.0f * (float)(s.kernel_h * s.kernel_w + 1));
+    o->w_zero[c] = check_random_zero();
+  }
+  o->zero_x = check_random_zero();
+}
+
+/* The definition, with both zero points taken off first. */
+static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_t p, size_t c) {
+  uint32_t acc = (uint32_t)o->bias[c];
+  for (size_t i = 0; i < s.kernel_h; i++) {
+    for (size_t j = 0; j < s.kernel_w; j++) {
+      const int32_t x = o->rows[i][(p * s.stride + j * s.dilation) * s.channels + c] - o->zero_x;
+      const int32_t w = raw_weights[(i * s.kernel_w + j) * s.channels + c] - (o->has_w_zero ? o->w_zero[c] : 0);
+      acc += (uint32_t)(x * w);
+    }
+  }
+  return check_requant((int32_t)acc, o->multiplier[c], args->out_zero, args->out_min, args->out_max);
+}
+
+static void run(const ert_qdw_kernel *kernel, check_memory packed, check_memory into, sizes s, const operands *o,
+                ert_qdw_args args, bool at_end) {
+  const size_t taps = s.kernel_h * s.kernel_w, out_bytes = s.pixels * s.channels;
+  if (ert_qdw_packed_bytes(kernel, s.channels, taps) > packed.bytes) check_fail("weights need more memory");
+  ert_qdw_pack(kernel, s.channels, taps, raw_weights, o->has_w_zero ? o->w_zero : NULL, o->bias, o->multiplier,
+               o->zero_x, packed.data);
+  args.weights = packed.data;
+  check_paint(into);
+  int8_t *out = check_place(into, out_bytes, at_end);
+  kernel->run(&args, s.pixels, o->rows, out);
+  check_painted_around(into, (const uint8_t *)out, out_bytes);
+}
+
+static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, sizes s) {
+  static operands o;
+  check_begin("%s channels=%zu window=%zux%zu pixels=%zu stride=%zu dilation=%zu", kernel->name, s.channels, s.kernel_h,
+              s.kernel_w, s.pixels, s.stride, s.dilation);
+  fill(&o, s);
+  ert_qdw_args args = {.channels = s.channels, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w,
+                       .tap_stride = s.dilation * s.channels, .pixel_stride = s.stride * s.channels,
+                       .out_zero = check_random_zero()};
+  check_random_clamp(&args.out_min, &args.out_max);
+  const bool at_end = check_between(0, 3) != 0;
+  run(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
+  if (kernel != scalar) run(kernel, weights_memory, out_memory, s, &o, args, at_end);
+  const int8_t *expected = check_place(expected_memory, s.pixels * s.channels, at_end);
+  const int8_t *found = check_place(out_memory, s.pixels * s.channels, at_end);
+  for (size_t p = 0; p < s.pixels; p++) {
+    for (size_t c = 0; c < s.channels; c++) {
+      const size_t at = p * s.channels + c;
+      const int want = kernel == scalar ? define(&o, s, &args, p, c) : expected[at];
+      const int got = kernel == scalar ? expected[at] : found[at];
+      if (want != got) check_fail("pixel %zu, channel %zu is %d, needed %d", p, c, got, want);
+    }
+  }
+  cases++;
+}
+
+static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel) {
+  static const uint8_t windows[][2] = {{3, 3}, {1, 1}, {1, 2}, {2, 1}, {2, 2}, {1, 3}, {3, 1}, {3, 5}, {5, 5}, {7, 7}, {10, 4}};
+  for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
+    const size_t h = windows[w][0], width = windows[w][1];
+    if (kernel->kernel_h != 0 && (kernel->kernel_h != h || kernel->kernel_w != width)) continue;
+    for (size_t channels = 1; channels <= 2u * kernel->nr + 1; channels++) {
+      const int rounds = w == 0 ? 4 : 1;
+      for (int i = 0; i < rounds; i++) {
+        const sizes s = {channels, h, width, (size_t)check_between(1, 9), (size_t)check_between(1, 2),
+                         check_between(0, 2) == 0 ? (size_t)check_between(1, 3) : 1};
+        compare(scalar, kernel, s);
+      }
+    }
+    for (size_t pixels = 1; pixels <= 17; pixels++) {
+      for (size_t stride = 1; stride <= 3; stride++) {
+        compare(scalar, kernel, (sizes){(size_t)check_between(1, kernel->nr + 8), h, width, pixels, stride, 1});
+      }
+    }
+  }
+}
+
+int main(void) {
+  check_start();
+  x_memory = check_map(MAX_X);
+  out_memory = check_map(MAX_OUT);
+  expected_memory = check_map(MAX_OUT);
+  weights_memory = check_map(MAX_WEIGHTS);
+  scalar_weights_memory = check_map(MAX_WEIGHTS);
+  size_t count;
+  const ert_qdw_kernel *const *kernels = ert_qdw_kernels(&count);
+  const ert_isa_set isa = ert_isa_detect();
+  for (size_t i = 0; i < count; i++) {
+    if (!ert_isa_has(isa, kernels[i]->isa)) {
+      printf("test_qdw: %s skipped: this processor lacks %s\n", kernels[i]->name, ert_isa_name(kernels[i]->isa));
+      continue;
+    }
+    if (2u * kernels[i]->nr + 1 > MAX_CHANNELS) check_fail("%s: block too large", kernels[i]->name);
+    test_kernel(kernels[0], kernels[i]);
+  }
+  printf("test_qdw: %d cases passed\n", cases);
+  return 0;
+}
