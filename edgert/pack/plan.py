@@ -1,0 +1,85 @@
+"""The arena plan: where each activation lies while it lives.
+
+Largest first, each at the lowest offset where it overlaps nothing that lives at the same time (greedy by size,
+Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgert.ir import Graph, Value
+
+ALIGNMENT = 64  # bytes; ERT_ALIGN of the C core
+
+
+@dataclass(frozen=True)
+class Plan:
+    offsets: dict[Value, int]  # bytes from the start of the arena, for every activation
+    arena_bytes: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    first: int  # index of the first and the last node during which it lives
+    last: int
+    bytes: int
+
+
+def value_bytes(value: Value) -> int:
+    """Bytes of a value's elements."""
+    count = 1
+    for dim in value.shape:
+        count *= dim
+    return count * value.dtype.itemsize
+
+
+def _aligned(size: int) -> int:
+    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+def plan_arena(graph: Graph) -> Plan:
+    """Places every activation of the graph.
+
+    A value lives from the node that writes it to the last node that reads it, both included, so that no operator's
+    output overlaps its input. Graph inputs live through the whole run, so that a second run without new input gives
+    the same result; graph outputs live to the end.
+    """
+    end = len(graph.nodes)
+    first: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
+    last: dict[Value, int] = dict.fromkeys(graph.inputs, end)
+    for index, node in enumerate(graph.nodes):
+        for value in node.inputs:
+            if value is not None and value in first:
+                last[value] = max(last[value], index)
+        for value in node.outputs:
+            first[value] = last[value] = index
+    for value in graph.outputs:
+        if value in first:
+            last[value] = end
+    values = [value for value in first if value.data is None and not value.variable]
+    blocks = [_Block(first[value], last[value], _aligned(value_bytes(value))) for value in values]
+    places = _place(blocks)
+    arena = max((place + block.bytes for place, block in zip(places, blocks, strict=True)), default=0)
+    return Plan(dict(zip(values, places, strict=True)), arena)
+
+
+def _place(blocks: Sequence[_Block]) -> list[int]:
+    order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].bytes, blocks[i].first, i))
+    places = [0] * len(blocks)
+    placed: list[int] = []  # in rising order of place
+    for i in order:
+        block = blocks[i]
+        at = 0
+        for j in placed:
+            other = blocks[j]
+            if other.first > block.last or other.last < block.first:
+                continue
+            if at + block.bytes <= places[j]:
+                break
+            at = max(at, places[j] + other.bytes)
+        places[i] = at
+        placed.append(i)
+        placed.sort(key=lambda j: places[j])
+    return places

@@ -1,0 +1,223 @@
+"""Writes a graph into the bytes of an .ert file (schemas/ert.fbs)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgert.dtypes import QuantParams
+from edgert.errors import MissingExtraError, ModelError
+from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME
+from edgert.pack.metadata import Metadata
+from edgert.pack.plan import ALIGNMENT, plan_arena
+
+__all__ = ["Metadata", "write"]
+
+Golden = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
+_FILE_LIMIT = 2**31 - 2**16  # offsets in a FlatBuffer are 32 bits, signed in vtables
+
+
+def write(graph: Graph, metadata: Metadata | None = None, golden: Iterable[Golden] = ()) -> bytes:
+    """The bytes of the file. The same graph gives the same bytes.
+
+    golden: recorded runs, each the arrays of all inputs and of all outputs in the graph's order.
+    Raises ModelError when the graph is not sound or too large for one file, MissingExtraError without flatbuffers.
+    """
+    graph.verify()
+    return _Writer().model(graph, metadata or Metadata(), golden)
+
+
+def load_schema() -> tuple[ModuleType, ModuleType]:
+    """The packages flatbuffers and ert_generated; MissingExtraError when flatbuffers is not installed."""
+    try:
+        import flatbuffers
+    except ImportError as error:
+        raise MissingExtraError("flatbuffers", "writing and reading .ert files in Python") from error
+    from edgert.pack._schema import ert_generated
+
+    return flatbuffers, ert_generated
+
+
+def camel(name: str) -> str:
+    """pad_top -> PadTop, as flatc names the accessors of a field."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def attrs_table(schema: ModuleType, code: int) -> str:
+    """Name of an operator's attribute table: member k of the union OpAttrs belongs to OpCode k."""
+    members: dict[str, int] = vars(schema.OpAttrs)
+    for name, member in members.items():
+        if member == code and not name.startswith("_"):
+            return name
+    raise ModelError(f"the schema has no attribute table for operator code {code}")
+
+
+class _Writer:
+    """One file in the making. FlatBuffers are written back to front: parts first, what refers to them after."""
+
+    def __init__(self) -> None:
+        flatbuffers, self.schema = load_schema()
+        self.builder = flatbuffers.Builder(1 << 16)
+        self.buffers: list[bytes] = [b""]  # buffer 0 is empty
+        self.buffer_index: dict[bytes, int] = {b"": 0}
+
+    def model(self, graph: Graph, metadata: Metadata, golden: Iterable[Golden]) -> bytes:
+        plan = plan_arena(graph)
+        values = list(graph.values())
+        index = {value: i for i, value in enumerate(values)}
+        buffer_of = [0 if value.data is None else self.buffer(value.data) for value in values]
+        runs = [
+            ([self.buffer(array) for array in inputs], [self.buffer(array) for array in outputs])
+            for inputs, outputs in golden
+        ]
+        total = sum(len(data) for data in self.buffers)
+        if total > _FILE_LIMIT:
+            raise ModelError(f"constants take {total} bytes, and one file holds at most {_FILE_LIMIT}")
+
+        buffers = [self.table("Buffer", {"data": self.bytes(data)}) for data in self.buffers]
+        tensors = [
+            self.tensor(value, buffer, plan.offsets.get(value, -1))
+            for value, buffer in zip(values, buffer_of, strict=True)
+        ]
+        ops = [self.op(node, index) for node in graph.nodes]
+        goldens = [self.table("Golden", {"inputs": self.uints(a), "outputs": self.uints(b)}) for a, b in runs]
+        root = self.table(
+            "Model",
+            {
+                "tensors": self.offsets(tensors),
+                "buffers": self.offsets(buffers),
+                "ops": self.offsets(ops),
+                "inputs": self.uints([index[value] for value in graph.inputs]),
+                "outputs": self.uints([index[value] for value in graph.outputs]),
+                "arena_bytes": plan.arena_bytes,
+                "metadata": self.metadata(graph, metadata),
+                "golden": self.offsets(goldens) if goldens else None,
+            },
+        )
+        self.builder.Finish(root, file_identifier=b"ERT1")
+        return bytes(self.builder.Output())
+
+    def buffer(self, array: NDArray[Any]) -> int:
+        """Index of the buffer with these elements; equal ones are stored once."""
+        data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+        if data not in self.buffer_index:
+            self.buffer_index[data] = len(self.buffers)
+            self.buffers.append(data)
+        return self.buffer_index[data]
+
+    def tensor(self, value: Value, buffer: int, arena_offset: int) -> int:
+        kinds = self.schema.TensorKind
+        kind = kinds.VARIABLE if value.variable else kinds.CONSTANT if value.constant else kinds.ACTIVATION
+        return self.table(
+            "Tensor",
+            {
+                "name": self.string(value.name),
+                "dtype": int(value.dtype),
+                "kind": kind,
+                "shape": self.ints(value.shape),
+                "quantization": self.quantization(value.quant),
+                "buffer": buffer,
+                "arena_offset": arena_offset,
+            },
+        )
+
+    def quantization(self, quant: QuantParams | None) -> int | None:
+        if quant is None:
+            return None
+        scales, zero_points = self.floats(quant.scales), self.ints(quant.zero_points)
+        return self.table("Quantization", {"scales": scales, "zero_points": zero_points, "axis": quant.axis})
+
+    def op(self, node: Node, index: dict[Value, int]) -> int:
+        definition = OPS_BY_NAME[node.op]
+        table = attrs_table(self.schema, definition.code)
+        attrs = {name: self.attribute(value) for name, value in definition.complete(node.attrs).items()}
+        return self.table(
+            "Op",
+            {
+                "code": definition.code,
+                "name": self.string(node.name),
+                "inputs": self.ints([-1 if value is None else index[value] for value in node.inputs]),
+                "outputs": self.ints([index[value] for value in node.outputs]),
+                "attrs_type": definition.code,
+                "attrs": self.table(table, attrs),
+            },
+        )
+
+    def attribute(self, value: object) -> object:
+        """An attribute as a table takes it: a scalar as it is, a tuple as the offset of its vector."""
+        if isinstance(value, tuple):
+            return self.ints(value)
+        return int(value) if isinstance(value, enum.IntEnum | np.integer) else value
+
+    def metadata(self, graph: Graph, metadata: Metadata) -> int:
+        entries = [
+            self.table("KeyValue", {"key": self.string(key), "value": self.string(value)})
+            for key, value in metadata.entries
+        ]
+        labels = [self.builder.CreateString(label) for label in metadata.labels]
+        return self.table(
+            "Metadata",
+            {
+                "name": self.string(metadata.name or graph.name),
+                "description": self.string(metadata.description),
+                "licence": self.string(metadata.licence),
+                "labels": self.offsets(labels) if labels else None,
+                "input_mean": self.floats(metadata.input_mean),
+                "input_std": self.floats(metadata.input_std),
+                "source_sha256": self.string(metadata.source_sha256),
+                "calibration_sha256": self.string(metadata.calibration_sha256),
+                "toolchain": self.string(metadata.toolchain),
+                "entries": self.offsets(entries) if entries else None,
+            },
+        )
+
+    def table(self, name: str, fields: dict[str, Any]) -> int:
+        """Writes a table whose vectors, strings and tables stand already; None: an absent field."""
+        getattr(self.schema, f"{name}Start")(self.builder)
+        for field, value in fields.items():
+            if value is not None:
+                add: Callable[[Any, Any], None] = getattr(self.schema, f"{name}Add{camel(field)}")
+                add(self.builder, value)
+        return int(getattr(self.schema, f"{name}End")(self.builder))
+
+    def string(self, text: str) -> int | None:
+        return int(self.builder.CreateSharedString(text)) if text else None
+
+    def ints(self, items: Iterable[int]) -> int:
+        """A vector of int, or of uint below 2^31."""
+        return self.numbers(items, np.int32)
+
+    def uints(self, items: Iterable[int]) -> int:
+        return self.numbers(items, np.uint32)
+
+    def floats(self, items: Iterable[float]) -> int | None:
+        items = tuple(items)
+        return self.numbers(items, np.float32) if items else None
+
+    def numbers(self, items: Iterable[float], dtype: type[np.generic]) -> int:
+        items = tuple(items)
+        array = np.array(items, dtype=dtype)
+        if dtype is not np.float32 and tuple(array.tolist()) != items:
+            raise ModelError(f"{items} does not fit into {np.dtype(dtype).name}")
+        return int(self.builder.CreateNumpyVector(array))
+
+    def offsets(self, items: Sequence[int]) -> int:
+        self.builder.StartVector(4, len(items), 4)
+        for item in reversed(items):
+            self.builder.PrependUOffsetTRelative(item)
+        return int(self.builder.EndVector())
+
+    def bytes(self, data: bytes) -> int | None:
+        """A vector of bytes whose first one is aligned in the file."""
+        if not data:
+            return None
+        self.builder.StartVector(1, len(data), ALIGNMENT)
+        self.builder.head -= len(data)
+        self.builder.Bytes[self.builder.head : self.builder.head + len(data)] = data
+        return int(self.builder.EndVector())
