@@ -1,0 +1,193 @@
+"""ONNX handlers: matrix products, softmax, reductions and normalisations over them."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from edgert.dtypes import DType
+from edgert.importers._onnx_builder import Builder, Handler, RefusedError, SourceNode
+from edgert.ir import Value
+from edgert.ops._enums import ReduceFunction, UnaryFunction
+
+
+def gemm(b: Builder, node: SourceNode) -> Value:
+    """alpha * A' * B' + beta * C; constant B becomes a fully connected layer, with alpha in its weights."""
+    x = b.value(node, 0)
+    alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
+    if node.integer("transA", 0):
+        x = b.transpose(x, (1, 0))
+    transposed = bool(node.integer("transB", 0))
+    if not b.is_constant(node, 1):
+        y = b.emit("matmul", [x, b.value(node, 1)], {"transpose_b": transposed})
+        if alpha != 1.0:
+            y = b.mul(y, alpha)
+        return b.add(y, _scaled(b, b.value(node, 2), beta)) if node.has(2) else y
+    weights = b.rearranged(node, 1, "matrix B", (0, 1) if transposed else (1, 0), alpha)
+    if not node.has(2):
+        return b.emit("fully_connected", [x, weights])
+    units = weights.shape[0]
+    bias = b.constant(node, 2)
+    if bias is not None and bias.size in (1, units) and (bias.ndim < 2 or bias.shape[0] == 1):
+        full = np.broadcast_to(bias.reshape(-1), (units,)) * np.float32(beta)
+        return b.emit("fully_connected", [x, weights, np.asarray(full, np.float32)])
+    added = b.value(node, 2)
+    if node.inputs[2] in b.quantized and added.shape == (units,) and beta == 1.0:
+        return b.emit("fully_connected", [x, weights, added])
+    return b.add(b.emit("fully_connected", [x, weights]), _scaled(b, added, beta))
+
+
+def _scaled(b: Builder, x: Value, factor: float) -> Value:
+    return x if factor == 1.0 else b.mul(x, factor)
+
+
+def matmul(b: Builder, node: SourceNode) -> Value:
+    """NumPy's matmul; a constant matrix on the right becomes a fully connected layer."""
+    x, other = b.value(node, 0), b.value(node, 1)
+    if len(other.shape) == 2 and b.is_constant(node, 1):
+        return b.emit("fully_connected", [x, b.rearranged(node, 1, "matrix B", (1, 0))])
+    left, right = len(x.shape) == 1, len(other.shape) == 1
+    if left:
+        x = b.reshape(x, (1, *x.shape))
+    if right:
+        other = b.reshape(other, (*other.shape, 1))
+    y = b.emit("matmul", [x, other])
+    rows, columns = len(y.shape) - 2, len(y.shape) - 1
+    dropped = {rows} if left else set()
+    dropped |= {columns} if right else set()
+    return b.reshape(y, [size for axis, size in enumerate(y.shape) if axis not in dropped])
+
+
+def softmax(op: str, b: Builder, node: SourceNode) -> Value:
+    """Over one axis since operator set 13; before, over everything from the axis on, taken as one dimension."""
+    x = b.value(node, 0)
+    rank = len(x.shape)
+    if node.opset >= 13:
+        return b.emit(op, [x], {"axis": node.integer("axis", -1) % rank})
+    axis = node.integer("axis", 1) % rank
+    if math.prod(x.shape[axis + 1 :]) == 1:
+        return b.emit(op, [x], {"axis": axis})
+    flat = b.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+    return b.reshape(b.emit(op, [flat], {"axis": 1}), x.shape)
+
+
+def _axes(b: Builder, node: SourceNode, rank: int) -> tuple[int, ...]:
+    """Axes of a reduction: attribute or input, all when there are none."""
+    axes = b.ints(node, 1, "axes") if node.has(1) else node.integers("axes")
+    if not axes:
+        return () if node.integer("noop_with_empty_axes", 0) else tuple(range(rank))
+    return tuple(axis % rank for axis in axes)
+
+
+def reduction(function: ReduceFunction, b: Builder, node: SourceNode) -> Value:
+    x = b.value(node, 0)
+    return b.reduce(function, x, _axes(b, node, len(x.shape)), bool(node.integer("keepdims", 1)))
+
+
+def reduction_of(inner: UnaryFunction, outer: UnaryFunction | None, b: Builder, node: SourceNode) -> Value:
+    """outer(sum(inner(x))): L1 and L2 norms, sums of squares."""
+    x = b.value(node, 0)
+    axes = _axes(b, node, len(x.shape))
+    y = b.reduce(ReduceFunction.SUM, b.unary(inner, x), axes, bool(node.integer("keepdims", 1)))
+    return y if outer is None else b.unary(outer, y)
+
+
+def reduce_log_sum(b: Builder, node: SourceNode) -> Value:
+    return b.unary(UnaryFunction.LOG, reduction(ReduceFunction.SUM, b, node))
+
+
+def reduce_log_sum_exp(b: Builder, node: SourceNode) -> Value:
+    """max + log(sum(exp(x - max))), which does not overflow."""
+    x = b.value(node, 0)
+    axes = _axes(b, node, len(x.shape))
+    largest = b.reduce(ReduceFunction.MAX, x, axes)
+    total = b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.EXP, b.sub(x, largest)), axes)
+    y = b.add(b.unary(UnaryFunction.LOG, total), largest)
+    if node.integer("keepdims", 1):
+        return y
+    return b.reshape(y, [size for axis, size in enumerate(y.shape) if axis not in axes])
+
+
+def arg(minimum: bool, b: Builder, node: SourceNode) -> Value:
+    if node.integer("select_last_index", 0):
+        raise RefusedError("select_last_index=1", "use select_last_index=0")
+    x = b.value(node, 0)
+    attrs = {
+        "axis": node.integer("axis", 0) % len(x.shape),
+        "keep_dims": bool(node.integer("keepdims", 1)),
+        "minimum": minimum,
+    }
+    y = b.emit("arg_max", [x], attrs)
+    return y if y.dtype == DType.INT64 else b.emit("cast", [y], dtype=DType.INT64)
+
+
+def normalized(b: Builder, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
+    """(x - mean) / sqrt(variance + epsilon) over the axes."""
+    centred = b.sub(x, b.mean(x, axes))
+    variance = b.mean(b.unary(UnaryFunction.SQUARE, centred), axes)
+    return b.mul(centred, b.unary(UnaryFunction.RSQRT, b.add(variance, epsilon)))
+
+
+def layer_normalization(b: Builder, node: SourceNode) -> Value:
+    x = b.value(node, 0)
+    _only_first_output(node)
+    rank = len(x.shape)
+    axes = tuple(range(node.integer("axis", -1) % rank, rank))
+    y = b.mul(normalized(b, x, axes, node.number("epsilon", 1e-5)), b.value(node, 1))
+    return b.add(y, b.value(node, 2)) if node.has(2) else y
+
+
+def rms_normalization(b: Builder, node: SourceNode) -> Value:
+    x = b.value(node, 0)
+    rank = len(x.shape)
+    axes = tuple(range(node.integer("axis", -1) % rank, rank))
+    power = b.mean(b.unary(UnaryFunction.SQUARE, x), axes)
+    scale = b.unary(UnaryFunction.RSQRT, b.add(power, node.number("epsilon", 1e-5)))
+    return b.mul(b.mul(x, scale), b.value(node, 1))
+
+
+def mean_variance_normalization(b: Builder, node: SourceNode) -> Value:
+    x = b.value(node, 0)
+    axes = tuple(axis % len(x.shape) for axis in node.integers("axes") or (0, 2, 3))
+    return normalized(b, x, axes, 1e-9)
+
+
+def lp_normalization(b: Builder, node: SourceNode) -> Value:
+    x = b.value(node, 0)
+    axes = [node.integer("axis", -1)]
+    if node.integer("p", 2) == 1:
+        norm = b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.ABS, x), axes)
+    else:
+        norm = b.unary(UnaryFunction.SQRT, b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.SQUARE, x), axes))
+    return b.mul(x, b.unary(UnaryFunction.RECIPROCAL, norm))
+
+
+def _only_first_output(node: SourceNode) -> None:
+    if any(node.outputs[1:]):
+        raise RefusedError("its further outputs, which serve training, are used", "export the model for inference")
+
+
+HANDLERS: dict[str, Handler] = {
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "Softmax": partial(softmax, "softmax"),
+    "LogSoftmax": partial(softmax, "log_softmax"),
+    "ReduceMean": partial(reduction, ReduceFunction.MEAN),
+    "ReduceSum": partial(reduction, ReduceFunction.SUM),
+    "ReduceMax": partial(reduction, ReduceFunction.MAX),
+    "ReduceMin": partial(reduction, ReduceFunction.MIN),
+    "ReduceProd": partial(reduction, ReduceFunction.PROD),
+    "ReduceL1": partial(reduction_of, UnaryFunction.ABS, None),
+    "ReduceL2": partial(reduction_of, UnaryFunction.SQUARE, UnaryFunction.SQRT),
+    "ReduceSumSquare": partial(reduction_of, UnaryFunction.SQUARE, None),
+    "ReduceLogSum": reduce_log_sum,
+    "ReduceLogSumExp": reduce_log_sum_exp,
+    "ArgMax": partial(arg, False),
+    "ArgMin": partial(arg, True),
+    "LayerNormalization": layer_normalization,
+    "RMSNormalization": rms_normalization,
+    "MeanVarianceNormalization": mean_variance_normalization,
+    "LpNormalization": lp_normalization,
+}

@@ -1,0 +1,303 @@
+"""ONNX models -> Graph: operator sets 7 and later, float and quantised (QDQ and QOperator).
+
+The handlers stand in one table a theme: _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_spatial, _onnx_quant.
+Spatial operators become transpose, NHWC operator, transpose: the pass edgert.passes.layout takes the transposes out.
+Nodes that read only constants (shape arithmetic, above all) are computed here and leave no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, Unsupported, UnsupportedError
+from edgert.importers import _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_quant, _onnx_spatial
+from edgert.importers._onnx_builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
+from edgert.importers._onnx_constants import Folder, plain
+from edgert.ir import Graph, Value
+
+HANDLERS: dict[str, Handler] = {
+    **_onnx_elementwise.HANDLERS,
+    **_onnx_linear.HANDLERS,
+    **_onnx_movement.HANDLERS,
+    **_onnx_spatial.HANDLERS,
+    **_onnx_quant.HANDLERS,
+}
+
+OLDEST_OPSET = 7
+
+# What to do about operators that have no handler; any other gets the general advice.
+ADVICE = {
+    "ConvTranspose": "replace it by Resize (nearest or linear) followed by Conv and retrain or fine-tune",
+    "DynamicQuantizeLinear": "quantise statically instead (calibrate), or give the float model to edgert",
+    "ConvInteger": "quantise statically (QDQ or QOperator) instead of dynamically, or give the float model to edgert",
+    "MatMulInteger": "quantise statically (QDQ or QOperator) instead of dynamically, or give the float model to edgert",
+    "NonMaxSuppression": "cut the model before it and select boxes in the application",
+    "LSTM": "use convolutional or streaming layers, or unroll the cell into MatMul, Sigmoid and Tanh",
+    "GRU": "use convolutional or streaming layers, or unroll the cell into MatMul, Sigmoid and Tanh",
+    "If": "export the model with a fixed path, or run onnxsim on it to fold the condition",
+    "Loop": "unroll it on export",
+    "Scan": "unroll it on export",
+    "NonZero": "its output's shape depends on the data: cut the model before it",
+    "TopK": "cut the model before it and select in the application",
+    "Einsum": "write it as MatMul, Transpose and Reshape",
+}
+GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before export"
+
+# Operators whose meaning does not change when uint8 numbers are shifted to int8 (Cast undoes the shift itself).
+MOVES_ONLY = {
+    "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Concat", "Slice", "Split", "Gather", "Identity",
+    "Dropout", "MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Cast",
+}  # fmt: skip
+KNOWS_INT8 = MOVES_ONLY | _onnx_quant.HANDLERS.keys()
+
+
+def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+    """The graph of an ONNX file, with its weights (external data too).
+
+    Inputs and outputs keep the source's names, order and layout. input_shapes settles dynamic dimensions, by input
+    name; a dynamic first dimension that it does not mention becomes 1, and the graph's notes say so.
+
+    Raises FileFormatError (not ONNX, or damaged), InputError (dynamic dimensions left open, or input_shapes that do
+    not fit), UnsupportedError (all operators that cannot be converted) and ModelError (shapes that do not fit).
+    """
+    path = Path(path)
+    model = _read(path)
+    opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    opset = opsets.get("ai.onnx", 0)
+    if opset and opset < OLDEST_OPSET:
+        raise InputError(
+            f"{path.name}: operator set {opset}, needed {OLDEST_OPSET} or later; "
+            f"onnx.version_converter.convert_version(model, 13) raises it"
+        )
+    source = model.graph
+    builder = Builder(source.name or path.stem, _all_names(source))
+    for tensor in source.initializer:
+        builder.constants[tensor.name] = _initializer(tensor, path)
+    if source.sparse_initializer:
+        raise UnsupportedError(
+            [Unsupported(source.sparse_initializer[0].values.name, "sparse_initializer", "sparse weights",
+                         "store them densely")]
+        )  # fmt: skip
+    _add_inputs(builder, source, dict(input_shapes or {}))
+    _add_nodes(builder, source, opsets)
+    _add_outputs(builder, source)
+    return builder.graph
+
+
+def _read(path: Path) -> Any:
+    """The ModelProto, checked to be one."""
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError("onnx", "reading an ONNX model") from None
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf's own classes differ between its versions
+        text = " ".join(str(error).split())
+        why = "not an ONNX file, cut short, or its external data is missing"
+        raise FileFormatError(f"{path.name}: {why} ({text})") from error
+    if not model.graph.node and not model.graph.output:
+        raise FileFormatError(f"{path.name}: not an ONNX file, or cut short: it has no graph")
+    return model
+
+
+def _initializer(tensor: Any, path: Path) -> Any:
+    from onnx import numpy_helper
+
+    try:
+        return plain(numpy_helper.to_array(tensor))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise FileFormatError(f"{path.name}: the weights {tensor.name!r} are damaged ({text})") from error
+
+
+def _all_names(source: Any) -> set[str]:
+    names = {value.name for value in (*source.input, *source.output)} | {tensor.name for tensor in source.initializer}
+    for node in source.node:
+        names.update(node.input)
+        names.update(node.output)
+    return names
+
+
+def _add_inputs(builder: Builder, source: Any, input_shapes: dict[str, tuple[int, ...]]) -> None:
+    """Makes the graph's inputs; initializers that are listed as inputs too (before IR version 4) are none."""
+    inputs = [value for value in source.input if value.name not in builder.constants]
+    unknown = sorted(set(input_shapes) - {value.name for value in inputs})
+    if unknown:
+        names = ", ".join(repr(value.name) for value in inputs)
+        raise InputError(f"input_shapes names {unknown[0]!r}, which is no input of the model (it has: {names})")
+    open_inputs = []
+    for info in inputs:
+        stated = _stated_shape(info)
+        shape = _settle(info.name, stated, input_shapes.get(info.name), builder.graph.notes)
+        if shape is None:
+            described = "any" if stated is None else f"[{', '.join(str(size) for size in stated)}]"
+            open_inputs.append(f"{info.name!r} {described}")
+            continue
+        value = Value(info.name, shape, _input_dtype(info, builder.graph.notes))
+        builder.graph.inputs.append(value)
+        builder.values[info.name] = value
+    if open_inputs:
+        example = open_inputs[0].split("'")[1]
+        raise InputError(
+            f"the model leaves dimensions open: {'; '.join(open_inputs)}: give their sizes as "
+            f"input_shapes={{{example!r}: (1, ...)}}, on the command line --input-shape {example}=1,..."
+        )
+
+
+def _stated_shape(info: Any) -> tuple[int | str, ...] | None:
+    """Sizes and names of dimensions; None when not even the rank is known."""
+    if not info.type.HasField("tensor_type"):
+        fix = "export the model with tensors only"
+        raise UnsupportedError([Unsupported(info.name, "input", "it is no tensor", fix)])
+    if not info.type.tensor_type.HasField("shape"):
+        return None
+    dims = info.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.dim_value > 0 else (dim.dim_param or "?") for dim in dims)
+
+
+def _settle(
+    name: str, stated: tuple[int | str, ...] | None, given: tuple[int, ...] | None, notes: list[str]
+) -> tuple[int, ...] | None:
+    """The input's shape; None when a dimension stays open."""
+    if given is not None:
+        shape = tuple(int(size) for size in given)
+        fits = stated is None or (
+            len(stated) == len(shape)
+            and all(isinstance(old, str) or old == new for old, new in zip(stated, shape, strict=True))
+        )
+        if not fits or any(size < 1 for size in shape):
+            model = list(stated or ())
+            raise InputError(f"input_shapes gives {name!r} the shape {list(shape)}, the model states {model}")
+        return shape
+    if stated is None or any(isinstance(size, str) for size in stated[1:]):
+        return None
+    if stated and isinstance(stated[0], str):
+        notes.append(f"Input {name!r}: the first dimension is dynamic ({stated[0]}), 1 is assumed.")
+        stated = (1, *stated[1:])
+    return tuple(int(size) for size in stated)
+
+
+def _input_dtype(info: Any, notes: list[str]) -> DType:
+    from onnx import helper
+
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type))
+    if dtype.name in ("float64", "float16", "bfloat16"):
+        notes.append(f"Input {info.name!r}: {dtype.name} in the source, float32 here.")
+        return DType.FLOAT32
+    try:
+        return DType.of(dtype)
+    except KeyError:
+        raise UnsupportedError(
+            [Unsupported(info.name, "input", f"its type is {dtype.name}", "use float32, int8, uint8, int32 or int64")]
+        ) from None
+
+
+def _source_node(proto: Any, opsets: Mapping[str, int]) -> SourceNode:
+    from onnx import helper
+
+    domain = proto.domain or "ai.onnx"
+    op = proto.op_type if domain == "ai.onnx" else f"{domain}.{proto.op_type}"
+    outputs = tuple(proto.output)
+    name = proto.name or next((output for output in outputs if output), op)
+    attrs = {item.name: helper.get_attribute_value(item) for item in proto.attribute}
+    return SourceNode(name, op, opsets.get(domain, 1), tuple(proto.input), outputs, attrs)
+
+
+def _add_nodes(builder: Builder, source: Any, opsets: Mapping[str, int]) -> None:
+    """Converts node by node; UnsupportedError with all that cannot be, ModelError for what is wrong in itself."""
+    refused: list[Unsupported] = []
+    lost: set[str] = set()  # outputs of refused nodes, and all that hangs on them
+    folder = Folder(opsets)
+    for proto in source.node:
+        node = _source_node(proto, opsets)
+        handler = HANDLERS.get(node.op)
+        try:
+            if any(name in lost for name in node.inputs):
+                if handler is None:
+                    raise _no_handler(node)
+                lost.update(node.outputs)
+                continue
+            missing = [name for name in node.inputs if name and not builder.known(name)]
+            if missing:
+                raise ModelError(f"{node.op} {node.name!r} reads {missing[0]!r}, which nothing before it writes")
+            if folder.fold(builder, node, proto):
+                continue
+            if handler is None:
+                raise _no_handler(node)
+            _convert(builder, node, handler)
+        except RefusedError as refusal:
+            refused.append(Unsupported(node.name, node.op, refusal.reason, refusal.fix))
+            lost.update(name for name in node.outputs if name)
+        except ModelError as error:
+            if not refused:  # else what came before may be the reason
+                raise ModelError(f"{node.op} {node.name!r}: {error}") from error
+    if refused:
+        raise UnsupportedError(refused)
+
+
+def _no_handler(node: SourceNode) -> RefusedError:
+    kind = node.op.rpartition(".")[2]
+    return RefusedError("there is no such operator in edgert", ADVICE.get(kind, GENERAL_ADVICE))
+
+
+def _convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
+    """Runs a handler and books what it returns under the node's output names."""
+    builder.current = node
+    numbers = [value for value in map(builder.values.get, node.inputs) if value is not None]
+    reads_unsigned = any(value in builder.unsigned for value in numbers)
+    if any(value.dtype in (DType.INT8, DType.UINT8) for value in numbers) and node.op not in KNOWS_INT8:
+        raise RefusedError("it computes on 8-bit numbers as they are", "dequantise before it (DequantizeLinear)")
+    made_from = len(builder.graph.nodes)
+    result = handler(builder, node)
+    results: Iterable[Value | QuantizedConstant]
+    results = [result] if isinstance(result, Value | QuantizedConstant) else result
+    fresh = {value for made in builder.graph.nodes[made_from:] for value in made.outputs}
+    named: set[Value] = set()
+    for name, value in zip(node.outputs, results, strict=False):
+        if not name:
+            continue
+        if isinstance(value, QuantizedConstant):
+            builder.quantized[name] = value
+            continue
+        if value in fresh and value not in named:
+            value.name = name
+            named.add(value)
+        if reads_unsigned and node.op in MOVES_ONLY and value.dtype == DType.INT8:
+            builder.unsigned.add(value)
+        builder.values[name] = value
+
+
+def _add_outputs(builder: Builder, source: Any) -> None:
+    """Makes the graph's outputs: each its own value, with the source's name; uint8 again where the source says so."""
+    graph = builder.graph
+    taken = set(graph.inputs)
+    for info in source.output:
+        builder.current = SourceNode(info.name, "output", 0, (), (info.name,))
+        if not builder.known(info.name):
+            raise ModelError(f"the graph's output {info.name!r} is written by no node")
+        value = builder.value_of(info.name)
+        if value in builder.unsigned and value.quant is not None:
+            quant = QuantParams(value.quant.scales, tuple(zero + 128 for zero in value.quant.zero_points))
+            _free_name(value, builder)
+            value = builder.emit("quantize", [value], quant=quant, dtype=DType.UINT8)
+        elif value in taken or value.constant:
+            _free_name(value, builder)
+            value = builder.emit("copy", [value])
+        if value.name != info.name:
+            value.name = info.name
+        taken.add(value)
+        graph.outputs.append(value)
+
+
+def _free_name(value: Value, builder: Builder) -> None:
+    """Takes an output's name from a value that has to stand behind another one, unless it is an interface's own."""
+    if value.name == builder.current.name and value not in builder.graph.inputs:
+        value.name = builder.unique(f"{value.name}/source")
