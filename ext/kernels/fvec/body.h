@@ -31,19 +31,22 @@ static inline float ert_fvec_clamp1(float x, float lo, float hi) {
 #define ERT_FVEC_EXPR_MAX(a, b) ((a) != (a) ? (a) : (a) > (b) ? (a) : (b))
 #define ERT_FVEC_EXPR_MIN(a, b) ((a) != (a) ? (a) : (a) < (b) ? (a) : (b))
 
-#define ERT_FVEC_BINARY(OP, form, a_at, b_at)                                                               \
+/* a0 and b0 are read before the loop, so that the compiler need not ask whether out overlaps them. */
+#define ERT_FVEC_BINARY(OP, form, a_at, b_at)                                                                  \
   static void binary_##OP##_##form(size_t n, const float *a, const float *b, float lo, float hi, float *out) { \
-    ERT_FVEC_LOOP                                                                                           \
-    for (size_t i = 0; i < n; i++) {                                                                        \
-      const float x = a_at, y = b_at;                                                                       \
-      out[i] = ert_fvec_clamp1(ERT_FVEC_EXPR_##OP(x, y), lo, hi);                                           \
-    }                                                                                                       \
+    if (n == 0) return;                                                                                        \
+    const float a0 = *a, b0 = *b;                                                                              \
+    (void)a0, (void)b0;                                                                                        \
+    ERT_FVEC_LOOP                                                                                              \
+    for (size_t i = 0; i < n; i++) {                                                                           \
+      const float x = a_at, y = b_at;                                                                          \
+      out[i] = ert_fvec_clamp1(ERT_FVEC_EXPR_##OP(x, y), lo, hi);                                              \
+    }                                                                                                          \
   }
-/* The scalar side is read before the loop: out may be its own vector's storage, never the scalar's. */
-#define ERT_FVEC_BINARY_FORMS(OP)                                                                                  \
-  ERT_FVEC_BINARY(OP, vv, a[i], b[i])                                                                              \
-  ERT_FVEC_BINARY(OP, vs, a[i], *b)                                                                                \
-  ERT_FVEC_BINARY(OP, sv, *a, b[i])
+#define ERT_FVEC_BINARY_FORMS(OP)       \
+  ERT_FVEC_BINARY(OP, vv, a[i], b[i])   \
+  ERT_FVEC_BINARY(OP, vs, a[i], b0)     \
+  ERT_FVEC_BINARY(OP, sv, a0, b[i])
 
 ERT_FVEC_BINARY_FORMS(ADD)
 ERT_FVEC_BINARY_FORMS(SUB)
