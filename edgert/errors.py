@@ -26,7 +26,7 @@ class OutOfMemoryError(EdgertError, MemoryError):
     """No memory, or the session's memory limit is reached."""
 
 
-class RuntimeFailure(EdgertError, RuntimeError):
+class InvokeError(EdgertError, RuntimeError):
     """An operator failed on the data it was given (an index out of range)."""
 
 

@@ -132,13 +132,14 @@ def generate_c(schema: Schema) -> str:
                 if ctype == "bool":
                     read += " != 0"
                 out.append(f"static inline {ctype} {prefix}(ert_fb_table t) {{ return {read}; }}")
-            elif field.type == "string" or field.type.startswith("["):
-                out.append(f"static inline ert_fb_vector {prefix}(ert_fb_table t) {{ return ert_fb_vec(t, {offset}); }}")
-            elif field.type in schema.unions:
-                out.append(f"static inline uint8_t {prefix}_type(ert_fb_table t) {{ return ert_fb_u8(t, {offset - 2}, 0); }}")
-                out.append(f"static inline ert_fb_table {prefix}(ert_fb_table t) {{ return ert_fb_sub(t, {offset}); }}")
-            else:
-                out.append(f"static inline ert_fb_table {prefix}(ert_fb_table t) {{ return ert_fb_sub(t, {offset}); }}")
+                continue
+            if field.type in schema.unions:
+                read = f"ert_fb_u8(t, {offset - 2}, 0)"
+                out.append(f"static inline uint8_t {prefix}_type(ert_fb_table t) {{ return {read}; }}")
+            vector = field.type == "string" or field.type.startswith("[")
+            kind, read = ("vector", "vec") if vector else ("table", "sub")
+            read = f"ert_fb_{read}(t, {offset})"
+            out.append(f"static inline ert_fb_{kind} {prefix}(ert_fb_table t) {{ return {read}; }}")
     out += ["", "/* What ert_verify walks: every field of every table, then the list of tables. */"]
     index = {name: i for i, name in enumerate(schema.tables)}
     out.append("enum {")

@@ -16,7 +16,7 @@ _EXCEPTIONS = {
     ERT_UNSUPPORTED: errors.ModelError,
     ERT_OUT_OF_MEMORY: errors.OutOfMemoryError,
     ERT_INVALID_ARGUMENT: errors.InputError,
-    ERT_RUNTIME_ERROR: errors.RuntimeFailure,
+    ERT_RUNTIME_ERROR: errors.InvokeError,
 }
 
 # Buffer protocol format of each dtype, in the order of DType.
@@ -169,7 +169,7 @@ cdef class Session:
         return TensorView(self, index)
 
     def invoke(self):
-        """Runs the model. Raises RuntimeFailure when an operator fails on its data."""
+        """Runs the model. Raises InvokeError when an operator fails on its data."""
         cdef ert_error error
         cdef ert_status status
         with nogil:

@@ -67,7 +67,7 @@ class Model:
         return self._native.normalisation
 
     def metadata(self, key: str) -> str | None:
-        """"description", "licence", "toolchain", "source_sha256", ... or a key of the package's own; None if absent."""
+        """The entry of this key, such as "description", "licence", "toolchain", or "source_sha256"; None if absent."""
         return self._native.metadata(key)
 
     @property
@@ -80,10 +80,12 @@ class Model:
         for info, view in zip((*self.inputs, *self.outputs), (*self._input_views, *self._output_views), strict=True):
             if info.name == name:
                 return view
-        raise InputError(f"there is no input or output {name!r}; there are {self._names((*self.inputs, *self.outputs))}")
+        raise InputError(
+            f"there is no input or output {name!r}; there are {self._names((*self.inputs, *self.outputs))}"
+        )
 
     def invoke(self) -> None:
-        """Runs on what the inputs' memory holds. Raises RuntimeFailure when an operator fails on its data."""
+        """Runs on what the inputs' memory holds. Raises InvokeError when an operator fails on its data."""
         self._session.invoke()
 
     def run(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:

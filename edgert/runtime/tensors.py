@@ -68,9 +68,8 @@ class TensorInfo:
 
         given = np.asarray(array)
         if given.dtype != np.dtype(self.dtype.numpy_name):
-            raise InputError(
-                f"{what} {self.name!r} is {given.dtype}, needed {self.dtype.numpy_name}{list(self.shape)}{self._advice(given)}"
-            )
+            needed = f"{self.dtype.numpy_name}{list(self.shape)}"
+            raise InputError(f"{what} {self.name!r} is {given.dtype}, needed {needed}{self._advice(given)}")
         if given.shape != self.shape and (1, *given.shape) != self.shape:
             raise InputError(f"{what} {self.name!r} has shape {list(given.shape)}, needed {list(self.shape)}")
         return given.reshape(self.shape)

@@ -1,0 +1,80 @@
+"""Which tensors must share one scale and zero point, and the scale that each gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import InputError
+from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.quant.histogram import Histogram
+from edgert.quant.scales import activation_params, choose_range
+
+SOFTMAX_PARAMS = QuantParams((1.0 / 256.0,), (-128,))
+
+
+class _Groups:
+    """Disjoint sets of values (union-find)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Value, Value] = {}
+
+    def find(self, value: Value) -> Value:
+        parent = self._parent.get(value, value)
+        if parent is value:
+            return value
+        root = self.find(parent)
+        self._parent[value] = root
+        return root
+
+    def join(self, a: Value, b: Value) -> None:
+        self._parent[self.find(a)] = self.find(b)
+
+
+def rule_of(node: Node) -> QuantRule:
+    """What the quantiser does with a node of a float graph."""
+    if any(value.dtype != DType.FLOAT32 for value in node.outputs) and OPS_BY_NAME[node.op].quant != QuantRule.FOLLOW:
+        return QuantRule.FLOAT
+    rule = OPS_BY_NAME[node.op].quant
+    if rule == QuantRule.WEIGHTED and not (node.inputs[1] is not None and node.inputs[1].constant):
+        return QuantRule.FLOAT
+    return rule
+
+
+def activation_quants(graph: Graph, histograms: Mapping[str, Histogram]) -> dict[Value, QuantParams]:
+    """int8 parameters of every float32 value of the graph that is not constant.
+
+    Values that an operator only moves (QuantRule.SAME) or joins (SHARED) get one range: the widest of the ranges
+    chosen for each. A softmax's output has its own fixed scale, and so has all that is only moved from it.
+    Raises InputError for a value that calibration has not seen.
+    """
+    groups = _Groups()
+    fixed: dict[Value, QuantParams] = {}
+    for node in graph.nodes:
+        rule = rule_of(node)
+        if rule == QuantRule.FIXED:
+            fixed[node.outputs[0]] = SOFTMAX_PARAMS
+        elif rule in (QuantRule.SAME, QuantRule.SHARED):
+            sources = node.inputs[:1] if rule == QuantRule.SAME else node.inputs
+            for source in sources:
+                if source is not None and not source.constant:
+                    groups.join(source, node.outputs[0])
+
+    ranges: dict[Value, tuple[float, float]] = {}
+    fixed_groups = {groups.find(value): params for value, params in fixed.items()}
+    values = [v for v in graph.values() if v.dtype == DType.FLOAT32 and not v.constant]
+    for value in values:
+        histogram = histograms.get(value.name)
+        if histogram is None:
+            raise InputError(f"calibration has not seen the tensor {value.name!r}")
+        low, high = choose_range(histogram)
+        root = groups.find(value)
+        if root in ranges:
+            low, high = min(low, ranges[root][0]), max(high, ranges[root][1])
+        ranges[root] = (low, high)
+    quants: dict[Value, QuantParams] = {}
+    for value in values:
+        root = groups.find(value)
+        quants[value] = fixed_groups.get(root) or activation_params(*ranges[root])
+    return quants

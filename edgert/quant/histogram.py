@@ -1,0 +1,55 @@
+"""A histogram whose range grows with its data: what calibration remembers of a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 2048
+
+
+class Histogram:
+    """Counts of float values in BINS equal bins over [-limit, limit].
+
+    limit is a power of two that doubles when a value lies outside, merging bins in pairs: the counts do not depend on
+    the order of the data, and memory stays constant. Exact zeros are not counted: quantisation keeps them exact.
+    """
+
+    def __init__(self) -> None:
+        self.counts: NDArray[np.float64] = np.zeros(BINS)
+        self.limit = 0.0
+        self.least = 0.0  # of all values and zero
+        self.greatest = 0.0
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Counts every element of a finite float array."""
+        least, greatest = float(values.min()), float(values.max())
+        self.least = min(self.least, least)
+        self.greatest = max(self.greatest, greatest)
+        largest = max(-least, greatest)
+        if largest == 0.0:
+            return
+        self._grow_to(largest)
+        with np.errstate(under="ignore"):
+            scaled = values.ravel() * np.float32(BINS / 2 / self.limit)
+        bins = np.floor(scaled).astype(np.int32) + BINS // 2
+        np.clip(bins, 0, BINS - 1, out=bins)
+        counts = np.bincount(bins, minlength=BINS).astype(np.float64)
+        counts[BINS // 2] -= np.count_nonzero(scaled == 0.0)
+        self.counts += counts
+
+    def _grow_to(self, largest: float) -> None:
+        if self.limit == 0.0:
+            self.limit = float(2.0 ** np.ceil(np.log2(largest)))
+        while self.limit < largest:
+            inner = self.counts.reshape(-1, 2).sum(axis=1)
+            self.counts = np.zeros(BINS)
+            self.counts[BINS // 4 : BINS // 4 * 3] = inner
+            self.limit *= 2.0
+
+    def centres(self) -> NDArray[np.float64]:
+        """The middle of every bin."""
+        width = 2.0 * self.limit / BINS
+        return (np.arange(BINS) - BINS / 2 + 0.5) * width
