@@ -1,0 +1,47 @@
+"""Builds the C core and its test programs with CMake, once a session and kind. Build folders stay in the repository's
+root (build-<kind>, not tracked), so that a second run compiles only what changed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+KINDS = {
+    "plain": ["-DEDGERT_TESTS=ON"],
+    "sanitized": ["-DEDGERT_TESTS=ON", "-DEDGERT_SANITIZE=ON"],
+    "libfuzzer": ["-DEDGERT_FUZZ=ON", "-DEDGERT_SANITIZE=ON", "-DCMAKE_C_COMPILER=clang"],
+}
+
+
+@functools.cache
+def build(kind: str) -> Path:
+    """The folder with the programs of this kind. Skips the test when CMake or the compiler is missing."""
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        pytest.skip("cmake is not installed (pip install cmake)")
+    if kind == "libfuzzer" and shutil.which("clang") is None:
+        pytest.skip("clang, which has libFuzzer, is not installed")
+    folder = ROOT / f"build-{kind}"
+    configure = [cmake, "-S", str(ROOT / "ext"), "-B", str(folder), *KINDS[kind]]
+    for command in (configure, [cmake, "--build", str(folder), "-j", str(os.cpu_count())]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.fail(f"{' '.join(command)}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    return folder
+
+
+def run(program: Path, *arguments: object, timeout_s: float = 600) -> str:
+    """Output of a test program; fails the test with what it printed when its exit status is not 0."""
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:allocator_may_return_null=1"}
+    command = [str(program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=environment)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-6000:]}")
+    return done.stdout

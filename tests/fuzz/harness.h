@@ -1,0 +1,47 @@
+/* What every fuzz program does with bytes that may be a model. */
+#ifndef ERT_TESTS_FUZZ_HARNESS_H
+#define ERT_TESTS_FUZZ_HARNESS_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "edgert.h"
+
+#define FUZZ_MEMORY_LIMIT ((size_t)16 << 20)
+
+/* Opens the bytes, in memory of exactly their size so that the sanitizer sees a read beyond them, and binds them.
+ * Both handles are NULL when the model was refused; a refusal must come with a message. Free *copy afterwards. */
+static inline ert_status fuzz_bind(const uint8_t *data, size_t bytes, ert_model **model, ert_session **session,
+                                   void **copy) {
+  ert_error error = {""};
+  *session = NULL;
+  *copy = malloc(bytes ? bytes : 1);
+  if (*copy == NULL) abort();
+  memcpy(*copy, data, bytes);
+  ert_status status = ert_model_open_memory(*copy, bytes, model, &error);
+  if (status == ERT_OK) {
+    ert_session_options options = {.threads = 1, .memory_limit = FUZZ_MEMORY_LIMIT};
+    status = ert_session_create(*model, &options, session, &error);
+  }
+  if (status != ERT_OK && error.message[0] == 0) abort();
+  return status;
+}
+
+static inline void fuzz_release(ert_model *model, ert_session *session, void *copy) {
+  ert_session_destroy(session);
+  ert_model_close(model);
+  free(copy);
+}
+
+/* Fills the inputs with a fixed pattern and runs once. A run may fail only with a message. */
+static inline void fuzz_invoke(ert_model *model, ert_session *session) {
+  ert_error error = {""};
+  for (uint32_t i = 0; i < ert_model_input_count(model); i++) {
+    ert_tensor_info info;
+    ert_session_tensor(session, ert_model_input(model, i), &info);
+    for (size_t b = 0; b < info.bytes; b++) ((uint8_t *)info.data)[b] = (uint8_t)(b * 37 + 11);
+  }
+  if (ert_session_invoke(session, &error) != ERT_OK && error.message[0] == 0) abort();
+}
+
+#endif
