@@ -1,0 +1,76 @@
+/* x, indices -> x.shape[:axis] + indices.shape + x.shape[axis+1:]; a negative index counts from the end (ONNX Gather). */
+#include "ops/move.h"
+
+typedef struct gather_state {
+  size_t outer;     /* product of the dimensions before the axis */
+  size_t count;     /* indices */
+  size_t dim;       /* of the axis */
+  size_t run_bytes; /* one index's piece of x */
+  size_t parts;
+} gather_state;
+
+static ert_status prepare(ert_prepare *p, ert_op *op) {
+  const ert_tensor *in = op->in[0], *indices = op->in[1];
+  ERT_TRY(ert_check_move(p, in, op->out[0]));
+  ERT_REQUIRE(p, indices->dtype == ERT_DTYPE_INT32 || indices->dtype == ERT_DTYPE_INT64,
+              "indices are %s, needed int32 or int64", ert_dtype_name(indices->dtype));
+  int axis;
+  ERT_TRY(ert_check_axis(p, ert_gather_attrs_axis(op->attrs), in->rank, &axis));
+  const int rank = in->rank - 1 + indices->rank;
+  ERT_REQUIRE(p, rank <= ERT_MAX_RANK, "output has %d dimensions, needed at most %d", rank, ERT_MAX_RANK);
+
+  int32_t dims[ERT_MAX_RANK];
+  int n = 0;
+  size_t outer = 1, run = ert_dtype_size(in->dtype);
+  for (int i = 0; i < axis; i++) {
+    dims[n++] = in->dims[i];
+    ERT_REQUIRE(p, ert_mul(outer, (size_t)in->dims[i], &outer), "input is too large");
+  }
+  for (int i = 0; i < indices->rank; i++) dims[n++] = indices->dims[i];
+  for (int i = axis + 1; i < in->rank; i++) {
+    dims[n++] = in->dims[i];
+    ERT_REQUIRE(p, ert_mul(run, (size_t)in->dims[i], &run), "input is too large");
+  }
+  ERT_TRY(ert_prepare_shape(p, op->out[0], rank, dims));
+
+  gather_state *state = ert_prepare_alloc(p, sizeof *state);
+  if (state == NULL) return ERT_OUT_OF_MEMORY;
+  *state = (gather_state){outer, indices->elements, (size_t)in->dims[axis], run, 1};
+  op->state = state;
+  return ERT_OK;
+}
+
+static int64_t index_at(const ert_tensor *indices, size_t i) {
+  return indices->dtype == ERT_DTYPE_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
+}
+
+/* A part is a range of (outer, index) pairs. */
+static void pick(void *arg, size_t part) {
+  const ert_op *op = arg;
+  const gather_state *state = op->state;
+  size_t begin, end;
+  ert_split(state->outer * state->count, 1, state->parts, part, &begin, &end);
+  const uint8_t *in = op->in[0]->data;
+  uint8_t *out = op->out[0]->data;
+  const size_t run = state->run_bytes;
+  for (size_t i = begin; i < end; i++) {
+    const int64_t index = index_at(op->in[1], i % state->count);
+    const size_t row = i / state->count * state->dim + (size_t)(index < 0 ? index + (int64_t)state->dim : index);
+    ert_copy_run(out + i * run, in + row * run, run);
+  }
+}
+
+static ert_status invoke(ert_op *op) {
+  gather_state *state = op->state;
+  if (op->out[0]->elements == 0) return ERT_OK;
+  const int64_t dim = (int64_t)state->dim;
+  for (size_t i = 0; i < state->count; i++) {
+    const int64_t index = index_at(op->in[1], i);
+    if (index < -dim || index >= dim) return ERT_RUNTIME_ERROR;
+  }
+  state->parts = ert_move_parts(op->pool, state->outer * state->count, op->out[0]->bytes);
+  ert_pool_run(op->pool, state->parts, pick, op);
+  return ERT_OK;
+}
+
+const ert_op_def ert_op_gather = {"gather", 2, 2, 1, prepare, invoke};

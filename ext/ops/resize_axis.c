@@ -1,0 +1,89 @@
+/* Coordinates are those of ONNX Resize where the model states a scale, and those of TFLite's RESIZE_BILINEAR and
+ * RESIZE_NEAREST_NEIGHBOR where it does not: the same but for the order of float32 operations, which decides ties.
+ * Only float32 operations that round once and exact floors: every machine reads the same pixels. */
+#include "ops/resize_axis.h"
+
+#include <math.h>
+
+static float source_position(const ert_resize_axis *a, int32_t i) {
+  const float in = (float)a->in, out = (float)a->out;
+  if (a->coordinates == ERT_COORDINATE_MODE_ALIGN_CORNERS) {
+    if (a->out == 1) return 0.0f;
+    return a->scale > 0.0f ? (float)i * (in - 1.0f) / (out - 1.0f) : (float)i * ((in - 1.0f) / (out - 1.0f));
+  }
+  if (a->coordinates == ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL && a->out == 1) return 0.0f;
+  const float half = a->coordinates == ERT_COORDINATE_MODE_ASYMMETRIC ? 0.0f : 0.5f;
+  const float at = (float)i + half;
+  return (a->scale > 0.0f ? at / a->scale : at * (in / out)) - half;
+}
+
+static float round_nearest(int mode, float position) {
+  switch (mode) {
+    case ERT_NEAREST_MODE_FLOOR: return floorf(position);
+    case ERT_NEAREST_MODE_CEIL: return ceilf(position);
+    case ERT_NEAREST_MODE_ROUND_PREFER_FLOOR: return ceilf(position - 0.5f);
+    default: return floorf(position + 0.5f);
+  }
+}
+
+/* A float that may lie far outside the axis, as an index on it. */
+static int32_t clamp_index(float position, int32_t size) {
+  if (!(position > 0.0f)) return 0;
+  return position >= (float)(size - 1) ? size - 1 : (int32_t)position;
+}
+
+static ert_resize_tap float_tap(const ert_resize_axis *a, int32_t i) {
+  const float position = source_position(a, i), floor_position = floorf(position);
+  ert_resize_tap tap = {.lower = clamp_index(floor_position, a->in), .upper = clamp_index(ceilf(position), a->in)};
+  tap.fraction = tap.lower == tap.upper ? 0.0f : position - floor_position;
+  return tap;
+}
+
+/* Positions in units of 1/1024, as TFLite's ComputeInterpolationValues. Where both taps are one pixel the weight does
+ * not matter. Unlike there, the lower tap is kept on the axis too: the rounded step may run off its end. */
+static ert_resize_tap fixed_tap(const ert_resize_axis *a, int64_t step, int64_t start, int32_t i) {
+  const int64_t position = i * step + start, most = a->in - 1;
+  int64_t lower = position / 1024, upper = (position + 1023) / 1024;
+  if (lower < 0) lower = 0;
+  if (lower > most) lower = most;
+  if (upper < 0) upper = 0;
+  if (upper > most) upper = most;
+  ert_resize_tap tap = {.lower = (int32_t)lower, .upper = (int32_t)upper};
+  tap.fraction_10 = lower == upper ? 0 : (int32_t)(position - lower * 1024);
+  return tap;
+}
+
+static int64_t fixed_step(const ert_resize_axis *a) {
+  int64_t in = a->in, out = a->out;
+  if (a->coordinates == ERT_COORDINATE_MODE_ALIGN_CORNERS && out > 1) {
+    in--;
+    out--;
+  } else if (a->scale > 0.0f) {
+    return (int64_t)rint(1024.0 / (double)a->scale);
+  }
+  return (1024 * in + out / 2) / out;
+}
+
+ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *a, int kind, ert_resize_tap **taps) {
+  ERT_REQUIRE(p, a->coordinates < ERT_COORDINATE_MODE_COUNT, "coordinates is %d, needed less than %d", a->coordinates,
+              ERT_COORDINATE_MODE_COUNT);
+  ERT_REQUIRE(p, a->nearest < ERT_NEAREST_MODE_COUNT, "nearest is %d, needed less than %d", a->nearest,
+              ERT_NEAREST_MODE_COUNT);
+  ERT_REQUIRE(p, a->scale == 0.0f || (a->scale >= 1e-6f && a->scale <= 1e6f), "scale is %g, needed 0 or 1e-6 to 1e6",
+              (double)a->scale);
+  size_t bytes;
+  ERT_REQUIRE(p, ert_mul((size_t)a->out, sizeof **taps, &bytes), "output of %d is too large", (int)a->out);
+  *taps = ert_prepare_alloc(p, bytes);
+  if (*taps == NULL) return ERT_OUT_OF_MEMORY;
+
+  const bool single = a->out == 1 && a->coordinates == ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL;
+  const bool half = !single && (a->coordinates == ERT_COORDINATE_MODE_HALF_PIXEL ||
+                                a->coordinates == ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL);
+  const int64_t step = fixed_step(a), start = half ? step / 2 - 512 : 0;
+  for (int32_t i = 0; i < a->out; i++) {
+    if (kind == ERT_RESIZE_FLOAT) (*taps)[i] = float_tap(a, i);
+    else if (kind == ERT_RESIZE_FIXED) (*taps)[i] = fixed_tap(a, step, start, i);
+    else (*taps)[i].lower = clamp_index(round_nearest(a->nearest, source_position(a, i)), a->in);
+  }
+  return ERT_OK;
+}
