@@ -11,7 +11,7 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
@@ -89,6 +89,8 @@ class Abi3Wheel(bdist_wheel):
 
 
 setup(
+    packages=[*find_packages(include=["edgert", "edgert.*"]), "edgert.samples", "edgert.samples.digits"],
+    package_dir={"edgert.samples": "samples", "edgert.samples.digits": "samples/digits"},
     ext_modules=[
         Extension(
             "edgert.runtime._native",

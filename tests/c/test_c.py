@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.c_build import build, run
+from c_build import build, run
 
 PROGRAMS = sorted(path.stem for path in Path(__file__).parent.glob("test_*.c"))
 
