@@ -1,0 +1,69 @@
+/* What the NEON kernels share: loads and stores of fewer bytes than a register, which touch exactly the bytes they
+ * name, and ERT_UNROLL. */
+#ifndef ERT_KERNELS_COMMON_NEON_H
+#define ERT_KERNELS_COMMON_NEON_H
+
+#include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Stands before a loop of few, constant turns over an array of registers. It makes the compiler unroll the loop before
+ * it decides which arrays live in registers: without it the accumulators go through memory. */
+#define ERT_UNROLL _Pragma("GCC unroll 16")
+
+/* Turns a function into one that is specialised for the constants it is called with. */
+#define ERT_SPECIALISE static inline __attribute__((always_inline))
+
+/* 4 bytes, repeated. */
+static inline int8x8_t ert_load_4_s8(const int8_t *p) {
+  uint32_t v;
+  memcpy(&v, p, sizeof v);
+  return vreinterpret_s8_u32(vdup_n_u32(v));
+}
+
+/* n bytes, 1 <= n <= 3, then zeros. */
+static inline uint32_t ert_load_upto_3(const int8_t *p, size_t n) {
+  return (uint32_t)(uint8_t)p[0] | (uint32_t)(uint8_t)p[n / 2] << (8 * (n / 2)) |
+         (uint32_t)(uint8_t)p[n - 1] << (8 * (n - 1));
+}
+
+static inline int8x8_t ert_load_upto_3_s8(const int8_t *p, size_t n) {
+  return vreinterpret_s8_u64(vcreate_u64(ert_load_upto_3(p, n)));
+}
+
+/* n bytes, 1 <= n <= 7, then zeros. Two loads that overlap where that serves; no loop. */
+static inline int8x8_t ert_load_upto_7_s8(const int8_t *p, size_t n) {
+  if (n < 4) return ert_load_upto_3_s8(p, n);
+  uint32_t first, last;
+  memcpy(&first, p, sizeof first);
+  memcpy(&last, p + n - 4, sizeof last);
+  return vreinterpret_s8_u64(vcreate_u64(first | (uint64_t)last << (8 * (n - 4))));
+}
+
+/* Half 0 or 1 of v: 4 bytes, or its first n bytes, 1 <= n <= 3. */
+static inline void ert_store_4_s8(int8_t *p, int8x8_t v, const int half) {
+  const uint32_t bits = half ? vget_lane_u32(vreinterpret_u32_s8(v), 1) : vget_lane_u32(vreinterpret_u32_s8(v), 0);
+  memcpy(p, &bits, sizeof bits);
+}
+
+static inline void ert_store_upto_3_s8(int8_t *p, int8x8_t v, const int half, size_t n) {
+  const uint32_t bits = half ? vget_lane_u32(vreinterpret_u32_s8(v), 1) : vget_lane_u32(vreinterpret_u32_s8(v), 0);
+  p[0] = (int8_t)bits;
+  p[n / 2] = (int8_t)(bits >> (8 * (n / 2)));
+  p[n - 1] = (int8_t)(bits >> (8 * (n - 1)));
+}
+
+/* The first n bytes of v, 1 <= n <= 7. */
+static inline void ert_store_upto_7_s8(int8_t *p, int8x8_t v, size_t n) {
+  if (n < 4) {
+    ert_store_upto_3_s8(p, v, 0, n);
+    return;
+  }
+  const uint64_t bits = vget_lane_u64(vreinterpret_u64_s8(v), 0);
+  const uint32_t first = (uint32_t)bits, last = (uint32_t)(bits >> (8 * (n - 4)));
+  memcpy(p, &first, sizeof first);
+  memcpy(p + n - 4, &last, sizeof last);
+}
+
+#endif

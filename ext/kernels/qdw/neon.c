@@ -1,0 +1,113 @@
+/* Eight channels of a run of pixels: inputs are widened to int16 and multiplied into int32, several pixels at once so
+ * that a weight is loaded once for all of them. Where neighbouring pixels share their taps (stride and dilation are
+ * equal), each input is loaded and widened once a row. */
+#include <arm_neon.h>
+#include <stdbool.h>
+
+#include "kernels/common_neon.h"
+#include "kernels/qdw/qdw.h"
+#include "requant/requant_neon.h"
+
+#if defined(__aarch64__)
+enum { PIXELS = 4 };
+#else
+enum { PIXELS = 2 };
+#endif
+enum { NR = 8, MAX_SHARED_WIDTH = 5 };
+
+typedef struct block {
+  const int32_t *bias;
+  const float *multiplier;
+  const int16_t *weights;
+  size_t valid; /* channels */
+} block;
+
+ERT_SPECIALISE int16x8_t load(const int8_t *x, const bool whole, size_t valid) {
+  return vmovl_s8(whole ? vld1_s8(x) : ert_load_upto_7_s8(x, valid));
+}
+
+static inline void multiply_add(int32x4_t acc[2], int16x8_t x, int16x8_t w) {
+  acc[0] = vmlal_s16(acc[0], vget_low_s16(x), vget_low_s16(w));
+  acc[1] = vmlal_s16(acc[1], vget_high_s16(x), vget_high_s16(w));
+}
+
+/* `count` pixels; `width` is kernel_w when taps are shared, or 0. Both are constants, and so is `whole`. */
+ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t width, const bool whole, const ert_qdw_args *args,
+                                    const block *b, const ert_requant_neon *q, const int8_t *const *rows,
+                                    size_t offset, int8_t *out) {
+  int32x4_t acc[PIXELS][2];
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    acc[p][0] = vld1q_s32(b->bias);
+    acc[p][1] = vld1q_s32(b->bias + 4);
+  }
+  const int16_t *w = b->weights;
+  for (size_t i = 0; i < args->kernel_h; i++) {
+    const int8_t *x = rows[i] + offset;
+    if (width != 0) {
+      int16x8_t column[PIXELS + MAX_SHARED_WIDTH];
+      ERT_UNROLL for (size_t j = 0; j < count + width - 1; j++) {
+        column[j] = load(x + j * args->tap_stride, whole, b->valid);
+      }
+      ERT_UNROLL for (size_t j = 0; j < width; j++) {
+        const int16x8_t wj = vld1q_s16(w + NR * j);
+        ERT_UNROLL for (size_t p = 0; p < count; p++) multiply_add(acc[p], column[p + j], wj);
+      }
+      w += NR * width;
+    } else {
+      for (size_t j = 0; j < args->kernel_w; j++, x += args->tap_stride, w += NR) {
+        const int16x8_t wj = vld1q_s16(w);
+        ERT_UNROLL for (size_t p = 0; p < count; p++) {
+          multiply_add(acc[p], load(x + p * args->pixel_stride, whole, b->valid), wj);
+        }
+      }
+    }
+  }
+  const float32x4_t m0 = vld1q_f32(b->multiplier), m1 = vld1q_f32(b->multiplier + 4);
+  int8x8_t y[PIXELS];
+  if (count == 1) {
+    y[0] = ert_requant_neon_8(q, acc[0][0], acc[0][1], m0, m1);
+  } else {
+    ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
+      const int8x16_t two = ert_requant_neon_16(q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
+      y[p] = vget_low_s8(two);
+      y[p + 1] = vget_high_s8(two);
+    }
+  }
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    if (whole) vst1_s8(out + p * args->channels, y[p]);
+    else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
+  }
+}
+
+ERT_SPECIALISE void run_block(const size_t width, const bool whole, const ert_qdw_args *args, const block *b,
+                              const ert_requant_neon *q, size_t pixels, const int8_t *const *rows, size_t channel,
+                              int8_t *out) {
+  size_t p = 0;
+  for (; p + PIXELS <= pixels; p += PIXELS) {
+    pixels_of_block(PIXELS, width, whole, args, b, q, rows, p * args->pixel_stride + channel,
+                    out + p * args->channels + channel);
+  }
+  for (; p < pixels; p++) {
+    pixels_of_block(1, width, whole, args, b, q, rows, p * args->pixel_stride + channel,
+                    out + p * args->channels + channel);
+  }
+}
+
+static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
+  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
+  const size_t taps = args->kernel_h * args->kernel_w;
+  const size_t block_bytes = (NR * (sizeof(int32_t) + sizeof(float) + taps * sizeof(int16_t)) + 63) / 64 * 64;
+  const bool shared = args->tap_stride == args->pixel_stride;
+  const uint8_t *packed = args->weights;
+  for (size_t c = 0; c < args->channels; c += NR, packed += block_bytes) {
+    block b = {.bias = (const int32_t *)packed, .valid = args->channels - c};
+    b.multiplier = (const float *)(b.bias + NR);
+    b.weights = (const int16_t *)(b.multiplier + NR);
+    if (b.valid < NR) run_block(0, false, args, &b, &q, pixels, rows, c, out);
+    else if (shared && args->kernel_w == 3) run_block(3, true, args, &b, &q, pixels, rows, c, out);
+    else if (shared && args->kernel_w == 5) run_block(5, true, args, &b, &q, pixels, rows, c, out);
+    else run_block(0, true, args, &b, &q, pixels, rows, c, out);
+  }
+}
+
+const ert_qdw_kernel ert_qdw_neon_8 = {.name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .run = run};

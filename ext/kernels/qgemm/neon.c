@@ -1,0 +1,127 @@
+/* NEON without dot product, armv7 (2 rows by 4 channels) and aarch64 (4 by 4). An accumulator register holds four
+ * partial sums of one row and one channel: 16 k of the row are multiplied with 16 k of the channel to int16, added in
+ * pairs into it, and the four are summed at the end.
+ *
+ * Each product is widened on its own: the sum of two, (-128)(-128) + (-128)(-128) = 32768, does not fit int16. */
+#include <arm_neon.h>
+
+#include "kernels/common_neon.h"
+#include "kernels/qgemm/tiles_neon.h"
+#include "requant/requant_neon.h"
+
+#if defined(__aarch64__)
+enum { MR = 4 };
+#else
+enum { MR = 2 };
+#endif
+enum { NR = 4, KR = 16 };
+
+static inline int32x4_t dot_8(int32x4_t acc, int8x8_t x, int8x8_t w) { return vpadalq_s16(acc, vmull_s8(x, w)); }
+
+/* Lane i of the result is the sum of the lanes of a[i]. */
+static inline int32x4_t sum_each(const int32x4_t *a) {
+#if defined(__aarch64__)
+  return vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3]));
+#else
+  int32x2_t half[4];
+  ERT_UNROLL for (size_t i = 0; i < 4; i++) half[i] = vadd_s32(vget_low_s32(a[i]), vget_high_s32(a[i]));
+  return vcombine_s32(vpadd_s32(half[0], half[1]), vpadd_s32(half[2], half[3]));
+#endif
+}
+
+ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint8_t *block, size_t valid_n,
+                         const int8_t *const *rows, const int32_t *row_bias, int8_t *out, size_t out_stride) {
+  const int32_t *bias = (const int32_t *)block;
+  const float *multiplier = (const float *)(bias + NR);
+  const int8_t *w = (const int8_t *)(multiplier + NR);
+  const size_t k = args->k;
+  int32x4_t acc[MR][NR];
+  ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+    ERT_UNROLL for (size_t c = 0; c < NR; c++) acc[r][c] = vdupq_n_s32(0);
+  }
+  size_t t = 0;
+  do {
+    const ptrdiff_t offset = args->tap_offset[t];
+    const int8_t *x[MR];
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
+    size_t i = 0;
+    for (; i + 16 <= k; i += 16, w += NR * KR) {
+      int8x16_t v[MR];
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
+      ERT_UNROLL for (size_t c = 0; c < NR; c++) {
+        const int8x16_t wc = vld1q_s8(w + c * KR);
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+          acc[r][c] = dot_8(acc[r][c], vget_low_s8(v[r]), vget_low_s8(wc));
+          acc[r][c] = dot_8(acc[r][c], vget_high_s8(v[r]), vget_high_s8(wc));
+        }
+      }
+    }
+    /* At most 15 are left: two halves of a group. */
+    const int8_t *group = w;
+    w += i < k ? NR * KR : 0;
+    for (; i < k; i += 8, group += 8) {
+      int8x8_t v[MR];
+      if (i + 8 <= k) {
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_s8(x[r] + i);
+      } else {
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_upto_7_s8(x[r] + i, k - i);
+      }
+      ERT_UNROLL for (size_t c = 0; c < NR; c++) {
+        const int8x8_t wc = vld1_s8(group + c * KR);
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot_8(acc[r][c], v[r], wc);
+      }
+    }
+  } while (++t < args->taps);
+
+  const int32x4_t of_channel = vld1q_s32(bias);
+  const float32x4_t m = vld1q_f32(multiplier);
+  int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
+  ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = vaddq_s32(sum_each(acc[r]), of_channel);
+  if (row_bias != NULL) {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = vaddq_s32(sum[r], vdupq_n_s32(row_bias[r]));
+  }
+  ERT_UNROLL for (size_t r = mr; r < 4; r++) sum[r] = sum[mr - 1];
+  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
+  int8x8_t y[2]; /* two rows each */
+  if (mr <= 2) {
+    y[0] = y[1] = ert_requant_neon_8(&q, sum[0], sum[1], m, m);
+  } else {
+    const int8x16_t four = ert_requant_neon_16(&q, sum[0], sum[1], sum[2], sum[3], m, m, m, m);
+    y[0] = vget_low_s8(four);
+    y[1] = vget_high_s8(four);
+  }
+  if (valid_n == NR) {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) ert_store_4_s8(out + r * out_stride, y[r / 2], r % 2);
+  } else {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) ert_store_upto_3_s8(out + r * out_stride, y[r / 2], r % 2, valid_n);
+  }
+}
+
+#if defined(__aarch64__)
+#define KERNEL ert_qgemm_neon_4x4
+ERT_QGEMM_TILE(4)
+#else
+#define KERNEL ert_qgemm_neon_2x4
+#endif
+ERT_QGEMM_TILE(2)
+ERT_QGEMM_TILE(1)
+
+extern const ert_qgemm_kernel KERNEL;
+
+static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
+  static const ert_qgemm_tile_fn TILES[] = {
+      tile_1, tile_2,
+#if defined(__aarch64__)
+      tile_4,
+#endif
+  };
+  ert_qgemm_run_tiles(&KERNEL, TILES, args, m, rows, out, out_stride);
+}
+
+const ert_qgemm_kernel KERNEL = {.name = MR == 4 ? "qgemm_neon_4x4" : "qgemm_neon_2x4",
+                                 .isa = ERT_ISA_NEON,
+                                 .mr = MR,
+                                 .nr = NR,
+                                 .kr = KR,
+                                 .weight_bytes = 1,
+                                 .run = run};

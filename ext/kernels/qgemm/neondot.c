@@ -1,0 +1,104 @@
+/* SDOT: a tile of 8 rows by 8 channels, 16 accumulators. Four k of a row lie in one lane of its register and meet the
+ * weights of four channels at once, so that 16 bytes of a row serve 8 SDOT; 64 SDOT go with 16 loads. */
+#include <arm_neon.h>
+
+#include "kernels/common_neon.h"
+#include "kernels/qgemm/tiles_neon.h"
+#include "requant/requant_neon.h"
+
+enum { MR = 8, NR = 8, KR = 4 };
+
+/* One group of KR: acc[r] += x[r][lane] . w, for lane a constant. */
+#define DOT_LANE(dot, x, lane)                               \
+  do {                                                       \
+    const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + 16); \
+    w += NR * KR;                                            \
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) {             \
+      acc[r][0] = dot(acc[r][0], w0, (x)[r], lane);          \
+      acc[r][1] = dot(acc[r][1], w1, (x)[r], lane);          \
+    }                                                        \
+  } while (0)
+
+ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint8_t *block, size_t valid_n,
+                         const int8_t *const *rows, const int32_t *row_bias, int8_t *out, size_t out_stride) {
+  const int32_t *bias = (const int32_t *)block;
+  const float *multiplier = (const float *)(bias + NR);
+  const int8_t *w = (const int8_t *)(multiplier + NR);
+  const size_t k = args->k;
+  int32x4_t acc[MR][2];
+  ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+    acc[r][0] = vld1q_s32(bias);
+    acc[r][1] = vld1q_s32(bias + 4);
+  }
+  size_t t = 0;
+  do {
+    const ptrdiff_t offset = args->tap_offset[t];
+    const int8_t *x[MR];
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
+    size_t i = 0;
+    for (; i + 16 <= k; i += 16) {
+      int8x16_t v[MR];
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
+      DOT_LANE(vdotq_laneq_s32, v, 0);
+      DOT_LANE(vdotq_laneq_s32, v, 1);
+      DOT_LANE(vdotq_laneq_s32, v, 2);
+      DOT_LANE(vdotq_laneq_s32, v, 3);
+    }
+    int8x8_t v[MR];
+    if (i + 8 <= k) {
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_s8(x[r] + i);
+      DOT_LANE(vdotq_lane_s32, v, 0);
+      DOT_LANE(vdotq_lane_s32, v, 1);
+      i += 8;
+    }
+    if (i + 4 <= k) {
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_4_s8(x[r] + i);
+      DOT_LANE(vdotq_lane_s32, v, 0);
+      i += 4;
+    }
+    if (i < k) {
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_upto_3_s8(x[r] + i, k - i);
+      DOT_LANE(vdotq_lane_s32, v, 0);
+    }
+  } while (++t < args->taps);
+  if (row_bias != NULL) {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+      acc[r][0] = vaddq_s32(acc[r][0], vdupq_n_s32(row_bias[r]));
+      acc[r][1] = vaddq_s32(acc[r][1], vdupq_n_s32(row_bias[r]));
+    }
+  }
+  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
+  const float32x4_t m0 = vld1q_f32(multiplier), m1 = vld1q_f32(multiplier + 4);
+  int8x8_t y[MR + 1]; /* the one beyond takes the empty half of a last odd row */
+  ERT_UNROLL for (size_t r = 0; r < mr; r += 2) {
+    const size_t s = r + 1 < mr ? r + 1 : r;
+    const int8x16_t two = ert_requant_neon_16(&q, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
+    y[r] = vget_low_s8(two);
+    y[r + 1] = vget_high_s8(two);
+  }
+  if (valid_n == NR) {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) vst1_s8(out + r * out_stride, y[r]);
+  } else {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) ert_store_upto_7_s8(out + r * out_stride, y[r], valid_n);
+  }
+}
+
+ERT_QGEMM_TILE(8)
+ERT_QGEMM_TILE(4)
+ERT_QGEMM_TILE(2)
+ERT_QGEMM_TILE(1)
+
+extern const ert_qgemm_kernel ert_qgemm_neondot_8x8;
+
+static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
+  static const ert_qgemm_tile_fn TILES[] = {tile_1, tile_2, tile_4, tile_8};
+  ert_qgemm_run_tiles(&ert_qgemm_neondot_8x8, TILES, args, m, rows, out, out_stride);
+}
+
+const ert_qgemm_kernel ert_qgemm_neondot_8x8 = {.name = "qgemm_neondot_8x8",
+                                                .isa = ERT_ISA_NEONDOT,
+                                                .mr = MR,
+                                                .nr = NR,
+                                                .kr = KR,
+                                                .weight_bytes = 1,
+                                                .run = run};
