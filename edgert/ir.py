@@ -134,9 +134,9 @@ class Graph:
             definition = OPS_BY_NAME.get(node.op)
             if definition is None:
                 raise ModelError(f"{where}: there is no such operator")
-            for value in node.inputs:
-                if value is not None and not (value in known or value.constant or value.variable):
-                    raise ModelError(f"{where}: reads {value.name!r} before anything writes it")
+            for source in node.inputs:
+                if source is not None and not (source in known or source.constant or source.variable):
+                    raise ModelError(f"{where}: reads {source.name!r} before anything writes it")
             definition.check(node)
             for value in node.outputs:
                 if value in known or value.data is not None:

@@ -49,7 +49,7 @@ class Histogram:
             self.counts[BINS // 4 : BINS // 4 * 3] = inner
             self.limit *= 2.0
 
-    def centres(self) -> NDArray[np.float64]:
+    def centres(self) -> NDArray[Any]:
         """The middle of every bin."""
         width = 2.0 * self.limit / BINS
         return (np.arange(BINS) - BINS / 2 + 0.5) * width

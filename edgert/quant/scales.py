@@ -62,7 +62,8 @@ def weight_scales(
     scales = np.maximum(largest / WEIGHT_LIMIT, _SMALLEST_SCALE)
     if bias is not None:
         scales = np.maximum(scales, np.abs(bias.astype(np.float64)) / (2.0**30 * input_scale))
-    return scales.astype(np.float32)
+    rounded: NDArray[np.float32] = scales.astype(np.float32)
+    return rounded
 
 
 def quantize_weights(weights: NDArray[Any], scales: NDArray[np.float32], axis: int) -> NDArray[np.int8]:

@@ -95,10 +95,10 @@ class Interpreter:
         self._info(tensor_index)
         return lambda: tensor_array(self._session, tensor_index)
 
-    def resize_tensor_input(self, input_index: int, tensor_size: ArrayLike, strict: bool = False) -> None:
+    def resize_tensor_input(self, input_index: int, tensor_size: Iterable[int], strict: bool = False) -> None:
         """Gives an input another shape; takes effect at once. strict: only the dimensions that the model leaves open
         may change, and a package leaves none open."""
-        shape = [int(dim) for dim in tensor_size]  # type: ignore[union-attr]
+        shape = [int(dim) for dim in tensor_size]
         if input_index not in self._model.inputs:
             raise InputError(f"tensor {input_index} is no input; the inputs are {list(self._model.inputs)}")
         if strict and tuple(shape) != self._info(input_index).shape:

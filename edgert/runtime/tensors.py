@@ -45,7 +45,8 @@ class TensorInfo:
         low, high = _INTEGER_RANGE[self.dtype]
         steps = np.rint(np.asarray(real, np.float32) / np.float32(quant.scale))
         steps = np.nan_to_num(steps, nan=0.0, posinf=high * 4, neginf=low * 4)
-        return np.clip(steps + quant.zero_point, low, high).astype(self.dtype.numpy_name)
+        integers: NDArray[Any] = np.clip(steps + quant.zero_point, low, high).astype(self.dtype.numpy_name)
+        return integers
 
     def dequantize(self, integers: ArrayLike) -> NDArray[np.float32]:
         """This tensor's integers as real numbers: (q - zero_point) * scale. Raises InputError as quantize does."""
