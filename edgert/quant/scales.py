@@ -12,6 +12,8 @@ from edgert.quant.histogram import Histogram
 
 _FRACTIONS = np.concatenate([np.linspace(0.1, 0.5, 21), np.linspace(0.51, 1.0, 50)])
 _SMALLEST_SCALE = 2.0**-60  # far below any real tensor's, and far above float32's smallest numbers
+_RARE = 1e-4  # share of a tensor's values that may lie beyond its bulk
+_REACH = 4.0  # how far beyond its bulk, in widths of the bulk, a tensor's range may still go
 WEIGHT_LIMIT = 127  # weights lie in [-127, 127], so that they are symmetric
 
 
@@ -19,8 +21,9 @@ def choose_range(histogram: Histogram) -> tuple[float, float]:
     """The range that loses least: (low, high) with low <= 0 <= high.
 
     Both ends are drawn in by a common fraction, then each alone, and the expected squared error is the least: values
-    inside cost step^2 / 12 (uniform rounding noise), values outside their distance to the end. An outlier therefore
-    stays outside when keeping it would cost all other values more than it gains.
+    inside cost step^2 / 12 (uniform rounding noise), values outside their squared distance to the end. Squared error
+    alone would follow a single broken value anywhere, so each end is first held to _REACH times the value that only
+    a share of _RARE lies beyond; rare but regular values, such as a detector's hits, are nearer than that.
     """
     low, high = histogram.least, histogram.greatest
     if low == high:
@@ -28,6 +31,12 @@ def choose_range(histogram: Histogram) -> tuple[float, float]:
     centres, counts = histogram.centres(), histogram.counts
     used = counts > 0
     centres, counts = centres[used], counts[used]
+    if len(counts) > 1:
+        share = np.cumsum(counts) / counts.sum()
+        bulk_low = min(float(centres[np.searchsorted(share, _RARE)]), 0.0)
+        bulk_high = max(float(centres[min(np.searchsorted(share, 1.0 - _RARE), len(centres) - 1)]), 0.0)
+        reach = _REACH * (bulk_high - bulk_low)
+        low, high = max(low, -reach), min(high, reach)
 
     def error(candidate_low: float, candidate_high: float) -> float:
         step = (candidate_high - candidate_low) / 255.0
