@@ -1,0 +1,320 @@
+"""What the TFLite handlers work with: the builder that turns source tensors into Values and collects the graph.
+
+A handler is a function (builder, op) -> Value or Values, in the order of the operator's outputs. It emits nodes of
+the IR, whose shapes come from each OpDef's infer and not from the file. It raises Refusal for what cannot be
+converted. A node whose inputs are all constant is computed on the spot and leaves no trace: this takes care of
+shape arithmetic, of float16 weights behind DEQUANTIZE, and of constants in general.
+
+uint8 tensors that carry quantised numbers become int8: elements and zero point less 128.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import ModelError
+from edgert.importers._tflite_read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
+from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME, QuantRule, TensorSpec
+from edgert.ops._enums import Activation, UnaryFunction
+
+Array = NDArray[Any]
+
+FOLD_LIMIT = 1 << 28  # bytes of a constant that folding may make; a hostile file could ask for any number
+SHIFT = 128  # from uint8 to int8
+RESHAPED_BY_NAME = "export the model with fixed shapes, so that this is a constant"
+
+
+class Refusal(Exception):  # noqa: N818 - a verdict that the importer collects, no error of its caller
+    """An operator cannot be converted: the reason, and what the model's author can do about it."""
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.fix = fix
+
+
+class Builder:
+    """The graph under construction, and what stands behind every source tensor so far."""
+
+    def __init__(self, source: SourceGraph, name: str) -> None:
+        self.source = source
+        self.graph = Graph(name=name)
+        self.values: dict[int, Value] = {}
+        self.variables: dict[int, Value] = {}  # source tensor of type RESOURCE -> the variable it names
+        self.current: SourceOp | None = None
+        self._fresh: set[Value] = set()  # what the operator at hand has made
+        self._names: set[str] = set()
+        self.tensor_names = [self.unique(tensor.name or f"tensor_{i}") for i, tensor in enumerate(source.tensors)]
+
+    # What an operator reads
+
+    def tensor(self, op: SourceOp, index: int) -> SourceTensor:
+        return self.source.tensors[self._input(op, index)]
+
+    def has(self, op: SourceOp, index: int) -> bool:
+        return index < len(op.inputs) and op.inputs[index] != OPTIONAL
+
+    def value(self, op: SourceOp, index: int) -> Value:
+        """The input as a Value; constants become Values of the graph."""
+        return self.value_of(self._input(op, index))
+
+    def optional(self, op: SourceOp, index: int) -> Value | None:
+        return self.value(op, index) if self.has(op, index) else None
+
+    def value_of(self, number: int) -> Value:
+        if number not in self.values:
+            tensor = self.source.tensors[number]
+            if tensor.data is None:
+                if tensor.sparse:
+                    raise Refusal(f"{tensor.name!r} is a sparse tensor", "convert the model without sparsity")
+                raise ModelError(f"tensor {tensor.name!r} is read before anything writes it")
+            data, quant = self.elements(tensor)
+            self.values[number] = Value(self.tensor_names[number], data.shape, DType.of(data.dtype), quant, data)
+        return self.values[number]
+
+    def constant(self, op: SourceOp, index: int, what: str) -> Array:
+        """The input's elements; Refusal when they are only known at run time."""
+        value = self.value(op, index)
+        if value.data is None or value.variable:
+            raise Refusal(f"its {what} ({value.name!r}) depends on the data", RESHAPED_BY_NAME)
+        return value.data
+
+    def ints(self, op: SourceOp, index: int, what: str) -> tuple[int, ...]:
+        """The input as constant integers."""
+        return tuple(int(item) for item in self.constant(op, index, what).reshape(-1))
+
+    def scalar(self, op: SourceOp, index: int, what: str) -> int:
+        numbers = self.ints(op, index, what)
+        if len(numbers) != 1:
+            raise ModelError(f"its {what} has {len(numbers)} elements, needed 1")
+        return numbers[0]
+
+    def axis(self, axis: int, rank: int) -> int:
+        """axis in [-rank, rank) made non-negative."""
+        if not -rank <= axis < rank:
+            raise ModelError(f"axis {axis} of a tensor with {rank} dimensions")
+        return axis % rank
+
+    def _input(self, op: SourceOp, index: int) -> int:
+        if not self.has(op, index):
+            raise ModelError(f"input {index} is missing ({len(op.inputs)} given)")
+        return op.inputs[index]
+
+    # Elements and quantisation of source tensors
+
+    def dtype(self, tensor: SourceTensor) -> DType:
+        """The element type in the graph."""
+        if tensor.type == "UINT8" and tensor.quant is not None:
+            return DType.INT8
+        try:
+            return DType[tensor.type]
+        except KeyError:
+            raise Refusal(
+                f"{tensor.name!r} has elements of type {tensor.type}", "use float32 or int8 for this part of the model"
+            ) from None
+
+    def quant(self, tensor: SourceTensor, channel_axis: int | None = None) -> QuantParams | None:
+        """Quantisation in the graph; None for what is not a quantised number.
+
+        channel_axis: where per-channel scales must lie. The file's own axis is a hint alone: some exporters
+        left it out of step with the weights' layout, and the number of scales says which axis is meant.
+        """
+        if tensor.quant is None or tensor.type not in ("INT8", "UINT8", "INT16"):
+            return None
+        scales, zero_points = tensor.quant.scales, tensor.quant.zero_points
+        bad = [scale for scale in scales if not (math.isfinite(scale) and scale > 0)]
+        if bad:
+            raise ModelError(f"tensor {tensor.name!r} has the scale {bad[0]}, needed a positive number")
+        if tensor.type == "UINT8":
+            zero_points = tuple(zero_point - SHIFT for zero_point in zero_points)
+        if len(scales) == 1 or (len(set(scales)) == 1 and len(set(zero_points)) == 1):
+            return QuantParams(scales[:1], zero_points[:1])
+        axis = _channel_axis(tensor, tensor.quant, channel_axis)
+        if len(set(zero_points)) > 1:
+            raise Refusal(
+                f"{tensor.name!r} has a zero point for every channel", "quantise weights symmetrically (zero point 0)"
+            )
+        return QuantParams(scales, zero_points, axis)
+
+    def elements(self, tensor: SourceTensor, channel_axis: int | None = None) -> tuple[Array, QuantParams | None]:
+        """A constant as the graph holds it: float16 as float32, quantised uint8 as int8."""
+        assert tensor.data is not None
+        dtype, quant = self.dtype(tensor), self.quant(tensor, channel_axis)
+        if dtype == DType.FLOAT16:
+            return tensor.data.astype(np.float32), None
+        if tensor.type == "UINT8" and dtype == DType.INT8:
+            return (tensor.data.astype(np.int16) - SHIFT).astype(np.int8), quant
+        return tensor.data.astype(dtype.numpy_name), quant
+
+    def weights(self, op: SourceOp, index: int, channel_axis: int, floats: bool) -> tuple[Array, QuantParams | None]:
+        """Constant weights with scales along channel_axis.
+
+        floats: the activations are float32. Quantised weights (a dynamic-range model) are dequantised then: their
+        meaning is the same, and the run-time quantisation of the activations, an approximation, is left out.
+        """
+        number = self._input(op, index)
+        tensor = self.source.tensors[number]
+        if tensor.data is None:
+            value = self.value(op, index)
+            if value.data is None or value.variable:
+                raise Refusal(f"its weights ({value.name!r}) depend on the data", "use constant weights")
+            data, quant = value.data, value.quant
+        else:
+            data, quant = self.elements(tensor, channel_axis)
+        if floats and quant is not None:
+            return dequantized(data, quant), None
+        return data, quant
+
+    def out_quant(self, op: SourceOp, index: int = 0) -> QuantParams | None:
+        return self.quant(self.source.tensors[self._output(op, index)])
+
+    def out_dtype(self, op: SourceOp, index: int = 0) -> DType:
+        return self.dtype(self.source.tensors[self._output(op, index)])
+
+    def _output(self, op: SourceOp, index: int) -> int:
+        if index >= len(op.outputs):
+            raise ModelError(f"output {index} is missing ({len(op.outputs)} given)")
+        return op.outputs[index]
+
+    # What a handler emits
+
+    def unique(self, wanted: str) -> str:
+        name, count = wanted, 0
+        while name in self._names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._names.add(name)
+        return name
+
+    def const(self, data: Array, quant: QuantParams | None = None, name: str = "constant") -> Value:
+        data = np.asarray(data)
+        value = Value(self.unique(f"{self.label()}/{name}"), data.shape, DType.of(data.dtype), quant, data)
+        self._fresh.add(value)
+        return value
+
+    def label(self) -> str:
+        """Name of the operator at hand: that of its first output tensor."""
+        return self.op_label(self.current) if self.current is not None else self.graph.name
+
+    def op_label(self, op: SourceOp) -> str:
+        return self.tensor_names[op.outputs[0]] if op.outputs else f"operator {op.index}"
+
+    def emit(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any] | None = None,
+        quant: QuantParams | None = None,
+        dtype: DType | None = None,
+    ) -> Value:
+        """Appends a node with one output and returns that output.
+
+        quant: of an int8 output; without it, operators that only move values take that of their first input.
+        dtype: where the node and not its inputs decides (cast, quantize, arg_max).
+        Operators without an int8 form run in float32 between dequantize and quantize.
+        """
+        definition = OPS_BY_NAME[op]
+        if definition.quant is QuantRule.FLOAT and any(_quantized(value) for value in inputs):
+            result = self.emit(op, [value and self.real(value) for value in inputs], attrs, None, dtype)
+            return self.quantized(result, quant) if quant is not None and result.dtype == DType.FLOAT32 else result
+        complete = definition.complete(attrs or {})
+        known = {**complete, "dtype": dtype} if definition.out_dtypes and dtype is not None else complete
+        (spec,) = definition.infer(inputs, known)
+        first = inputs[0]
+        if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
+            quant = first.quant
+        quant = quant if spec.dtype in (DType.INT8, DType.UINT8, DType.INT16) else None
+        output = Value(self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype, quant)
+        node = Node(op, list(inputs), [output], complete, self.label(), self.current.kind if self.current else "")
+        if all(value is None or value.constant for value in inputs) and _bytes(spec) <= FOLD_LIMIT:
+            (output.data,) = definition.run(node, [None if value is None else value.data for value in inputs])
+        else:
+            self.graph.nodes.append(node)
+        self._fresh.add(output)
+        return output
+
+    def unary(self, function: UnaryFunction, x: Value, quant: QuantParams | None, alpha: float = 0.0) -> Value:
+        return self.emit("unary", [x], {"function": function, "alpha": alpha}, quant)
+
+    def activated(self, x: Value, activation: int, quant: QuantParams | None) -> Value:
+        """x after an activation that the operator itself cannot fuse."""
+        functions = {
+            Activation.RELU: UnaryFunction.RELU,
+            Activation.RELU6: UnaryFunction.RELU6,
+            Activation.RELU_N1_TO_1: UnaryFunction.RELU_N1_TO_1,
+        }
+        return x if activation == Activation.NONE else self.unary(functions[Activation(activation)], x, quant)
+
+    def reshape(self, x: Value, shape: Sequence[int], quant: QuantParams | None = None) -> Value:
+        wanted = tuple(int(size) for size in shape)
+        return x if wanted == x.shape else self.emit("reshape", [x], {"shape": wanted}, quant)
+
+    def transpose(self, x: Value, perm: Sequence[int]) -> Value:
+        order = tuple(perm)
+        return x if order == tuple(range(len(order))) else self.emit("transpose", [x], {"perm": order})
+
+    def slice(self, x: Value, begin: Sequence[int], end: Sequence[int], strides: Sequence[int] | None = None) -> Value:
+        """NumPy's x[begin:end:stride] on every axis, with bounds already normalised."""
+        strides = tuple(strides) if strides is not None else (1,) * len(x.shape)
+        if tuple(begin) == (0,) * len(x.shape) and tuple(end) == x.shape and set(strides) <= {1}:
+            return x
+        return self.emit("slice", [x], {"begin": tuple(begin), "end": tuple(end), "strides": strides})
+
+    def real(self, x: Value) -> Value:
+        """x as float32."""
+        return self.emit("dequantize", [x]) if _quantized(x) else x
+
+    def quantized(self, x: Value, quant: QuantParams) -> Value:
+        """x, float32 or int8, as int8 with these parameters."""
+        return x if x.quant == quant else self.emit("quantize", [x], quant=quant, dtype=DType.INT8)
+
+    # What becomes of an operator's outputs
+
+    def begin(self, op: SourceOp) -> None:
+        self.current = op
+        self._fresh.clear()
+
+    def bind(self, number: int, value: Value) -> None:
+        """Lets a source tensor mean a value; a new value takes the tensor's name."""
+        if value in self._fresh:
+            self._fresh.discard(value)
+            value.name = self.tensor_names[number]
+        self.values[number] = value
+
+
+def dequantized(data: Array, quant: QuantParams) -> Array:
+    """scale * (q - zero_point) as float32."""
+    shape = [1] * data.ndim
+    if quant.per_channel:
+        shape[quant.axis] = -1
+    scales = np.array(quant.scales, np.float32).reshape(shape)
+    zero_points = np.array(quant.zero_points, np.int32).reshape(shape)
+    return np.asarray((data.astype(np.int32) - zero_points).astype(np.float32) * scales, np.float32)
+
+
+def _quantized(value: Value | None) -> bool:
+    return value is not None and value.dtype == DType.INT8 and value.quant is not None
+
+
+def _bytes(spec: TensorSpec) -> int:
+    return math.prod(spec.shape) * spec.dtype.itemsize
+
+
+def _channel_axis(tensor: SourceTensor, quant: SourceQuant, wanted: int | None) -> int:
+    count, shape = len(quant.scales), tensor.shape
+    candidates = [axis for axis, size in enumerate(shape) if size == count]
+    for axis in (wanted, quant.axis, candidates[0] if len(candidates) == 1 else None):
+        if axis in candidates:
+            return axis
+    raise ModelError(f"tensor {tensor.name!r} of shape {list(shape)} has {count} scales along axis {quant.axis}")
+
+
+Outputs = Value | Sequence[Value]
+Handler = Callable[[Builder, SourceOp], Outputs]

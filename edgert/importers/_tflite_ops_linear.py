@@ -1,0 +1,149 @@
+"""Convolution, pooling and matrix products."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import ModelError
+from edgert.importers._tflite_builder import Builder, Handler, Refusal
+from edgert.importers._tflite_read import SourceOp
+from edgert.ir import Value
+from edgert.ops._enums import Activation
+
+# ActivationFunctionType of the TFLite schema; TANH (4) and SIGN_BIT (5) have no fused form.
+ACTIVATIONS = {0: Activation.NONE, 1: Activation.RELU, 2: Activation.RELU_N1_TO_1, 3: Activation.RELU6}
+SAME = 0  # Padding.SAME
+
+
+def fused(options: Any) -> Activation:
+    number = options.FusedActivationFunction()
+    if number not in ACTIVATIONS:
+        raise Refusal(f"its fused activation is number {number}", "make the activation an operator of its own")
+    return ACTIVATIONS[number]
+
+
+def padding(padding: int, sizes: tuple[int, int], kernels: tuple[int, int], options: Any) -> dict[str, int]:
+    """The explicit window attributes that SAME or VALID padding means (SAME: as much as keeps size / stride)."""
+    dilations = (1, 1)
+    if hasattr(options, "DilationHFactor"):
+        dilations = (options.DilationHFactor(), options.DilationWFactor())
+    strides = (options.StrideH(), options.StrideW())
+    attrs: dict[str, int] = {"stride_h": strides[0], "stride_w": strides[1]}
+    if hasattr(options, "DilationHFactor"):
+        attrs |= {"dilation_h": dilations[0], "dilation_w": dilations[1]}
+    names = (("pad_top", "pad_bottom"), ("pad_left", "pad_right"))
+    for size, kernel, stride, dilation, (before, after) in zip(sizes, kernels, strides, dilations, names, strict=True):
+        if stride < 1 or dilation < 1:
+            raise ModelError(f"stride {stride} and dilation {dilation}, needed at least 1")
+        span = dilation * (kernel - 1) + 1
+        total = max((-(-size // stride) - 1) * stride + span - size, 0) if padding == SAME else 0
+        attrs |= {before: total // 2, after: total - total // 2}
+    return attrs
+
+
+def _image(value: Value) -> tuple[int, int, int]:
+    """(H, W, C) of an image tensor."""
+    if len(value.shape) != 4:
+        raise ModelError(f"{value.name!r} has {len(value.shape)} dimensions, needed 4 (N, H, W, C)")
+    _, height, width, channels = value.shape
+    return height, width, channels
+
+
+def _check_kernel(w: np.ndarray[Any, Any]) -> None:
+    if w.ndim != 4 or 0 in w.shape:
+        raise ModelError(f"weights have the shape {list(w.shape)}, needed 4 dimensions, none of them 0")
+
+
+def _bias(b: Builder, op: SourceOp) -> Value | None:
+    """The bias as one dimension; its scale is that of input times weights by definition and is left out."""
+    if not b.has(op, 2):
+        return None
+    bias = b.value(op, 2)
+    if bias.constant:
+        assert bias.data is not None
+        return b.const(bias.data.reshape(-1), name="bias")
+    return b.reshape(bias, (math.prod(bias.shape),))
+
+
+def _moved(quant: QuantParams | None, axis: int) -> QuantParams | None:
+    return quant and QuantParams(quant.scales, quant.zero_points, axis)
+
+
+def conv_2d(b: Builder, op: SourceOp) -> Value:
+    options, x = op.options("Conv2DOptions"), b.value(op, 0)
+    data, quant = b.weights(op, 1, 0, x.dtype == DType.FLOAT32)
+    _check_kernel(data)
+    height, width, channels = _image(x)
+    if channels % data.shape[3]:
+        raise ModelError(f"input has {channels} channels, weights {data.shape[3]}")
+    attrs = padding(options.Padding(), (height, width), data.shape[1:3], options)
+    attrs |= {"groups": channels // data.shape[3], "activation": fused(options)}
+    return b.emit("conv2d", [x, b.const(data, quant, "weights"), _bias(b, op)], attrs, b.out_quant(op))
+
+
+def depthwise_conv_2d(b: Builder, op: SourceOp) -> Value:
+    """Weights [1,KH,KW,C*M]. With one input channel this is an ordinary convolution, and a faster one."""
+    options, x = op.options("DepthwiseConv2DOptions"), b.value(op, 0)
+    data, quant = b.weights(op, 1, 3, x.dtype == DType.FLOAT32)
+    _check_kernel(data)
+    height, width, channels = _image(x)
+    outputs = data.shape[3]
+    if data.shape[0] != 1 or outputs % channels:
+        raise ModelError(f"weights have the shape {list(data.shape)}, needed 1, KH, KW and a multiple of {channels}")
+    attrs = padding(options.Padding(), (height, width), data.shape[1:3], options)
+    attrs["activation"] = fused(options)
+    if channels == 1 and outputs > 1:
+        weights = b.const(np.ascontiguousarray(data.transpose(3, 1, 2, 0)), _moved(quant, 0), "weights")
+        return b.emit("conv2d", [x, weights, _bias(b, op)], attrs, b.out_quant(op))
+    attrs["multiplier"] = outputs // channels
+    weights = b.const(data[0], _moved(quant, 2), "weights")
+    return b.emit("depthwise_conv2d", [x, weights, _bias(b, op)], attrs, b.out_quant(op))
+
+
+def fully_connected(b: Builder, op: SourceOp) -> Value:
+    options, x = op.options("FullyConnectedOptions"), b.value(op, 0)
+    if options.WeightsFormat() != 0:
+        raise Refusal("its weights are shuffled for a processor", "convert the model without shuffled weights")
+    data, quant = b.weights(op, 1, 0, x.dtype == DType.FLOAT32)
+    if data.ndim != 2 or 0 in data.shape:
+        raise ModelError(f"weights have the shape {list(data.shape)}, needed 2 dimensions")
+    depth = data.shape[1]
+    if not options.KeepNumDims() and (len(x.shape) != 2 or x.shape[1] != depth):
+        x = b.reshape(x, (math.prod(x.shape) // depth, depth))
+    attrs = {"activation": fused(options)}
+    return b.emit("fully_connected", [x, b.const(data, quant, "weights"), _bias(b, op)], attrs, b.out_quant(op))
+
+
+def batch_matmul(b: Builder, op: SourceOp) -> Value:
+    options = op.options("BatchMatMulOptions")
+    x, y = b.value(op, 0), b.value(op, 1)
+    if x.dtype == DType.FLOAT32:
+        y = b.real(y)
+    attrs = {"transpose_a": bool(options.AdjX()), "transpose_b": bool(options.AdjY())}
+    return b.emit("matmul", [x, y], attrs, b.out_quant(op))
+
+
+def _pool(kind: str) -> Handler:
+    def handler(b: Builder, op: SourceOp) -> Value:
+        options, x = op.options("Pool2DOptions"), b.value(op, 0)
+        height, width, _ = _image(x)
+        kernel = (options.FilterHeight(), options.FilterWidth())
+        attrs: dict[str, Any] = {"kernel_h": kernel[0], "kernel_w": kernel[1], "activation": fused(options)}
+        attrs |= padding(options.Padding(), (height, width), kernel, options)
+        return b.emit(kind, [x], attrs, b.out_quant(op))
+
+    return handler
+
+
+HANDLERS: dict[str, Handler] = {
+    "CONV_2D": conv_2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+    "FULLY_CONNECTED": fully_connected,
+    "BATCH_MATMUL": batch_matmul,
+    "AVERAGE_POOL_2D": _pool("average_pool2d"),
+    "MAX_POOL_2D": _pool("max_pool2d"),
+}

@@ -1,0 +1,346 @@
+"""Operators that move values about, and the arithmetic of shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgert.dtypes import DType
+from edgert.errors import ModelError
+from edgert.importers._tflite_builder import FOLD_LIMIT, Builder, Handler, Refusal
+from edgert.importers._tflite_ops_linear import fused
+from edgert.importers._tflite_read import SourceOp
+from edgert.ir import Value
+from edgert.ops._enums import PadMode
+
+
+def reshape(b: Builder, op: SourceOp) -> Value:
+    x = b.value(op, 0)
+    if b.has(op, 1):
+        shape = b.ints(op, 1, "shape")
+    else:
+        stored = op.options("ReshapeOptions").NewShapeAsNumpy()
+        shape = tuple(int(size) for size in stored) if isinstance(stored, np.ndarray) else ()
+    return b.reshape(x, _settled(shape, x.shape), b.out_quant(op))
+
+
+def _settled(shape: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with its -1 replaced by what remains."""
+    count, known = math.prod(old), math.prod(size for size in shape if size != -1)
+    if shape.count(-1) == 1 and known > 0 and count % known == 0:
+        shape = tuple(count // known if size == -1 else size for size in shape)
+    if min(shape, default=0) < 0 or math.prod(shape) != count:
+        raise ModelError(f"{list(old)} cannot take the shape {list(shape)}")
+    return shape
+
+
+def squeeze(b: Builder, op: SourceOp) -> Value:
+    x = b.value(op, 0)
+    stored = op.options("SqueezeOptions").SqueezeDimsAsNumpy()
+    axes = {b.axis(int(axis), len(x.shape)) for axis in stored} if isinstance(stored, np.ndarray) else set()
+    gone = axes or {axis for axis, size in enumerate(x.shape) if size == 1}
+    if any(x.shape[axis] != 1 for axis in gone):
+        raise ModelError(f"{list(x.shape)} cannot lose the axes {sorted(gone)}")
+    return b.reshape(x, [size for axis, size in enumerate(x.shape) if axis not in gone], b.out_quant(op))
+
+
+def expand_dims(b: Builder, op: SourceOp) -> Value:
+    x = b.value(op, 0)
+    axis = b.axis(b.scalar(op, 1, "axis"), len(x.shape) + 1)
+    return b.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]), b.out_quant(op))
+
+
+def transpose(b: Builder, op: SourceOp) -> Value:
+    x, perm = b.value(op, 0), b.ints(op, 1, "permutation")
+    return b.transpose(x, [b.axis(axis, len(x.shape)) for axis in perm])
+
+
+def _paddings(b: Builder, op: SourceOp, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    pairs = b.constant(op, 1, "padding")
+    if pairs.shape != (rank, 2):
+        raise ModelError(f"its padding has the shape {list(pairs.shape)}, needed {[rank, 2]}")
+    return tuple(int(n) for n in pairs[:, 0]), tuple(int(n) for n in pairs[:, 1])
+
+
+def pad(b: Builder, op: SourceOp) -> Value:
+    """PAD, PADV2 and MIRROR_PAD."""
+    x = b.value(op, 0)
+    before, after = _paddings(b, op, len(x.shape))
+    attrs: dict[str, Any] = {"before": before, "after": after}
+    if op.kind == "PADV2":
+        fill = b.real(b.value(op, 2))
+        if fill.data is None or fill.data.size != 1:
+            raise Refusal("its padding value is no constant", "pad with a constant")
+        attrs["value"] = float(fill.data.reshape(-1)[0])
+    elif op.kind == "MIRROR_PAD":
+        symmetric = op.options("MirrorPadOptions").Mode() == 1
+        attrs["mode"] = PadMode.SYMMETRIC if symmetric else PadMode.REFLECT
+    if not any(before) and not any(after):
+        return x
+    return b.emit("pad", [x], attrs, b.out_quant(op))
+
+
+def concatenation(b: Builder, op: SourceOp) -> Value:
+    options = op.options("ConcatenationOptions")
+    values = [b.value(op, i) for i in range(len(op.inputs))]
+    return _concat(b, values, options.Axis(), b.out_quant(op), fused(options))
+
+
+def _concat(b: Builder, values: Sequence[Value], axis: int, quant: Any, activation: int = 0) -> Value:
+    if not values:
+        raise ModelError("it has no inputs")
+    values = [value for value in values if 0 not in value.shape] or values[:1]
+    attrs = {"axis": b.axis(axis, len(values[0].shape)), "activation": activation}
+    return b.emit("concat", values, attrs, quant) if len(values) > 1 or activation else values[0]
+
+
+def pack(b: Builder, op: SourceOp) -> Value:
+    values = [b.value(op, i) for i in range(len(op.inputs))]
+    if not values:
+        raise ModelError("it has no inputs")
+    rank = len(values[0].shape)
+    axis = b.axis(op.options("PackOptions").Axis(), rank + 1)
+    wider = [b.reshape(value, (*value.shape[:axis], 1, *value.shape[axis:])) for value in values]
+    return _concat(b, wider, axis, b.out_quant(op))
+
+
+def unpack(b: Builder, op: SourceOp) -> list[Value]:
+    x = b.value(op, 0)
+    axis = b.axis(op.options("UnpackOptions").Axis(), len(x.shape))
+    if len(op.outputs) != x.shape[axis]:
+        raise ModelError(f"{len(op.outputs)} outputs from an axis of {x.shape[axis]}")
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return [b.reshape(piece, shape) for piece in _pieces(b, x, axis, [1] * len(op.outputs))]
+
+
+def _pieces(b: Builder, x: Value, axis: int, sizes: Sequence[int]) -> list[Value]:
+    """x cut along one axis into pieces of these sizes."""
+    if min(sizes, default=0) < 0 or sum(sizes) != x.shape[axis]:
+        raise ModelError(f"an axis of {x.shape[axis]} cannot be cut into {list(sizes)}")
+    pieces, at = [], 0
+    for size in sizes:
+        begin, end = [0] * len(x.shape), list(x.shape)
+        begin[axis], end[axis] = at, at + size
+        pieces.append(b.slice(x, begin, end))
+        at += size
+    return pieces
+
+
+def split(b: Builder, op: SourceOp) -> list[Value]:
+    x, count = b.value(op, 1), len(op.outputs)
+    axis = b.axis(b.scalar(op, 0, "axis"), len(x.shape))
+    if not count or x.shape[axis] % count:
+        raise ModelError(f"an axis of {x.shape[axis]} cannot be cut into {count} equal pieces")
+    return _pieces(b, x, axis, [x.shape[axis] // count] * count)
+
+
+def split_v(b: Builder, op: SourceOp) -> list[Value]:
+    x, sizes = b.value(op, 0), list(b.ints(op, 1, "sizes"))
+    axis = b.axis(b.scalar(op, 2, "axis"), len(x.shape))
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = x.shape[axis] - sum(size for size in sizes if size != -1)
+    if len(sizes) != len(op.outputs):
+        raise ModelError(f"{len(sizes)} sizes for {len(op.outputs)} outputs")
+    return _pieces(b, x, axis, sizes)
+
+
+def slice_(b: Builder, op: SourceOp) -> Value:
+    x, begin, sizes = b.value(op, 0), b.ints(op, 1, "begin"), b.ints(op, 2, "size")
+    if not len(begin) == len(sizes) == len(x.shape):
+        raise ModelError(f"begin {list(begin)} and size {list(sizes)} for {len(x.shape)} dimensions")
+    ends = [dim if size == -1 else at + size for at, size, dim in zip(begin, sizes, x.shape, strict=True)]
+    return b.slice(x, begin, ends)
+
+
+def strided_slice(b: Builder, op: SourceOp) -> Value:
+    """NumPy's indexing: x[begin:end:stride, ..., newaxis, index] as told by five bit masks."""
+    options, x = op.options("StridedSliceOptions"), b.value(op, 0)
+    begins, ends, strides = (b.ints(op, i, what) for i, what in ((1, "begin"), (2, "end"), (3, "strides")))
+    if not len(begins) == len(ends) == len(strides):
+        raise ModelError(f"{len(begins)} begins, {len(ends)} ends, {len(strides)} strides")
+    masks = {
+        name: [bool(getattr(options, f"{name}Mask")() >> i & 1) for i in range(len(begins))]
+        for name in ("Begin", "End", "Ellipsis", "NewAxis", "ShrinkAxis")
+    }
+    plain = sum(not masks["Ellipsis"][i] and not masks["NewAxis"][i] for i in range(len(begins)))
+    if plain > len(x.shape) or sum(masks["Ellipsis"]) > 1:
+        raise ModelError(f"{plain} indices into {len(x.shape)} dimensions")
+    begin, end, step = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
+    shape: list[int] = []  # of the result
+    axis = 0
+    for i in range(len(begins)):
+        if masks["Ellipsis"][i]:
+            for _ in range(len(x.shape) - plain):
+                shape.append(x.shape[axis])
+                axis += 1
+        elif masks["NewAxis"][i]:
+            shape.append(1)
+        else:
+            size, stride = x.shape[axis], strides[i]
+            if masks["ShrinkAxis"][i]:
+                at = b.axis(begins[i], size)
+                begin[axis], end[axis] = at, at + 1
+            else:
+                if stride == 0:
+                    raise ModelError("a stride is 0")
+                stop = ends[i] + begins[i] if options.Offset() else ends[i]
+                window = slice(
+                    None if masks["Begin"][i] else begins[i], None if masks["End"][i] else stop, stride
+                ).indices(size)
+                begin[axis], end[axis], step[axis] = window
+                shape.append(len(range(*window)))
+            axis += 1
+    shape += x.shape[axis:]
+    return b.reshape(b.slice(x, begin, end, step), shape)
+
+
+def gather(b: Builder, op: SourceOp) -> Value:
+    options, x, indices = op.options("GatherOptions"), b.value(op, 0), b.value(op, 1)
+    if options.BatchDims():
+        raise Refusal("it gathers batch by batch", "gather along one axis for all batches")
+    if b.out_dtype(op) == DType.FLOAT32:
+        x = b.real(x)  # an embedding with int8 weights in a float model
+    return b.emit("gather", [x, indices], {"axis": b.axis(options.Axis(), len(x.shape))})
+
+
+def reverse_v2(b: Builder, op: SourceOp) -> Value:
+    x = b.value(op, 0)
+    axes = {b.axis(axis, len(x.shape)) for axis in b.ints(op, 1, "axes")}
+    begin = [size - 1 if axis in axes else 0 for axis, size in enumerate(x.shape)]
+    end = [-1 if axis in axes else size for axis, size in enumerate(x.shape)]
+    return b.slice(x, begin, end, [-1 if axis in axes else 1 for axis in range(len(x.shape))])
+
+
+def tile(b: Builder, op: SourceOp) -> Value:
+    x, multiples = b.value(op, 0), b.ints(op, 1, "multiples")
+    if len(multiples) != len(x.shape) or min(multiples, default=1) < 1:
+        raise ModelError(f"multiples {list(multiples)} for {len(x.shape)} dimensions")
+    if set(multiples) <= {1}:
+        return x
+    split = [part for size in x.shape for part in (1, size)]
+    wide = [part for size, times in zip(x.shape, multiples, strict=True) for part in (times, size)]
+    copies = b.emit("broadcast_to", [b.reshape(x, split)], {"shape": tuple(wide)})
+    return b.reshape(copies, [size * times for size, times in zip(x.shape, multiples, strict=True)])
+
+
+def broadcast_to(b: Builder, op: SourceOp) -> Value:
+    return b.emit("broadcast_to", [b.value(op, 0)], {"shape": b.ints(op, 1, "shape")})
+
+
+def fill(b: Builder, op: SourceOp) -> Value:
+    shape, x = b.ints(op, 0, "shape"), b.value(op, 1)
+    return b.emit("broadcast_to", [x], {"shape": shape}) if shape else b.reshape(x, ())
+
+
+def depth_to_space(b: Builder, op: SourceOp) -> Value:
+    attrs = {"block": op.options("DepthToSpaceOptions").BlockSize()}
+    return b.emit("depth_to_space", [b.value(op, 0)], attrs)
+
+
+def space_to_depth(b: Builder, op: SourceOp) -> Value:
+    attrs = {"block": op.options("SpaceToDepthOptions").BlockSize()}
+    return b.emit("space_to_depth", [b.value(op, 0)], attrs)
+
+
+def _blocks(b: Builder, op: SourceOp, rank: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+    block = b.ints(op, 1, "block")
+    pairs = b.constant(op, 2, "padding")
+    if pairs.shape != (len(block), 2) or len(block) >= rank or min(block, default=1) < 1:
+        raise ModelError(f"block {list(block)} and padding {pairs.tolist()} for {rank} dimensions")
+    return block, [(int(before), int(after)) for before, after in pairs]
+
+
+def space_to_batch_nd(b: Builder, op: SourceOp) -> Value:
+    """Every block-th position of the padded space, from each start, becomes a batch of its own."""
+    x = b.value(op, 0)
+    block, pads = _blocks(b, op, len(x.shape))
+    rest = len(x.shape) - 1 - len(block)
+    before, after = ((0, *(pair[i] for pair in pads), *(0,) * rest) for i in (0, 1))
+    if any(before) or any(after):
+        x = b.emit("pad", [x], {"before": before, "after": after})
+    space = x.shape[1 : 1 + len(block)]
+    if any(size % step for size, step in zip(space, block, strict=True)):
+        raise ModelError(f"the padded space {list(space)} is no multiple of the block {list(block)}")
+    parts = [part for size, step in zip(space, block, strict=True) for part in (size // step, step)]
+    y = b.reshape(x, (x.shape[0], *parts, *x.shape[1 + len(block) :]))
+    steps = [2 + 2 * i for i in range(len(block))]
+    others = [axis for axis in range(len(y.shape)) if axis not in steps]
+    y = b.transpose(y, [*steps, *others])
+    batch = x.shape[0] * math.prod(block)
+    return b.reshape(y, (batch, *(parts[::2]), *x.shape[1 + len(block) :]))
+
+
+def batch_to_space_nd(b: Builder, op: SourceOp) -> Value:
+    """The inverse of SPACE_TO_BATCH_ND, with crops in place of padding."""
+    x = b.value(op, 0)
+    block, crops = _blocks(b, op, len(x.shape))
+    count, n = math.prod(block), len(block)
+    if x.shape[0] % count:
+        raise ModelError(f"a batch of {x.shape[0]} is no multiple of the block {list(block)}")
+    batch, space, rest = x.shape[0] // count, x.shape[1 : 1 + n], x.shape[1 + n :]
+    y = b.reshape(x, (*block, batch, *space, *rest))
+    order = [n, *(axis for i in range(n) for axis in (n + 1 + i, i)), *range(2 * n + 1, len(y.shape))]
+    y = b.reshape(
+        b.transpose(y, order), (batch, *(size * step for size, step in zip(space, block, strict=True)), *rest)
+    )
+    begin = (0, *(before for before, _ in crops), *(0,) * len(rest))
+    ends = (batch, *(size - after for size, (_, after) in zip(y.shape[1 : 1 + n], crops, strict=True)), *rest)
+    return b.slice(y, begin, ends)
+
+
+def shape(b: Builder, op: SourceOp) -> Value:
+    return b.const(np.array(b.value(op, 0).shape, b.out_dtype(op).numpy_name), name="shape")
+
+
+def rank(b: Builder, op: SourceOp) -> Value:
+    return b.const(np.array(len(b.value(op, 0).shape), np.int32), name="rank")
+
+
+def range_(b: Builder, op: SourceOp) -> Value:
+    start, limit, delta = (b.constant(op, i, what).reshape(-1) for i, what in ((0, "start"), (1, "limit"), (2, "step")))
+    if not (start.size == limit.size == delta.size == 1) or delta[0] == 0:
+        raise ModelError("start, limit and step are not three numbers, or the step is 0")
+    count = (float(limit[0]) - float(start[0])) / float(delta[0])
+    if not count * start.itemsize < FOLD_LIMIT:
+        raise ModelError(f"a range of {count} numbers")
+    return b.const(np.arange(start[0], limit[0], delta[0], dtype=start.dtype), name="range")
+
+
+def zeros_like(b: Builder, op: SourceOp) -> Value:
+    x = b.value(op, 0)
+    zero = x.quant.zero_point if x.quant is not None else 0
+    return b.emit("broadcast_to", [b.const(np.array(zero, x.dtype.numpy_name), x.quant)], {"shape": x.shape}, x.quant)
+
+
+HANDLERS: dict[str, Handler] = {
+    "RESHAPE": reshape,
+    "SQUEEZE": squeeze,
+    "EXPAND_DIMS": expand_dims,
+    "TRANSPOSE": transpose,
+    "PAD": pad,
+    "PADV2": pad,
+    "MIRROR_PAD": pad,
+    "CONCATENATION": concatenation,
+    "PACK": pack,
+    "UNPACK": unpack,
+    "SPLIT": split,
+    "SPLIT_V": split_v,
+    "SLICE": slice_,
+    "STRIDED_SLICE": strided_slice,
+    "GATHER": gather,
+    "REVERSE_V2": reverse_v2,
+    "TILE": tile,
+    "BROADCAST_TO": broadcast_to,
+    "FILL": fill,
+    "DEPTH_TO_SPACE": depth_to_space,
+    "SPACE_TO_DEPTH": space_to_depth,
+    "SPACE_TO_BATCH_ND": space_to_batch_nd,
+    "BATCH_TO_SPACE_ND": batch_to_space_nd,
+    "SHAPE": shape,
+    "RANK": rank,
+    "RANGE": range_,
+    "ZEROS_LIKE": zeros_like,
+}

@@ -1,0 +1,168 @@
+"""TFLite models -> Graph: float, int8, legacy uint8 (asymmetric weights), float16 weights, dynamic-range weights.
+
+The handlers stand in one table a theme: _tflite_ops_linear, _tflite_ops_elementwise, _tflite_ops_movement,
+_tflite_ops_reduce, _tflite_ops_state. Quantised models keep their integers.
+
+A graph input or output that is uint8 in the source stays uint8: a `quantize` node with equal scales and zero points
+128 apart, which is exact (q - 128), stands behind it or in front of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, UnsupportedError
+from edgert.importers import (
+    _tflite_ops_elementwise,
+    _tflite_ops_linear,
+    _tflite_ops_movement,
+    _tflite_ops_reduce,
+    _tflite_ops_state,
+)
+from edgert.importers._tflite_builder import SHIFT, Builder, Handler, Refusal
+from edgert.importers._tflite_read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
+from edgert.ir import Graph, Value
+
+HANDLERS: dict[str, Handler] = {
+    **_tflite_ops_linear.HANDLERS,
+    **_tflite_ops_elementwise.HANDLERS,
+    **_tflite_ops_movement.HANDLERS,
+    **_tflite_ops_reduce.HANDLERS,
+    **_tflite_ops_state.HANDLERS,
+}
+
+# What to do about operators that have no handler; any other gets the general advice.
+UNROLL = "replace the recurrent layer by convolutional ones, or unroll it when exporting (unroll=True in Keras)"
+CUT = "cut the model before it and do this step in the application"
+ADVICE = {
+    "TRANSPOSE_CONV": "replace it by a resize followed by a convolution and retrain or fine-tune",
+    "LSTM": UNROLL,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
+    "RNN": UNROLL,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": UNROLL,
+    "WHILE": UNROLL,
+    "IF": "export the model with a fixed path",
+    "CUSTOM TFLite_Detection_PostProcess": CUT,
+    "NON_MAX_SUPPRESSION_V4": CUT,
+    "NON_MAX_SUPPRESSION_V5": CUT,
+    "TOPK_V2": CUT,
+    "WHERE": "its output's shape depends on the data: cut the model before it",
+    "UNIQUE": "its output's shape depends on the data: cut the model before it",
+}
+GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before converting to TFLite"
+
+
+def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+    """The graph of a .tflite file's bytes.
+
+    Inputs and outputs keep the source's names, order and types. Dynamic dimensions become 1, or what input_shapes
+    says for an input's name; the graph's notes tell which.
+
+    Raises FileFormatError (not TFLite, or damaged), InputError (input_shapes that do not fit), UnsupportedError (all
+    operators that cannot be converted) and ModelError (a model that means something impossible).
+    """
+    model = read_model(data)
+    source = model.graphs[0]
+    builder = Builder(source, name or source.name or "model")
+    try:
+        _make_inputs(builder, source, input_shapes or {})
+        unsupported = _declare_variables(builder, model)
+        unsupported += _convert_operators(builder, source)
+        if unsupported:
+            raise UnsupportedError(unsupported)
+        _make_outputs(builder, source)
+    except Refusal as error:
+        raise ModelError(f"{error.reason}; {error.fix}") from error
+    builder.graph.verify()
+    return builder.graph
+
+
+def _make_inputs(b: Builder, source: SourceGraph, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
+    names = {b.tensor_names[number] for number in source.inputs}
+    unknown = sorted(set(input_shapes) - names)
+    if unknown:
+        raise InputError(f"there is no input {unknown[0]!r}; the inputs are {', '.join(sorted(names))}")
+    for number in dict.fromkeys(source.inputs):
+        tensor, name = source.tensors[number], b.tensor_names[number]
+        shape = tuple(input_shapes.get(name, tensor.shape))
+        fits = len(shape) == len(tensor.shape) and all(
+            size == old or (axis in tensor.dynamic and size > 0)
+            for axis, (size, old) in enumerate(zip(shape, tensor.shape, strict=True))
+        )
+        if not fits:
+            raise InputError(f"input {name!r} cannot take the shape {list(shape)}: the model has {list(tensor.shape)}")
+        open_axes = [axis for axis in tensor.dynamic if name not in input_shapes]
+        if open_axes:
+            b.graph.notes.append(f"Input {name!r} has open dimensions {open_axes}, taken as 1: {list(shape)}.")
+        quant = b.quant(tensor)
+        if tensor.type == "UINT8" and quant is not None:
+            stored = Value(name, shape, DType.UINT8, _unsigned(quant))
+            b.graph.inputs.append(stored)
+            b.values[number] = b.emit("quantize", [stored], quant=quant, dtype=DType.INT8)
+        else:
+            value = Value(name, shape, b.dtype(tensor), quant)
+            b.graph.inputs.append(value)
+            b.values[number] = value
+
+
+def _unsigned(quant: QuantParams) -> QuantParams:
+    return QuantParams(quant.scales, tuple(zero_point + SHIFT for zero_point in quant.zero_points))
+
+
+def _declare_variables(b: Builder, model: SourceModel) -> list[Unsupported]:
+    try:
+        _tflite_ops_state.declare_variables(b, model)
+    except Refusal as error:
+        return [Unsupported("initial values", "CALL_ONCE", error.reason, error.fix)]
+    return []
+
+
+def _convert_operators(b: Builder, source: SourceGraph) -> list[Unsupported]:
+    """Converts all operators; returns those that cannot be, each told once and not again for what depends on it."""
+    unsupported: list[Unsupported] = []
+    unknown: set[int] = set()  # tensors that an operator which cannot be converted would have written
+    for op in source.ops:
+        label = b.op_label(op)
+        handler = HANDLERS.get(op.kind)
+        depends = any(number in unknown for number in op.inputs if number != OPTIONAL)
+        if handler is None:
+            fix = ADVICE.get(op.kind, GENERAL_ADVICE)
+            unsupported.append(Unsupported(label, op.kind, "edgert has no such operator", fix))
+        elif not depends:
+            try:
+                _convert(b, op, handler)
+                continue
+            except Refusal as error:
+                unsupported.append(Unsupported(label, op.kind, error.reason, error.fix))
+            except ModelError as error:
+                unsupported.append(Unsupported(label, op.kind, str(error), GENERAL_ADVICE))
+        unknown.update(op.outputs)
+    return unsupported
+
+
+def _convert(b: Builder, op: SourceOp, handler: Handler) -> None:
+    b.begin(op)
+    try:
+        made = handler(b, op)
+    except DAMAGE as error:  # attribute values that no converter writes
+        raise FileFormatError(f"{op.kind} {b.op_label(op)!r} is damaged: {error}") from error
+    values = [made] if isinstance(made, Value) else list(made)
+    for number, value in zip(op.outputs, values, strict=False):
+        b.bind(number, value)
+
+
+def _make_outputs(b: Builder, source: SourceGraph) -> None:
+    """Outputs under the source's names; one that only renames another value becomes a copy of it."""
+    for number in source.outputs:
+        tensor, name, value = source.tensors[number], b.tensor_names[number], b.value_of(number)
+        if tensor.type == "UINT8" and value.dtype == DType.INT8 and value.quant is not None:
+            if value.name == name:
+                value.name = b.unique(f"{name}/int8")
+            value = b.emit("quantize", [value], quant=_unsigned(value.quant), dtype=DType.UINT8)
+            value.name = name
+        elif value in b.graph.inputs or value in b.graph.outputs or value.name != name or value.variable:
+            value = b.emit("copy", [value], {}, value.quant)
+            value.name = name if value.name != name and name not in {v.name for v in b.graph.values()} else value.name
+        b.graph.outputs.append(value)
