@@ -1,0 +1,76 @@
+/* q = clamp(rne(x / scale) + zero_point): float32 to int8, uint8 or int16. NaN gives the zero point.
+ * int8 to int8 (a change of scale) exists in the toolchain alone, which turns it into a lut. */
+#include "kernels/fvec/fvec.h"
+#include "ops/chunks.h"
+
+typedef struct quantize_state {
+  const ert_fvec_kernel *vectors;
+  float scale;
+  int32_t zero_point;
+  float lo, hi; /* of the output type, less the zero point */
+} quantize_state;
+
+static ert_status prepare(ert_prepare *p, ert_op *op) {
+  const ert_tensor *x = op->in[0], *y = op->out[0];
+  ERT_TRY(ert_check_dtype(p, x, "input", ERT_DTYPE_FLOAT32));
+  ERT_REQUIRE(p, y->dtype == ERT_DTYPE_INT8 || y->dtype == ERT_DTYPE_UINT8 || y->dtype == ERT_DTYPE_INT16,
+              "output is %s, needed int8, uint8 or int16", ert_dtype_name(y->dtype));
+  ERT_TRY(ert_check_per_tensor(p, y, "output"));
+  quantize_state *state = ert_prepare_alloc(p, sizeof *state);
+  if (state == NULL) return ERT_OUT_OF_MEMORY;
+  const int32_t lo = y->dtype == ERT_DTYPE_INT8 ? INT8_MIN : y->dtype == ERT_DTYPE_INT16 ? INT16_MIN : 0;
+  const int32_t hi = y->dtype == ERT_DTYPE_INT8 ? INT8_MAX : y->dtype == ERT_DTYPE_INT16 ? INT16_MAX : UINT8_MAX;
+  const int32_t zero_point = y->zero_points[0];
+  ERT_REQUIRE(p, zero_point >= lo && zero_point <= hi, "output has zero point %d, needed one of %d to %d",
+              (int)zero_point, (int)lo, (int)hi);
+  state->vectors = ert_fvec_select(ert_prepare_isa(p));
+  state->scale = y->scales[0];
+  state->zero_point = zero_point;
+  state->lo = (float)(lo - zero_point);
+  state->hi = (float)(hi - zero_point);
+  op->state = state;
+  if (y->dtype == ERT_DTYPE_INT8) op->kernel = state->vectors->name;
+  return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
+}
+
+/* Clamped before it is rounded, which gives the same integer and keeps it within reach of the magic number (as in
+ * requant/requant.h). */
+static inline int32_t quantize_one(const quantize_state *s, float x) {
+  const float magic = 12582912.0f; /* 1.5 * 2^23 */
+  float q = x / s->scale;
+  q = q == q ? q : 0.0f;
+  q = q < s->lo ? s->lo : q;
+  q = q > s->hi ? s->hi : q;
+  return (int32_t)((q + magic) - magic) + s->zero_point;
+}
+
+static void run_i8(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const quantize_state *s = op->state;
+  const float *x = op->in[0]->data;
+  int8_t *y = op->out[0]->data;
+  s->vectors->quantize_i8(end - begin, x + begin, s->scale, s->zero_point, y + begin);
+}
+
+static void run_u8(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const float *x = op->in[0]->data;
+  uint8_t *y = op->out[0]->data;
+  for (size_t i = begin; i < end; i++) y[i] = (uint8_t)quantize_one(op->state, x[i]);
+}
+
+static void run_i16(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const float *x = op->in[0]->data;
+  int16_t *y = op->out[0]->data;
+  for (size_t i = begin; i < end; i++) y[i] = (int16_t)quantize_one(op->state, x[i]);
+}
+
+static ert_status invoke(ert_op *op) {
+  const uint8_t dtype = op->out[0]->dtype;
+  const ert_chunk_fn run = dtype == ERT_DTYPE_INT8 ? run_i8 : dtype == ERT_DTYPE_UINT8 ? run_u8 : run_i16;
+  ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run, op);
+  return ERT_OK;
+}
+
+const ert_op_def ert_op_quantize = {"quantize", 1, 1, 1, prepare, invoke};
