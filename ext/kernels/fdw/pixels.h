@@ -1,0 +1,120 @@
+/* The body of every fdw kernel: one vector of channels for several neighbouring pixels at once.
+ *
+ * A kernel file includes the vector header of its instruction set (kernels/vf), then this, and ends in ERT_FDW_DEFINE.
+ * `count` and `step` are constants wherever the inline functions are expanded. A pixel is one chain of multiply-adds
+ * from the bias through the taps in order, in every path; neighbouring pixels are independent chains, which hides the
+ * latency of the multiply-add.
+ */
+#ifndef ERT_KERNELS_FDW_PIXELS_H
+#define ERT_KERNELS_FDW_PIXELS_H
+
+#include "base/memory.h"
+#include "kernels/fdw/fdw.h"
+
+#define ERT_INLINE static inline __attribute__((always_inline))
+#define ERT_UNROLL _Pragma("GCC unroll 16")
+enum { ERT_FDW_MAX_PIXELS = 8 };
+
+/* One vector of channels: its packed weights, and where its first channel lies in a row and in the output. */
+typedef struct ert_fdw_block {
+  const float *weights;
+  size_t channel;
+} ert_fdw_block;
+
+ERT_INLINE void ert_fdw_store(const ert_fdw_args *args, size_t count, const ert_vf *acc, float *out) {
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    vf_store(out + p * args->channels, vf_clamp(acc[p], args->out_min, args->out_max));
+  }
+}
+
+/* `count` pixels from `pixel` on, of a 3x3 kernel whose weights w stay in registers. step is pixel_stride / tap_stride,
+ * 1 or 2: neighbouring pixels share columns, and each column is loaded once. */
+ERT_INLINE void ert_fdw_3x3_pixels(const ert_fdw_args *args, size_t count, size_t step, size_t pixel,
+                                   const float *const *rows, ert_fdw_block block, const ert_vf *w, float *out) {
+  ert_vf acc[ERT_FDW_MAX_PIXELS];
+  ERT_UNROLL for (size_t p = 0; p < count; p++) acc[p] = vf_load(block.weights);
+  ERT_UNROLL for (size_t i = 0; i < 3; i++) {
+    const float *x = rows[i] + pixel * args->pixel_stride + block.channel;
+    ERT_UNROLL for (size_t column = 0; column < step * (count - 1) + 3; column++) {
+      const ert_vf value = vf_load(x + column * args->tap_stride);
+      ERT_UNROLL for (size_t p = 0; p < count; p++) {
+        if (column >= step * p && column < step * p + 3) {
+          acc[p] = vf_multiply_add(acc[p], w[i * 3 + column - step * p], value);
+        }
+      }
+    }
+  }
+  ert_fdw_store(args, count, acc, out + pixel * args->channels + block.channel);
+}
+
+ERT_INLINE void ert_fdw_3x3_row(const ert_fdw_args *args, size_t step, size_t pixels, const float *const *rows,
+                                ert_fdw_block block, float *out) {
+  ert_vf w[9];
+  ERT_UNROLL for (size_t t = 0; t < 9; t++) w[t] = vf_load(block.weights + (t + 1) * ERT_VF);
+  size_t p = 0;
+  for (; p + 4 <= pixels; p += 4) ert_fdw_3x3_pixels(args, 4, step, p, rows, block, w, out);
+  if (pixels - p >= 2) {
+    ert_fdw_3x3_pixels(args, 2, step, p, rows, block, w, out);
+    p += 2;
+  }
+  if (p < pixels) ert_fdw_3x3_pixels(args, 1, step, p, rows, block, w, out);
+}
+
+/* `count` pixels of any kernel and stride. */
+ERT_INLINE void ert_fdw_any_pixels(const ert_fdw_args *args, size_t count, size_t pixel, const float *const *rows,
+                                   ert_fdw_block block, float *out) {
+  ert_vf acc[ERT_FDW_MAX_PIXELS];
+  const float *w = block.weights;
+  ERT_UNROLL for (size_t p = 0; p < count; p++) acc[p] = vf_load(w);
+  for (size_t i = 0; i < args->kernel_h; i++) {
+    const float *x = rows[i] + pixel * args->pixel_stride + block.channel;
+    for (size_t j = 0; j < args->kernel_w; j++, x += args->tap_stride) {
+      w += ERT_VF;
+      const ert_vf weight = vf_load(w);
+      ERT_UNROLL for (size_t p = 0; p < count; p++) {
+        acc[p] = vf_multiply_add(acc[p], weight, vf_load(x + p * args->pixel_stride));
+      }
+    }
+  }
+  ert_fdw_store(args, count, acc, out + pixel * args->channels + block.channel);
+}
+
+ERT_INLINE void ert_fdw_any_row(const ert_fdw_args *args, size_t pixels, const float *const *rows, ert_fdw_block block,
+                                float *out) {
+  size_t p = 0;
+  for (; p + 8 <= pixels; p += 8) ert_fdw_any_pixels(args, 8, p, rows, block, out);
+  if (pixels - p >= 4) {
+    ert_fdw_any_pixels(args, 4, p, rows, block, out);
+    p += 4;
+  }
+  if (pixels - p >= 2) {
+    ert_fdw_any_pixels(args, 2, p, rows, block, out);
+    p += 2;
+  }
+  if (p < pixels) ert_fdw_any_pixels(args, 1, p, rows, block, out);
+}
+
+ERT_INLINE void ert_fdw_run(const ert_fdw_args *args, size_t pixels, const float *const *rows, float *out) {
+  const size_t taps = args->kernel_h * args->kernel_w;
+  const size_t block_floats = ert_round_up((taps + 1) * ERT_VF * sizeof(float), ERT_ALIGN) / sizeof(float);
+  const int is_3x3 = args->kernel_h == 3 && args->kernel_w == 3;
+  ert_fdw_block block = {args->weights, 0};
+  for (size_t begin = 0; begin < args->channels; begin += ERT_VF, block.weights += block_floats) {
+    block.channel = ert_min_size(begin, args->channels - ERT_VF);
+    if (is_3x3 && args->pixel_stride == args->tap_stride) {
+      ert_fdw_3x3_row(args, 1, pixels, rows, block, out);
+    } else if (is_3x3 && args->pixel_stride == 2 * args->tap_stride) {
+      ert_fdw_3x3_row(args, 2, pixels, rows, block, out);
+    } else {
+      ert_fdw_any_row(args, pixels, rows, block, out);
+    }
+  }
+}
+
+#define ERT_FDW_DEFINE(kernel_name, isa_id)                                                              \
+  static void run_##kernel_name(const ert_fdw_args *args, size_t pixels, const float *const *rows, float *out) { \
+    ert_fdw_run(args, pixels, rows, out);                                                                \
+  }                                                                                                      \
+  const ert_fdw_kernel ert_fdw_##kernel_name = {"fdw_" #kernel_name, isa_id, ERT_VF, run_##kernel_name}
+
+#endif

@@ -1,0 +1,24 @@
+#include "kernels/fdw/fdw.h"
+
+#define ERT_FDW(name) extern const ert_fdw_kernel ert_fdw_##name;
+#include "kernels/fdw/kernels.inc"
+#undef ERT_FDW
+
+static const ert_fdw_kernel *const KERNELS[] = {
+#define ERT_FDW(name) &ert_fdw_##name,
+#include "kernels/fdw/kernels.inc"
+#undef ERT_FDW
+};
+
+const ert_fdw_kernel *const *ert_fdw_kernels(size_t *count) {
+  *count = sizeof KERNELS / sizeof *KERNELS;
+  return KERNELS;
+}
+
+const ert_fdw_kernel *ert_fdw_select(ert_isa_set isa, size_t channels) {
+  const ert_fdw_kernel *best = KERNELS[0];
+  for (size_t i = 1; i < sizeof KERNELS / sizeof *KERNELS; i++) {
+    if (ert_isa_has(isa, KERNELS[i]->isa) && KERNELS[i]->nr <= channels) best = KERNELS[i];
+  }
+  return best;
+}

@@ -1,0 +1,47 @@
+#include "kernels/fgemm/fgemm.h"
+
+#define ERT_FGEMM(name) extern const ert_fgemm_kernel ert_fgemm_##name;
+#include "kernels/fgemm/kernels.inc"
+#undef ERT_FGEMM
+
+static const ert_fgemm_kernel *const KERNELS[] = {
+#define ERT_FGEMM(name) &ert_fgemm_##name,
+#include "kernels/fgemm/kernels.inc"
+#undef ERT_FGEMM
+};
+
+const ert_fgemm_kernel *const *ert_fgemm_kernels(size_t *count) {
+  *count = sizeof KERNELS / sizeof *KERNELS;
+  return KERNELS;
+}
+
+/* Multiplications that an instruction set finishes in the same time, as measured on cores that have one 512-bit or two
+ * 256-bit multipliers and on cores that have twice that: 512-bit vectors gain by fewer instructions, yet less than 2. */
+static size_t speed(ert_isa isa) {
+  switch (isa) {
+    case ERT_ISA_AVX512VNNI: return 6;
+    case ERT_ISA_AVX2: return 4;
+    case ERT_ISA_SCALAR: return 1;
+    default: return 2;
+  }
+}
+
+/* The kernel that computes all channels, padding included, in the shortest time; of equals the one later in the list.
+ * A narrow tile of the lesser instruction set wins where a wide one would work mostly on padding. */
+const ert_fgemm_kernel *ert_fgemm_select(ert_isa_set isa, size_t m, size_t n, size_t k) {
+  (void)m;
+  (void)k;
+  const ert_fgemm_kernel *best = KERNELS[0];
+  size_t best_time = SIZE_MAX;
+  for (size_t i = 0; i < sizeof KERNELS / sizeof *KERNELS; i++) {
+    const ert_fgemm_kernel *kernel = KERNELS[i];
+    if (!ert_isa_has(isa, kernel->isa)) continue;
+    const size_t blocks = n / kernel->nr + (n % kernel->nr != 0);
+    const size_t time = blocks * kernel->nr * (24 / speed(kernel->isa)); /* n is a tensor's size: cannot overflow */
+    if (time <= best_time) {
+      best = kernel;
+      best_time = time;
+    }
+  }
+  return best;
+}
