@@ -77,6 +77,7 @@ class BuildExt(build_ext):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ext.extra_objects = list(pool.map(compile_one, core_sources()))
+        ext.depends = ext.extra_objects  # setuptools links again only when one of these is newer
         super().build_extension(ext)
 
 
