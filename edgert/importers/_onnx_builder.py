@@ -138,7 +138,7 @@ class Builder:
         return node.has(index) and (node.inputs[index] in self.constants or node.inputs[index] in self.quantized)
 
     def need_constant(self, node: SourceNode, index: int, what: str) -> Array:
-        """The input's elements; RefusedError when they are only known at run time, ModelError when the input is missing."""
+        """The input's elements; RefusedError when only the run knows them, ModelError when the input is missing."""
         array = self.constant(node, index)
         if array is None:
             if not node.has(index):

@@ -1,0 +1,137 @@
+"""Turns dequantize, operator, quantize into the int8 operator, with the scales of the source.
+
+Cases, by the operator's QuantRule, where the quantize is the only reader of its result:
+- WEIGHTED (conv2d, depthwise_conv2d, fully_connected): input dequantised, weights dequantised from an int8 constant,
+  bias absent, dequantised from an int32 constant, or a float constant (rounded to int32 here);
+- FREE, TABLE: all float inputs dequantised; the output takes the scale of the quantize;
+- SHARED (concat): the same; the pass `lower` later brings differing inputs to the output's scale;
+- SAME (pools, reshape, pad ...): runs at the input's scale, and a quantize follows where the source changes the scale;
+- FIXED (softmax): runs at its own scale 1/256 and zero point -128, and a quantize follows where the source has another;
+- FOLLOW (arg_max) needs no quantize below it.
+Besides: quantize right below dequantize is nothing, or one requantisation; a fused activation stays.
+FLOAT operators, and those with inputs that are not dequantised, stay float between dequantize and quantize.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import ModelError
+from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.passes._rewrite import Sweep
+
+FIXED_QUANT = {"softmax": QuantParams((1 / 256,), (-128,))}
+LARGEST_INT32 = 2**31 - 1
+
+
+def fold_qdq(graph: Graph) -> bool:
+    """Folds them; True when there were any."""
+    return Sweep(graph).run(_visit)
+
+
+def _visit(sweep: Sweep, node: Node) -> bool:
+    definition = OPS_BY_NAME[node.op]
+    if definition.quant == QuantRule.FOLLOW and _stored(sweep, node.inputs[0]) is not None:
+        inputs = [_stored(sweep, value) or value for value in node.inputs]
+        sweep.emit(node.op, inputs, node.attrs, node, output=node.output)
+        return True
+    if node.op != "quantize" or node.inputs[0] is None:
+        return False
+    x = node.inputs[0]
+    above = sweep.producer.get(x)
+    if x.dtype != DType.FLOAT32 or node.output.dtype != DType.INT8 or above is None:
+        return False
+    stored = _stored(sweep, x)
+    if stored is not None:
+        return _settle(sweep, node, stored)
+    if not sweep.single_use(x) or len(above.outputs) != 1:
+        return False
+    rule = OPS_BY_NAME[above.op].quant
+    if rule == QuantRule.WEIGHTED:
+        integers = _weighted_inputs(sweep, above)
+    elif rule in (QuantRule.FREE, QuantRule.TABLE, QuantRule.SHARED, QuantRule.SAME, QuantRule.FIXED):
+        integers = _inputs(sweep, above)
+    else:
+        return False
+    if integers is None:
+        return False
+    own = node.output.quant
+    if rule == QuantRule.SAME:
+        own = integers[0].quant if integers[0] is not None else None
+    elif rule == QuantRule.FIXED:
+        own = FIXED_QUANT.get(above.op)
+    try:
+        specs = OPS_BY_NAME[above.op].infer(integers, OPS_BY_NAME[above.op].complete(above.attrs))
+    except ModelError:  # this operator, or this variant of it, has no int8 form
+        return False
+    if own is None or specs[0].dtype != DType.INT8:
+        return False
+    if own == node.output.quant:
+        sweep.emit(above.op, integers, above.attrs, above, output=node.output)
+        return True
+    return _settle(sweep, node, sweep.emit(above.op, integers, above.attrs, above, quant=own))
+
+
+def _settle(sweep: Sweep, node: Node, value: Value) -> bool:
+    """Lets an int8 value stand for the result of a quantize, requantised where their scales differ."""
+    if value.quant == node.output.quant and sweep.replace(node.output, value):
+        return True
+    if value is node.inputs[0]:
+        return False
+    sweep.emit("quantize", [value], node.attrs, node, output=node.output)
+    return True
+
+
+def _stored(sweep: Sweep, value: Value | None) -> Value | None:
+    """The int8 tensor of one scale that a value is dequantised from."""
+    node = None if value is None else sweep.producer.get(value)
+    if node is None or node.op != "dequantize" or node.inputs[0] is None:
+        return None
+    stored = node.inputs[0]
+    usable = stored.dtype == DType.INT8 and stored.quant is not None and not stored.quant.per_channel
+    return stored if usable else None
+
+
+def _inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:
+    """int8 tensors in place of all float inputs; None when one is not dequantised."""
+    integers: list[Value | None] = []
+    for value in node.inputs:
+        if value is not None and value.dtype == DType.FLOAT32:
+            value = _stored(sweep, value)
+            if value is None:
+                return None
+        integers.append(value)
+    return integers
+
+
+def _weighted_inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:
+    """Input, weights and bias as int8, int8 and int32."""
+    x, weights = _stored(sweep, node.inputs[0]), _stored_constant(sweep, node.inputs[1], DType.INT8)
+    if x is None or weights is None or x.quant is None or weights.quant is None:
+        return None
+    integers: list[Value | None] = [x, weights]
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is None:
+        return integers
+    scales = np.asarray(weights.quant.scales, np.float64) * x.quant.scale
+    quant = QuantParams(tuple(float(np.float32(scale)) for scale in scales), (0,) * len(scales))
+    stored = _stored_constant(sweep, bias, DType.INT32)
+    if stored is not None and stored.quant is not None and np.allclose(stored.quant.scales, scales, rtol=1e-5, atol=0):
+        stored.quant = quant
+        return [*integers, stored]
+    real = bias.data
+    if stored is not None and stored.data is not None and stored.quant is not None:
+        real = stored.data * np.asarray(stored.quant.scales, np.float64)
+    if real is None:
+        return None
+    rounded = np.clip(np.rint(real / scales), -LARGEST_INT32, LARGEST_INT32).astype(np.int32)
+    return [*integers, sweep.constant(rounded, bias, quant)]
+
+
+def _stored_constant(sweep: Sweep, value: Value | None, dtype: DType) -> Value | None:
+    """The integer constant that a value is dequantised from."""
+    node = None if value is None else sweep.producer.get(value)
+    stored = node.inputs[0] if node is not None and node.op == "dequantize" else None
+    return stored if stored is not None and stored.constant and stored.dtype == dtype else None

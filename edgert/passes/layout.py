@@ -1,0 +1,319 @@
+"""Takes out the transposes between channels-first sources and NHWC operators.
+
+Importers of NCHW models write every spatial operator as transpose, NHWC operator, transpose. Here the transposes sink
+through the operators below them until they meet their inverse, and both vanish.
+
+Cases: a transpose sinks through
+- operators of one tensor, element by element: unary, quantize, dequantize, cast, copy, lut;
+- operators of several (add, sub, mul, binary, compare, select, prelu) and concat, when every other operand has the
+  same transpose, or is a constant (transposed here), or is a tensor whose transpose is a reshape (a vector of
+  channels, say);
+- pad, slice, reduce, softmax, log_softmax, arg_max and gather, whose axes it renames;
+- fully_connected when the last axis stays in place; matmul when only the last two axes change places (a flag there).
+A reshape sinks through operators that work element by element, constants fitting. Chains of transposes and reshapes are
+shortened on the way (merge_movement). What then stands before a fully connected layer (flatten of NCHW) goes into the
+order of its weights. Last, movement rises above dequantize, so that it moves int8 and fold_qdq sees dequantize,
+operator, quantize.
+
+What remains is needed: at graph inputs and outputs, whose layout is the source's, and where a source reshapes across
+channels and pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgert.ir import Graph, Node, Value
+from edgert.passes import _views
+from edgert.passes._rewrite import Array, Sweep, inverse, permuted
+from edgert.passes.dead_code import remove_dead_code
+from edgert.passes.merge_duplicates import merge_duplicates
+from edgert.passes.merge_movement import shorten
+
+Perm = tuple[int, ...]
+Rule = Callable[[Sweep, Node], bool]
+
+LIMIT = 50  # sweeps; each moves a transpose over the whole graph, so that a few do
+ELEMENTWISE = ("unary", "quantize", "dequantize", "cast", "copy", "lut")
+
+
+def layout(graph: Graph) -> bool:
+    """Takes them out; True when anything changed."""
+    changed = False
+    for _ in range(LIMIT):
+        moved = Sweep(graph).run(_sink)
+        moved |= Sweep(graph).run(_reorder_weights)
+        if not moved:
+            break
+        changed = True
+        remove_dead_code(graph)
+        merge_duplicates(graph)
+    for _ in range(LIMIT):
+        if not (Sweep(graph).run(_rise) | Sweep(graph).run(shorten)):
+            break
+        changed = True
+        remove_dead_code(graph)
+    return changed
+
+
+def _sink(sweep: Sweep, node: Node) -> bool:
+    if shorten(sweep, node):
+        return True
+    rule = RULES.get(node.op)
+    return rule is not None and rule(sweep, node)
+
+
+def _above(sweep: Sweep, value: Value | None) -> tuple[Value, Perm] | None:
+    """The source and the order of the transpose that writes a value; None when something else does."""
+    node = None if value is None else sweep.producer.get(value)
+    if node is None or node.op != "transpose" or node.inputs[0] is None:
+        return None
+    return node.inputs[0], tuple(node.attrs["perm"])
+
+
+def _finish(sweep: Sweep, node: Node, inputs: list[Value | None], attrs: dict[str, object], perm: Perm) -> bool:
+    """Emits the operator on untransposed inputs, and the transpose below it."""
+    old = node.output
+    if perm == tuple(range(len(perm))):
+        sweep.emit(node.op, inputs, attrs, node, output=old)
+        return True
+    shape = tuple(permuted(old.shape, inverse(perm)))
+    moved = Value(sweep.fresh_name(f"{old.name}/{node.op}"), shape, old.dtype, old.quant)
+    sweep.emit(node.op, inputs, attrs, node, output=moved)
+    sweep.emit("transpose", [moved], {"perm": perm}, node, output=old)
+    return True
+
+
+def _elementwise(sweep: Sweep, node: Node) -> bool:
+    if node.op == "dequantize" and _per_channel(node.inputs[0]):
+        return False
+    above = _above(sweep, node.inputs[0])
+    if above is not None:
+        return _finish(sweep, node, [above[0]], node.attrs, above[1])
+    return _below_reshape(sweep, node)
+
+
+def _below_reshape(sweep: Sweep, node: Node) -> bool:
+    """Element by element, other operands being constants that fit the shape above the reshape: the reshape sinks."""
+    index = next((i for i, value in enumerate(node.inputs) if _writer(sweep, value) == "reshape"), None)
+    flat = None if index is None else node.inputs[index]
+    if flat is None or len(node.inputs) > 2:
+        return False
+    source = _first(sweep.producer[flat])
+    inputs: list[Value | None] = []
+    for position, value in enumerate(node.inputs):
+        if position == index:
+            inputs.append(source)
+        elif value is None or value.data is None or node.output.shape != flat.shape:
+            return False
+        elif value.data.size == 1:
+            inputs.append(sweep.constant(value.data.reshape(()), value, value.quant))
+        elif value.shape == flat.shape:
+            inputs.append(sweep.constant(value.data.reshape(source.shape), value, value.quant))
+        else:
+            return False
+    old = node.output
+    moved = Value(sweep.fresh_name(f"{old.name}/{node.op}"), source.shape, old.dtype, old.quant)
+    sweep.emit(node.op, inputs, node.attrs, node, output=moved)
+    sweep.emit("reshape", [moved], {"shape": old.shape}, node, output=old)
+    return True
+
+
+def _writer(sweep: Sweep, value: Value | None) -> str:
+    node = None if value is None else sweep.producer.get(value)
+    return "" if node is None else node.op
+
+
+def _per_channel(value: Value | None) -> bool:
+    return value is not None and value.quant is not None and value.quant.per_channel
+
+
+def _untransposed(sweep: Sweep, node: Node, value: Value, perm: Perm) -> Callable[[], Value] | None:
+    """How to have a value in the order that the transpose `perm` starts from; None when that costs a transpose."""
+    above = _above(sweep, value)
+    if above is not None and above[1] == perm:
+        source = above[0]
+        return lambda: source
+    if int(np.prod(value.shape)) == 1 and len(value.shape) <= 1:
+        return lambda: value
+    full = (1,) * (len(perm) - len(value.shape)) + value.shape
+    back = inverse(perm)
+    shape = tuple(permuted(full, back))
+    if value.constant and value.data is not None:
+        data: Array = np.ascontiguousarray(value.data.reshape(full).transpose(back))
+        return lambda: sweep.constant(data, value, value.quant)
+    if [axis for axis in back if full[axis] != 1] == [axis for axis in range(len(full)) if full[axis] != 1]:
+        return lambda: value if shape == value.shape else sweep.emit("reshape", [value], {"shape": shape}, node)
+    return None
+
+
+def _several(sweep: Sweep, node: Node) -> bool:
+    """Operators that broadcast, and concat, by the order of any operand that is transposed."""
+    rank = len(node.output.shape)
+    perms = {
+        above[1]: None for value in node.inputs if (above := _above(sweep, value)) is not None and len(above[1]) == rank
+    }
+    for perm in perms:
+        ways = [_untransposed(sweep, node, value, perm) for value in node.inputs if value is not None]
+        if all(way is not None for way in ways):
+            inputs: list[Value | None] = [way() for way in ways if way is not None]
+            attrs = dict(node.attrs)
+            if node.op == "concat":
+                attrs["axis"] = perm[attrs["axis"] % rank]
+            return _finish(sweep, node, inputs, attrs, perm)
+    return node.op in ("add", "sub", "mul", "binary") and _below_reshape(sweep, node)
+
+
+def _pad(sweep: Sweep, node: Node) -> bool:
+    above = _above(sweep, node.inputs[0])
+    if above is None:
+        return False
+    source, perm = above
+    renamed = {name: tuple(permuted(node.attrs[name], inverse(perm))) for name in node.attrs if name in AXIS_LISTS}
+    return _finish(sweep, node, [source], {**node.attrs, **renamed}, perm)
+
+
+AXIS_LISTS = ("before", "after", "begin", "end", "strides")  # one entry for every axis
+
+
+def _one_axis(sweep: Sweep, node: Node) -> bool:
+    """softmax and log_softmax."""
+    above = _above(sweep, node.inputs[0])
+    if above is None:
+        return False
+    source, perm = above
+    axis = perm[node.attrs["axis"] % len(perm)]
+    return _finish(sweep, node, [source], {**node.attrs, "axis": axis}, perm)
+
+
+def _dropping(sweep: Sweep, node: Node) -> bool:
+    """reduce and arg_max: the axes go, or stay with size 1."""
+    above = _above(sweep, node.inputs[0])
+    if above is None:
+        return False
+    source, perm = above
+    rank = len(perm)
+    if node.op == "reduce":
+        old = [axis % rank for axis in node.attrs["axes"]] or list(range(rank))
+        renamed: dict[str, object] = {"axes": tuple(sorted(perm[axis] for axis in old))}
+    else:
+        old = [node.attrs["axis"] % rank]
+        renamed = {"axis": perm[old[0]]}
+    below = perm
+    if not node.attrs["keep_dims"]:
+        left = [perm[axis] for axis in range(rank) if axis not in old]
+        below = tuple(sorted(left).index(axis) for axis in left)
+    return _finish(sweep, node, [source], {**node.attrs, **renamed}, below)
+
+
+def _gather(sweep: Sweep, node: Node) -> bool:
+    """With a vector of indices, which keeps the rank."""
+    above = _above(sweep, node.inputs[0])
+    indices = node.inputs[1]
+    if above is None or indices is None or len(indices.shape) != 1:
+        return False
+    source, perm = above
+    axis = perm[node.attrs["axis"] % len(perm)]
+    return _finish(sweep, node, [source, indices], {**node.attrs, "axis": axis}, perm)
+
+
+def _fully_connected(sweep: Sweep, node: Node) -> bool:
+    above = _above(sweep, node.inputs[0])
+    if above is None or above[1][-1] != len(above[1]) - 1:
+        return False
+    return _finish(sweep, node, [above[0], *node.inputs[1:]], node.attrs, above[1])
+
+
+def _matmul(sweep: Sweep, node: Node) -> bool:
+    inputs, attrs = list(node.inputs), dict(node.attrs)
+    for index, flag in enumerate(("transpose_a", "transpose_b")):
+        above = _above(sweep, inputs[index])
+        if above is not None:
+            rank = len(above[1])
+            if above[1] == (*range(rank - 2), rank - 1, rank - 2):
+                inputs[index], attrs[flag] = above[0], not attrs[flag]
+    if inputs == node.inputs:
+        return False
+    sweep.emit("matmul", inputs, attrs, node, output=node.output)
+    return True
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(("add", "sub", "mul", "binary", "compare", "select", "prelu", "concat"), _several),
+    **dict.fromkeys(("pad", "slice"), _pad),
+    **dict.fromkeys(("softmax", "log_softmax"), _one_axis),
+    **dict.fromkeys(("reduce", "arg_max"), _dropping),
+    "gather": _gather,
+    "fully_connected": _fully_connected,
+    "matmul": _matmul,
+}
+
+
+def _reorder_weights(sweep: Sweep, node: Node) -> bool:
+    """A transpose that a reshape flattens for a fully connected layer: reorders the columns of its weights."""
+    if node.op != "fully_connected" or node.inputs[0] is None:
+        return False
+    chain: list[Node] = []  # movement, from the layer upwards
+    value = node.inputs[0]
+    while (above := sweep.producer.get(value)) is not None and above.op in ("reshape", "transpose"):
+        chain.append(above)
+        value = _first(above)
+    if not any(link.op == "transpose" for link in chain):
+        return False
+    flat = _first(node).shape
+    order = _column_order(value, chain, flat)
+    weights = None if order is None else _with_columns(sweep, node.inputs[1], order, node)
+    if weights is None:
+        return False
+    moved = value if value.shape == flat else sweep.emit("reshape", [value], {"shape": flat}, node)
+    sweep.emit("fully_connected", [moved, weights, *node.inputs[2:]], node.attrs, node, output=node.output)
+    return True
+
+
+def _first(node: Node) -> Value:
+    value = node.inputs[0]
+    assert value is not None  # every operator here needs its first input
+    return value
+
+
+def _column_order(source: Value, chain: list[Node], flat: tuple[int, ...]) -> Array | None:
+    """Which element of a row of the source, taken as [rows, K], each column of the flattened input is."""
+    index: Array = np.arange(int(np.prod(source.shape)), dtype=np.int64).reshape(source.shape)
+    for link in reversed(chain):
+        perm = link.attrs.get("perm")
+        index = index.reshape(link.output.shape) if perm is None else index.transpose(perm)
+    rows = index.reshape(-1, flat[-1])
+    order: Array = rows[0]
+    same = rows - np.arange(len(rows))[:, np.newaxis] * flat[-1]
+    if not (same == order).all() or not (np.sort(order) == np.arange(flat[-1])).all():
+        return None
+    return order
+
+
+def _with_columns(sweep: Sweep, weights: Value | None, order: Array, like: Node) -> Value | None:
+    """Weights [N, K] with column order[k] from column k, constant or dequantised from a constant; None for others."""
+    if weights is None:
+        return None
+    if weights.data is not None:
+        data = np.empty_like(weights.data)
+        data[:, order] = weights.data
+        return sweep.constant(data, weights, weights.quant)
+    above = sweep.producer.get(weights)
+    stored = above.inputs[0] if above is not None and above.op == "dequantize" else None
+    if above is None or stored is None or (stored.quant is not None and stored.quant.axis != 0):
+        return None
+    reordered = _with_columns(sweep, stored, order, like)
+    return reordered and sweep.emit("dequantize", [reordered], {}, above)
+
+
+def _rise(sweep: Sweep, node: Node) -> bool:
+    """Movement of a dequantised tensor becomes movement of the quantised one."""
+    above = sweep.producer.get(_first(node)) if node.op in _views.MOVES else None
+    if above is None or above.op != "dequantize" or _per_channel(above.inputs[0]) or _first(above).constant:
+        return False
+    moved = sweep.emit(node.op, [_first(above)], node.attrs, node)
+    sweep.emit("dequantize", [moved], {}, above, output=node.output)
+    return True
