@@ -1,4 +1,6 @@
 /* q = clamp(rne(x / scale) + zero_point): float32 to int8, uint8 or int16. NaN gives the zero point.
+ * int8 to uint8 and back with equal scales and zero points 128 apart: the same number under another name (q xor 128),
+ * for models whose inputs and outputs are uint8.
  * int8 to int8 (a change of scale) exists in the toolchain alone, which turns it into a lut. */
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
@@ -10,8 +12,24 @@ typedef struct quantize_state {
   float lo, hi; /* of the output type, less the zero point */
 } quantize_state;
 
+static bool is_byte(const ert_tensor *t) { return t->dtype == ERT_DTYPE_INT8 || t->dtype == ERT_DTYPE_UINT8; }
+
+static ert_status prepare_shift(ert_prepare *p, ert_op *op) {
+  const ert_tensor *x = op->in[0], *y = op->out[0];
+  ERT_REQUIRE(p, is_byte(y) && y->dtype != x->dtype, "from %s to %s, needed int8 to uint8 or uint8 to int8",
+              ert_dtype_name(x->dtype), ert_dtype_name(y->dtype));
+  ERT_TRY(ert_check_per_tensor(p, x, "input"));
+  ERT_TRY(ert_check_per_tensor(p, y, "output"));
+  const int32_t shift = x->dtype == ERT_DTYPE_INT8 ? 128 : -128;
+  ERT_REQUIRE(p, x->scales[0] == y->scales[0] && y->zero_points[0] - x->zero_points[0] == shift,
+              "scales are %g and %g and zero points %d and %d, needed equal scales and zero points 128 apart",
+              (double)x->scales[0], (double)y->scales[0], (int)x->zero_points[0], (int)y->zero_points[0]);
+  return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
+}
+
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *y = op->out[0];
+  if (is_byte(x)) return prepare_shift(p, op);
   ERT_TRY(ert_check_dtype(p, x, "input", ERT_DTYPE_FLOAT32));
   ERT_REQUIRE(p, y->dtype == ERT_DTYPE_INT8 || y->dtype == ERT_DTYPE_UINT8 || y->dtype == ERT_DTYPE_INT16,
               "output is %s, needed int8, uint8 or int16", ert_dtype_name(y->dtype));
@@ -66,7 +84,18 @@ static void run_i16(void *arg, size_t begin, size_t end) {
   for (size_t i = begin; i < end; i++) y[i] = (int16_t)quantize_one(op->state, x[i]);
 }
 
+static void run_shift(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const uint8_t *x = op->in[0]->data;
+  uint8_t *y = op->out[0]->data;
+  for (size_t i = begin; i < end; i++) y[i] = x[i] ^ 0x80u;
+}
+
 static ert_status invoke(ert_op *op) {
+  if (is_byte(op->in[0])) {
+    ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run_shift, op);
+    return ERT_OK;
+  }
   const uint8_t dtype = op->out[0]->dtype;
   const ert_chunk_fn run = dtype == ERT_DTYPE_INT8 ? run_i8 : dtype == ERT_DTYPE_UINT8 ? run_u8 : run_i16;
   ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run, op);
