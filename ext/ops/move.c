@@ -136,6 +136,40 @@ static inline __attribute__((always_inline)) void transpose_tile(const uint8_t *
   }
 }
 
+/* Swaps the bits of `low` that `mask` has, shifted up, with the same bits of `high`. */
+static inline void swap_bits(uint64_t *low, uint64_t *high, unsigned shift, uint64_t mask) {
+  const uint64_t difference = (*low >> shift ^ *high) & mask;
+  *high ^= difference;
+  *low ^= difference << shift;
+}
+
+/* 8x8 bytes in registers: quarters, then their quarters, then bytes change places across the diagonal. */
+static void transpose_8x8(const uint8_t *in, uint8_t *out, ptrdiff_t in_stride, size_t out_stride) {
+  uint64_t r[8];
+  for (int j = 0; j < 8; j++) memcpy(&r[j], in + j * in_stride, 8);
+  for (int j = 0; j < 4; j++) swap_bits(&r[j], &r[j + 4], 32, UINT64_C(0x00000000ffffffff));
+  for (int j = 0; j < 8; j++) {
+    if ((j & 2) == 0) swap_bits(&r[j], &r[j + 2], 16, UINT64_C(0x0000ffff0000ffff));
+  }
+  for (int j = 0; j < 8; j += 2) swap_bits(&r[j], &r[j + 1], 8, UINT64_C(0x00ff00ff00ff00ff));
+  for (int i = 0; i < 8; i++) memcpy(out + (size_t)i * out_stride, &r[i], 8);
+}
+
+/* transpose_tile for bytes, which are worth moving eight at a time. */
+static void transpose_bytes(const uint8_t *in, uint8_t *out, size_t rows, size_t columns, ptrdiff_t in_stride,
+                            size_t out_stride) {
+  const size_t whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
+  for (size_t j = 0; j < whole_columns; j += 8) {
+    for (size_t i = 0; i < whole_rows; i += 8) {
+      transpose_8x8(in + i + (ptrdiff_t)j * in_stride, out + i * out_stride + j, in_stride, out_stride);
+    }
+  }
+  transpose_tile(in + whole_rows, out + whole_rows * out_stride, rows - whole_rows, whole_columns, in_stride,
+                 out_stride, 1);
+  transpose_tile(in + (ptrdiff_t)whole_columns * in_stride, out + whole_columns, rows, columns - whole_columns,
+                 in_stride, out_stride, 1);
+}
+
 /* Strips of TILE rows of the tile axis, for every position of the axes other than that and the last. */
 static void copy_tiles(void *arg, size_t part) {
   const copy_job *job = arg;
@@ -169,7 +203,7 @@ static void copy_tiles(void *arg, size_t part) {
       const uint8_t *from = in + (ptrdiff_t)j * in_stride;
       uint8_t *to = out + j * plan->run;
       switch (plan->run) {
-        case 1: transpose_tile(from, to, rows, columns, in_stride, out_stride, 1); break;
+        case 1: transpose_bytes(from, to, rows, columns, in_stride, out_stride); break;
         case 2: transpose_tile(from, to, rows, columns, in_stride, out_stride, 2); break;
         case 4: transpose_tile(from, to, rows, columns, in_stride, out_stride, 4); break;
         default: transpose_tile(from, to, rows, columns, in_stride, out_stride, plan->run);
