@@ -15,6 +15,29 @@
 /* Turns a function into one that is specialised for the constants it is called with. */
 #define ERT_SPECIALISE static inline __attribute__((always_inline))
 
+/* Products of the upper halves: one instruction on aarch64; on armv7 an upper half is a register of its own. (GCC moves
+ * the halves to registers of their own on aarch64, too, unless it is told by name.) */
+static inline int16x8_t ert_mull_high_s8(int8x16_t a, int8x16_t b) {
+#if defined(__aarch64__)
+  return vmull_high_s8(a, b);
+#else
+  return vmull_s8(vget_high_s8(a), vget_high_s8(b));
+#endif
+}
+
+static inline int32x4_t ert_mlal_high_s16(int32x4_t acc, int16x8_t a, int16x8_t b) {
+#if defined(__aarch64__)
+  return vmlal_high_s16(acc, a, b);
+#else
+  return vmlal_s16(acc, vget_high_s16(a), vget_high_s16(b));
+#endif
+}
+
+/* Modulo 2^32. (GCC defines vaddq_s32 by the operator +, so that UBSan reports it where it wraps.) */
+static inline int32x4_t ert_add_s32(int32x4_t a, int32x4_t b) {
+  return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
+
 /* 4 bytes, repeated. */
 static inline int8x8_t ert_load_4_s8(const int8_t *p) {
   uint32_t v;

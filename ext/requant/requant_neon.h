@@ -12,7 +12,7 @@
 
 typedef struct ert_requant_neon {
   float32x4_t lo, hi, magic;
-  int8x16_t zero;
+  uint8x16_t zero;
 } ert_requant_neon;
 
 static inline ert_requant_neon ert_requant_neon_init(int32_t out_zero, int8_t out_min, int8_t out_max) {
@@ -20,7 +20,7 @@ static inline ert_requant_neon ert_requant_neon_init(int32_t out_zero, int8_t ou
   q.lo = vdupq_n_f32((float)(out_min - out_zero));
   q.hi = vdupq_n_f32((float)(out_max - out_zero));
   q.magic = vdupq_n_f32(12582912.0f);
-  q.zero = vdupq_n_s8((int8_t)out_zero);
+  q.zero = vdupq_n_u8((uint8_t)out_zero);
   return q;
 }
 
@@ -54,14 +54,15 @@ static inline int8x16_t ert_requant_neon_16(const ert_requant_neon *q, int32x4_t
                                             float32x4_t m3) {
   const int16x8_t lo = ert_narrow_neon_s32(ert_requant_neon_bits(q, a0, m0), ert_requant_neon_bits(q, a1, m1));
   const int16x8_t hi = ert_narrow_neon_s32(ert_requant_neon_bits(q, a2, m2), ert_requant_neon_bits(q, a3, m3));
-  return vaddq_s8(ert_narrow_neon_s16(lo, hi), q->zero); /* cannot wrap: the sum lies in [out_min, out_max] */
+  /* Modulo 256: an output less the zero point needs 9 bits, the output itself lies in [out_min, out_max]. */
+  return vreinterpretq_s8_u8(vaddq_u8(vreinterpretq_u8_s8(ert_narrow_neon_s16(lo, hi)), q->zero));
 }
 
 /* Eight outputs from two accumulators. */
 static inline int8x8_t ert_requant_neon_8(const ert_requant_neon *q, int32x4_t a0, int32x4_t a1, float32x4_t m0,
                                           float32x4_t m1) {
   const int16x8_t v = ert_narrow_neon_s32(ert_requant_neon_bits(q, a0, m0), ert_requant_neon_bits(q, a1, m1));
-  return vadd_s8(vmovn_s16(v), vget_low_s8(q->zero));
+  return vreinterpret_s8_u8(vadd_u8(vreinterpret_u8_s8(vmovn_s16(v)), vget_low_u8(q->zero)));
 }
 
 #endif

@@ -28,7 +28,7 @@ ERT_SPECIALISE int16x8_t load(const int8_t *x, const bool whole, size_t valid) {
 
 static inline void multiply_add(int32x4_t acc[2], int16x8_t x, int16x8_t w) {
   acc[0] = vmlal_s16(acc[0], vget_low_s16(x), vget_low_s16(w));
-  acc[1] = vmlal_s16(acc[1], vget_high_s16(x), vget_high_s16(w));
+  acc[1] = ert_mlal_high_s16(acc[1], x, w);
 }
 
 /* `count` pixels; `width` is kernel_w when taps are shared, or 0. Both are constants, and so is `whole`. */

@@ -18,6 +18,10 @@ enum { NR = 4, KR = 16 };
 
 static inline int32x4_t dot_8(int32x4_t acc, int8x8_t x, int8x8_t w) { return vpadalq_s16(acc, vmull_s8(x, w)); }
 
+static inline int32x4_t dot_16(int32x4_t acc, int8x16_t x, int8x16_t w) {
+  return vpadalq_s16(dot_8(acc, vget_low_s8(x), vget_low_s8(w)), ert_mull_high_s8(x, w));
+}
+
 /* Lane i of the result is the sum of the lanes of a[i]. */
 static inline int32x4_t sum_each(const int32x4_t *a) {
 #if defined(__aarch64__)
@@ -50,10 +54,7 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
       ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
       ERT_UNROLL for (size_t c = 0; c < NR; c++) {
         const int8x16_t wc = vld1q_s8(w + c * KR);
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) {
-          acc[r][c] = dot_8(acc[r][c], vget_low_s8(v[r]), vget_low_s8(wc));
-          acc[r][c] = dot_8(acc[r][c], vget_high_s8(v[r]), vget_high_s8(wc));
-        }
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot_16(acc[r][c], v[r], wc);
       }
     }
     /* At most 15 are left: two halves of a group. */
@@ -76,9 +77,9 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
   const int32x4_t of_channel = vld1q_s32(bias);
   const float32x4_t m = vld1q_f32(multiplier);
   int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
-  ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = vaddq_s32(sum_each(acc[r]), of_channel);
+  ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
   if (row_bias != NULL) {
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = vaddq_s32(sum[r], vdupq_n_s32(row_bias[r]));
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = ert_add_s32(sum[r], vdupq_n_s32(row_bias[r]));
   }
   ERT_UNROLL for (size_t r = mr; r < 4; r++) sum[r] = sum[mr - 1];
   const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);

@@ -63,8 +63,8 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
   } while (++t < args->taps);
   if (row_bias != NULL) {
     ERT_UNROLL for (size_t r = 0; r < mr; r++) {
-      acc[r][0] = vaddq_s32(acc[r][0], vdupq_n_s32(row_bias[r]));
-      acc[r][1] = vaddq_s32(acc[r][1], vdupq_n_s32(row_bias[r]));
+      acc[r][0] = ert_add_s32(acc[r][0], vdupq_n_s32(row_bias[r]));
+      acc[r][1] = ert_add_s32(acc[r][1], vdupq_n_s32(row_bias[r]));
     }
   }
   const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);

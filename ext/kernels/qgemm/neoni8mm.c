@@ -66,7 +66,7 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
   if (row_bias != NULL) {
     ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
       const int32x4_t both = vcombine_s32(vdup_n_s32(row_bias[2 * p]), vdup_n_s32(row_bias[mr == 1 ? 0 : 2 * p + 1]));
-      ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) acc[p][c] = vaddq_s32(acc[p][c], both);
+      ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) acc[p][c] = ert_add_s32(acc[p][c], both);
     }
   }
   ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) {
