@@ -1,0 +1,64 @@
+#include <immintrin.h>
+#include <stdbool.h>
+
+#include "requant/requant_avx512vnni.h"
+
+typedef __m512i vec;
+
+static inline vec load(const void *p) { return _mm512_loadu_si512(p); }
+static inline vec splat(uint32_t x) { return _mm512_set1_epi32((int32_t)x); }
+static inline vec add(vec a, vec b) { return _mm512_add_epi32(a, b); }
+static inline vec flip_sign(vec x) { return _mm512_xor_si512(x, _mm512_set1_epi32((int32_t)0x80808080)); }
+
+/* In place: compilers copy the accumulator around the intrinsic (GCC 12). */
+static inline vec dot4(vec acc, vec x, vec w) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
+  return acc;
+}
+
+#include "kernels/qgemm/x86_tiles.h"
+
+static inline __attribute__((always_inline)) void store(const ert_qgemm_tile *tile, int row, const vec *acc, int vectors) {
+  const ert_requant_avx512 r = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max);
+  const float *multiplier = (const float *)(tile->block + vectors * (int)sizeof(vec));
+  int8_t *out = tile->out + (size_t)row * tile->out_stride;
+  const uint64_t valid = ~UINT64_C(0) >> (64 - tile->channels);
+  if (vectors == 1) {
+    _mm_mask_storeu_epi8(out, (__mmask16)valid, ert_requant_avx512_x16(acc[0], _mm512_loadu_ps(multiplier), &r));
+    return;
+  }
+  vec q[4];
+  for (int v = 0; v < vectors; v++) q[v] = ert_requant_avx512_round(acc[v], _mm512_loadu_ps(multiplier + 16 * v), &r);
+  if (vectors == 2) {
+    _mm256_mask_storeu_epi8(out, (__mmask32)valid, ert_requant_avx512_x32(q[0], q[1], &r));
+  } else {
+    _mm512_mask_storeu_epi8(out, valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &r));
+  }
+}
+
+#include "kernels/qgemm/x86_dot4.h"
+
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2) TILE(8, 2)
+TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
+
+/* Channel of each lane: the order in which ert_requant_avx512_x32 and _x64 pack. */
+#define FOUR(c) c, c + 1, c + 2, c + 3
+#define PAIR(c) FOUR(c), FOUR(c + 8), FOUR(c + 16), FOUR(c + 24)
+#define QUAD(c) FOUR(c), FOUR(c + 16), FOUR(c + 32), FOUR(c + 48)
+static const uint8_t LANES_OF_2[] = {PAIR(0), PAIR(4)};
+static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
+
+#define KERNEL(rows, vectors, channels, lanes, ...)                                                                   \
+  static void run_##channels(const ert_qgemm_args *args, size_t m, const int8_t *const *x, int8_t *out,               \
+                             size_t out_stride) {                                                                     \
+    static const ert_qgemm_tile_fn tiles[] = {__VA_ARGS__};                                                           \
+    ert_qgemm_walk(args, m, x, out, out_stride, tiles, rows, channels, dot4_block_bytes(args, channels));             \
+  }                                                                                                                   \
+  const ert_qgemm_kernel ert_qgemm_avx512vnni_##rows##x##channels = {                                                 \
+      .name = "qgemm_avx512vnni_" #rows "x" #channels, .isa = ERT_ISA_AVX512VNNI, .mr = rows, .nr = channels, .kr = 4, \
+      .weight_bytes = 1, .x_offset = 128, .lane_channel = lanes, .run = run_##channels};
+
+KERNEL(8, 1, 16, NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1)
+KERNEL(8, 2, 32, LANES_OF_2, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2)
+KERNEL(6, 4, 64, LANES_OF_4, tile_1_4, tile_2_4, tile_3_4, tile_4_4, tile_5_4, tile_6_4)

@@ -1,0 +1,34 @@
+#include <smmintrin.h>
+
+#include "requant/requant_sse41.h"
+
+enum { LANES = 4 };
+typedef __m128i vec;
+
+static inline vec load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+static inline vec splat(int32_t x) { return _mm_set1_epi32(x); }
+static inline vec add(vec a, vec b) { return _mm_add_epi32(a, b); }
+static inline vec madd(vec a, vec b) { return _mm_madd_epi16(a, b); }
+static inline vec widen_8(uint64_t bytes) { return _mm_cvtepi8_epi16(_mm_cvtsi64_si128((long long)bytes)); }
+static inline vec widen_weights(const void *p) { return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)p)); }
+#define SPREAD(x, pair) _mm_shuffle_epi32(x, (pair) * 0x55)
+
+#include "kernels/partial_x86.h"
+#include "kernels/qgemm/x86_tiles.h"
+
+static inline __attribute__((always_inline)) void store(const ert_qgemm_tile *tile, int row, const vec *acc) {
+  const ert_requant_sse41 r = ert_requant_sse41_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max);
+  const float *multiplier = (const float *)(tile->block + 2 * sizeof(vec));
+  const __m128i q = ert_requant_sse41_x8(acc[0], _mm_loadu_ps(multiplier), acc[1], _mm_loadu_ps(multiplier + 4), &r);
+  int8_t *out = tile->out + (size_t)row * tile->out_stride;
+  if (tile->channels == 8) {
+    _mm_storel_epi64((__m128i *)(void *)out, q);
+  } else {
+    ert_store_up_to_16(out, q, tile->channels);
+  }
+}
+
+#include "kernels/qgemm/x86_madd.h"
+
+const ert_qgemm_kernel ert_qgemm_sse41_4x8 = {
+    .name = "qgemm_sse41_4x8", .isa = ERT_ISA_SSE41, .mr = MAX_ROWS, .nr = NR, .kr = 2, .weight_bytes = 1, .run = run};
