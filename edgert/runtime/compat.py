@@ -132,6 +132,10 @@ class Interpreter:
 
     # --- looking inside ---
 
+    def num_subgraphs(self) -> int:
+        """1: a package holds one graph."""
+        return 1
+
     @property
     def session(self) -> _native.Session:
         """The native session: kernels, memory, stepping."""

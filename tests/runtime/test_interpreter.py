@@ -1,0 +1,94 @@
+"""edgert.Interpreter has the methods of tflite_runtime's."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from runtime.models import int8_copy, pooled, pooled_reference
+
+from edgert import Interpreter
+from edgert.errors import InputError
+
+IMAGE = np.random.default_rng(2).normal(size=(1, 4, 4, 2)).astype(np.float32)
+
+
+def test_it_has_every_method_of_litert() -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
+    wanted = {
+        name
+        for name, member in inspect.getmembers(litert.Interpreter, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert wanted <= {name for name in dir(Interpreter(model_content=pooled()))}
+    for name in wanted & set(vars(Interpreter)):
+        theirs, ours = (inspect.signature(getattr(c, name)) for c in (litert.Interpreter, Interpreter))
+        assert list(theirs.parameters) == list(ours.parameters)[: len(theirs.parameters)], name
+
+
+def test_the_usual_program() -> None:
+    interpreter = Interpreter(model_content=pooled(), num_threads=2)
+    interpreter.allocate_tensors()
+    (image,) = interpreter.get_input_details()
+    (scores,) = interpreter.get_output_details()
+    assert image["shape"].tolist() == [1, 4, 4, 2]
+    assert image["dtype"] is np.float32
+    interpreter.set_tensor(image["index"], IMAGE)
+    interpreter.invoke()
+    assert np.array_equal(interpreter.get_tensor(scores["index"]), pooled_reference(IMAGE))
+    assert np.array_equal(interpreter.tensor(scores["index"])(), pooled_reference(IMAGE))
+
+
+def test_details_of_quantised_tensors() -> None:
+    details = Interpreter(model_content=int8_copy()).get_input_details()[0]
+    assert details["quantization"] == (0.5, 3)
+    assert details["quantization_parameters"]["scales"].tolist() == [0.5]
+    assert details["dtype"] is np.int8
+
+
+def test_resize() -> None:
+    interpreter = Interpreter(model_content=pooled())
+    index = interpreter.get_input_details()[0]["index"]
+    interpreter.resize_tensor_input(index, [2, 4, 4, 2])
+    interpreter.allocate_tensors()
+    images = np.concatenate([IMAGE, -IMAGE])
+    interpreter.set_tensor(index, images)
+    interpreter.invoke()
+    output = interpreter.get_output_details()[0]
+    assert output["shape"].tolist() == [2, 8]
+    assert np.array_equal(interpreter.get_tensor(output["index"]), pooled_reference(images))
+    with pytest.raises(InputError, match="is no input"):
+        interpreter.resize_tensor_input(output["index"], [1])
+    with pytest.raises(InputError, match="strict"):
+        interpreter.resize_tensor_input(index, [5, 4, 4, 2], strict=True)
+
+
+def test_signature_runner() -> None:
+    runner = Interpreter(model_content=pooled()).get_signature_runner()
+    assert np.array_equal(runner(image=IMAGE)["scores"], pooled_reference(IMAGE))
+    with pytest.raises(InputError, match="inputs \\['picture'\\] given, needed \\['image'\\]"):
+        runner(picture=IMAGE)
+
+
+def test_steps_and_preserved_tensors() -> None:
+    interpreter = Interpreter(model_content=pooled(), experimental_preserve_all_tensors=True)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], IMAGE)
+    assert [interpreter.step() for _ in range(4)] == [0, 1, None, 0]
+    names = {details["name"]: details["index"] for details in interpreter.get_tensor_details()}
+    interpreter.invoke()
+    pool = interpreter.get_tensor(names["pool"])
+    assert np.array_equal(pool.reshape(1, -1), pooled_reference(IMAGE))
+    assert [op["op_name"] for op in interpreter._get_ops_details()] == ["MAX_POOL2D", "RESHAPE"]
+
+
+def test_wrong_use() -> None:
+    with pytest.raises(InputError, match="either model_path or model_content"):
+        Interpreter()
+    interpreter = Interpreter(model_content=pooled())
+    with pytest.raises(InputError, match="tensor 'image' has shape"):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], IMAGE[:, :2])
+    with pytest.raises(InputError, match="there is no tensor 99"):
+        interpreter.get_tensor(99)
+    with pytest.raises(InputError, match="delegates"):
+        Interpreter(model_content=pooled(), experimental_delegates=[object()])
