@@ -13,9 +13,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+
+def cross(architecture: str, compiler: str) -> list[str]:
+    """Static programs for another architecture, to run under qemu-user."""
+    return [
+        "-DEDGERT_TESTS=ON", "-DEDGERT_STATIC=ON", "-DCMAKE_SYSTEM_NAME=Linux",
+        f"-DCMAKE_SYSTEM_PROCESSOR={architecture}", f"-DCMAKE_C_COMPILER={compiler}",
+    ]  # fmt: skip
+
+
 KINDS = {
     "plain": ["-DEDGERT_TESTS=ON"],
     "sanitized": ["-DEDGERT_TESTS=ON", "-DEDGERT_SANITIZE=ON"],
+    "aarch64": cross("aarch64", "aarch64-linux-gnu-gcc"),
+    "armv7": cross("armv7", "arm-linux-gnueabihf-gcc"),
     "libfuzzer": ["-DEDGERT_FUZZ=ON", "-DEDGERT_SANITIZE=ON", "-DCMAKE_C_COMPILER=clang"],
 }
 
@@ -33,8 +44,10 @@ def build(kind: str) -> Path:
     cmake = shutil.which("cmake") or ""
     if not cmake:
         skip_or_fail("cmake is not installed (pip install cmake)")
-    if kind == "libfuzzer" and shutil.which("clang") is None:
-        skip_or_fail("clang, which has libFuzzer, is not installed")
+    for option in KINDS[kind]:
+        compiler = option.removeprefix("-DCMAKE_C_COMPILER=")
+        if compiler != option and shutil.which(compiler) is None:
+            skip_or_fail(f"{compiler}, which builds the {kind} programs, is not installed")
     folder = ROOT / f"build-{kind}"
     configure = [cmake, "-S", str(ROOT / "ext"), "-B", str(folder), *KINDS[kind]]
     for command in (configure, [cmake, "--build", str(folder), "-j", str(os.cpu_count())]):
