@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from c_build import ROOT, build, skip_or_fail
 
 # Architecture, processor as qemu-user names it, and the instruction sets that test_isa must find there.
