@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgert.dtypes import DType, QuantParams
-from edgert.errors import ModelError, InvokeError
+from edgert.errors import InvokeError, ModelError
 from edgert.ir import Value
 from edgert.ops._broadcast import infer_binary
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
