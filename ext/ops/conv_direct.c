@@ -1,0 +1,142 @@
+#include "ops/conv_direct.h"
+
+typedef struct conv_run {
+  const ert_conv_direct *conv;
+  const uint8_t *x; /* as addressed: padded, or the input itself */
+  uint8_t *y;
+} conv_run;
+
+/* Dilation 1 and one group: the taps of a kernel row lie side by side, and so one tap holds them all. */
+static bool taps_are_rows(const ert_window *w, size_t groups) {
+  return groups == 1 && (w->dilation_w == 1 || w->kernel_w == 1);
+}
+
+static ert_status make_tap_offsets(ert_prepare *p, ert_conv_direct *conv, size_t taps, ptrdiff_t **offsets) {
+  const ert_window *w = &conv->window;
+  size_t bytes;
+  ERT_REQUIRE(p, ert_mul(taps, sizeof **offsets, &bytes), "a window of %zu taps is too large", taps);
+  if ((*offsets = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
+  const size_t per_row = taps / w->kernel_h;
+  for (size_t t = 0; t < taps; t++) {
+    const size_t i = t / per_row, j = t % per_row;
+    (*offsets)[t] = (ptrdiff_t)(i * w->dilation_h * conv->row_stride + j * w->dilation_w * w->channels);
+  }
+  return ERT_OK;
+}
+
+ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window *window, const ert_output_rule *rule,
+                                   size_t groups, size_t out_channels, const void *weights, const void *bias) {
+  ert_conv_direct *conv = ert_prepare_alloc(p, sizeof *conv);
+  if (conv == NULL) return ERT_OUT_OF_MEMORY;
+  const size_t element = rule->is_int8 ? 1 : sizeof(float);
+  conv->window = *window;
+  conv->groups = groups;
+  conv->rows = window->batch * window->out_h * window->out_w; /* no more than the output's elements */
+  conv->row_stride = (window->padded ? window->needed_w : window->in_w) * window->channels;
+  if (window->padded) {
+    const size_t scratch = ert_window_padded_bytes(window, element);
+    ERT_REQUIRE(p, scratch != 0, "the padded input of %zu by %zu is too large", window->needed_h, window->needed_w);
+    ert_prepare_scratch(p, scratch);
+  }
+
+  const size_t group_channels = window->channels / groups, group_outputs = out_channels / groups;
+  const bool rows = taps_are_rows(window, groups);
+  const size_t taps = rows ? window->kernel_h : window->kernel_h * window->kernel_w;
+  const size_t k = rows ? window->kernel_w * group_channels : group_channels;
+  ptrdiff_t *offsets = NULL;
+  ERT_TRY(make_tap_offsets(p, conv, taps, &offsets));
+  ERT_TRY(ert_dense_init(p, &conv->dense, rule, conv->rows, group_outputs, taps, k, offsets));
+
+  size_t packed_bytes;
+  ERT_REQUIRE(p, ert_mul(conv->dense.packed_bytes, groups, &packed_bytes), "weights of %zu groups are too large", groups);
+  if ((conv->packed = ert_prepare_alloc(p, packed_bytes)) == NULL) return ERT_OUT_OF_MEMORY;
+  for (size_t g = 0; g < groups; g++) {
+    ert_dense_pack(&conv->dense, g * group_outputs, group_outputs,
+                   (const uint8_t *)weights + g * group_outputs * taps * k * element, bias,
+                   conv->packed + g * conv->dense.packed_bytes);
+  }
+  conv->split = ert_dense_choose_split(&conv->dense, conv->rows, ert_prepare_threads(p));
+  op->state = conv;
+  op->kernel = ert_dense_kernel_name(&conv->dense);
+  return ERT_OK;
+}
+
+/* Pointers to the inputs of output pixels first .. first + count - 1. */
+static void make_rows(const conv_run *run, size_t first, size_t count, size_t group_offset, ert_dense_rows *rows) {
+  const ert_conv_direct *conv = run->conv;
+  const ert_window *w = &conv->window;
+  const size_t image = (w->padded ? w->needed_h : w->in_h) * conv->row_stride;
+  size_t ox = first % w->out_w, oy = first / w->out_w % w->out_h, n = first / (w->out_w * w->out_h);
+  for (size_t i = 0; i < count; i++) {
+    const size_t offset =
+        n * image + oy * w->stride_h * conv->row_stride + ox * w->stride_w * w->channels + group_offset;
+    if (conv->dense.rule.is_int8) {
+      rows->i8[i] = (const int8_t *)run->x + offset;
+    } else {
+      rows->f32[i] = (const float *)(const void *)run->x + offset;
+    }
+    if (++ox == w->out_w) {
+      ox = 0;
+      if (++oy == w->out_h) oy = 0, n++;
+    }
+  }
+}
+
+/* Output pixels [begin, end) by `count` channels of a group, starting at channel `first` (a multiple of nr). */
+static void run_part(const conv_run *run, size_t group, size_t begin, size_t end, size_t first, size_t count) {
+  const ert_conv_direct *conv = run->conv;
+  const ert_dense *dense = &conv->dense;
+  const size_t out_channels = dense->n * conv->groups, element = ert_dense_element(dense);
+  const uint8_t *packed = conv->packed + group * dense->packed_bytes + first / dense->nr * dense->block_bytes;
+  const size_t group_offset = group * (conv->window.channels / conv->groups);
+  ert_dense_rows rows;
+  for (size_t row = begin; row < end; row += dense->row_chunk) {
+    const size_t m = ert_min_size(dense->row_chunk, end - row);
+    make_rows(run, row, m, group_offset, &rows);
+    uint8_t *out = run->y + (row * out_channels + group * dense->n + first) * element;
+    ert_dense_run(dense, packed, count, m, &rows, out, out_channels);
+  }
+}
+
+static void run_task(void *arg, size_t task) {
+  const conv_run *run = arg;
+  const ert_conv_direct *conv = run->conv;
+  size_t begin = 0, end = conv->rows, first = 0, last = conv->dense.n;
+  if (conv->split.by_rows) {
+    ert_split(conv->rows, conv->dense.mr, conv->split.tasks, task, &begin, &end);
+  } else {
+    ert_split(conv->dense.n, conv->dense.nr, conv->split.tasks, task, &first, &last);
+  }
+  for (size_t g = 0; g < conv->groups && first < last; g++) run_part(run, g, begin, end, first, last - first);
+}
+
+typedef struct pad_run {
+  const ert_conv_direct *conv;
+  const void *x;
+  void *padded;
+  size_t tasks;
+} pad_run;
+
+static void pad_task(void *arg, size_t task) {
+  const pad_run *run = arg;
+  const ert_conv_direct *conv = run->conv;
+  const ert_window *w = &conv->window;
+  size_t begin, end;
+  ert_split(w->batch * w->needed_h, 1, run->tasks, task, &begin, &end);
+  for (size_t row = begin; row < end; row++) {
+    ert_window_pad_row(w, ert_dense_element(&conv->dense), row, conv->dense.rule.zero_x, run->x, run->padded);
+  }
+}
+
+ert_status ert_conv_direct_invoke(ert_op *op, const ert_conv_direct *conv) {
+  conv_run run = {conv, op->in[0]->data, op->out[0]->data};
+  if (conv->window.padded) {
+    const size_t bytes = ert_window_padded_bytes(&conv->window, ert_dense_element(&conv->dense));
+    const size_t tasks = bytes < ((size_t)1 << 16) ? 1 : conv->split.tasks; /* a copy this small is done at once */
+    pad_run pad = {conv, op->in[0]->data, op->scratch, tasks};
+    ert_pool_run(op->pool, tasks, pad_task, &pad);
+    run.x = op->scratch;
+  }
+  ert_pool_run(op->pool, conv->split.tasks, run_task, &run);
+  return ERT_OK;
+}

@@ -1,0 +1,89 @@
+#include "ops/dense.h"
+
+/* Multiplications below which another thread costs more than it saves. */
+#define WORK_PER_TASK ((size_t)1 << 17)
+
+ert_status ert_dense_init(ert_prepare *p, ert_dense *dense, const ert_output_rule *rule, size_t m, size_t n,
+                          size_t taps, size_t k, const ptrdiff_t *tap_offset) {
+  *dense = (ert_dense){.rule = *rule, .n = n, .taps = taps, .k = k, .tap_offset = tap_offset};
+  const ert_isa_set isa = ert_prepare_isa(p);
+  dense->fvec = ert_fvec_select(isa);
+  if (rule->is_int8) {
+    dense->qgemm = ert_qgemm_select(isa, m, n, k);
+    dense->mr = dense->qgemm->mr;
+    dense->nr = dense->qgemm->nr;
+    dense->block_bytes = ert_qgemm_block_bytes(dense->qgemm, taps, k);
+    dense->packed_bytes = ert_qgemm_packed_bytes(dense->qgemm, n, taps, k);
+  } else {
+    dense->fgemm = ert_fgemm_select(isa, m, n, k);
+    dense->mr = dense->fgemm->mr;
+    dense->nr = dense->fgemm->nr;
+    dense->block_bytes = ert_fgemm_block_bytes(dense->fgemm, taps, k);
+    dense->packed_bytes = ert_fgemm_packed_bytes(dense->fgemm, n, taps, k);
+  }
+  ERT_REQUIRE(p, dense->block_bytes != 0 && dense->packed_bytes != 0,
+              "weights of %zu channels by %zu by %zu are too large to pack", n, taps, k);
+  dense->row_chunk = ERT_DENSE_ROWS / dense->mr * dense->mr;
+  return ERT_OK;
+}
+
+const char *ert_dense_kernel_name(const ert_dense *dense) {
+  return dense->rule.is_int8 ? dense->qgemm->name : dense->fgemm->name;
+}
+
+void ert_dense_pack(const ert_dense *dense, size_t first, size_t count, const void *w, const void *bias, void *packed) {
+  const ert_output_rule *rule = &dense->rule;
+  if (rule->is_int8) {
+    const int32_t *b = bias;
+    ert_qgemm_pack(dense->qgemm, count, dense->taps, dense->k, w, b != NULL ? b + first : NULL,
+                   rule->multipliers + first, rule->zero_x, rule->zero_w, packed);
+  } else {
+    const float *b = bias;
+    ert_fgemm_pack(dense->fgemm, count, dense->taps, dense->k, w, dense->taps * dense->k, 1,
+                   b != NULL ? b + first : NULL, packed);
+  }
+}
+
+/* -zero_w * sum of a row's taps, modulo 2^32: what weights with a zero point add to every channel. */
+static int32_t zero_point_bias(const ert_dense *dense, const int8_t *row) {
+  uint32_t sum = 0;
+  for (size_t t = 0; t < dense->taps; t++) sum += (uint32_t)dense->fvec->sum_i8(dense->k, row + dense->tap_offset[t]);
+  return (int32_t)(0u - (uint32_t)dense->rule.zero_w * sum);
+}
+
+void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, size_t m, const ert_dense_rows *rows,
+                   void *out, size_t out_stride) {
+  const ert_output_rule *rule = &dense->rule;
+  if (rule->is_int8) {
+    int32_t row_bias[ERT_DENSE_ROWS];
+    for (size_t i = 0; rule->zero_w != 0 && i < m; i++) row_bias[i] = zero_point_bias(dense, rows->i8[i]);
+    const ert_qgemm_args args = {
+        .n = count, .taps = dense->taps, .k = dense->k, .tap_offset = dense->tap_offset, .weights = packed,
+        .row_bias = rule->zero_w != 0 ? row_bias : NULL,
+        .out_zero = rule->zero_y, .out_min = rule->lo_i8, .out_max = rule->hi_i8,
+    };
+    dense->qgemm->run(&args, m, rows->i8, out, out_stride);
+  } else {
+    const ert_fgemm_args args = {
+        .n = count, .taps = dense->taps, .k = dense->k, .tap_offset = dense->tap_offset, .weights = packed,
+        .out_min = rule->lo_f32, .out_max = rule->hi_f32,
+    };
+    dense->fgemm->run(&args, m, rows->f32, out, out_stride);
+  }
+}
+
+/* Saturates: the product is only compared. */
+static size_t work_of(size_t m, size_t n, size_t taps, size_t k) {
+  size_t work;
+  if (!ert_mul(m, n, &work) || !ert_mul(work, taps, &work) || !ert_mul(work, k, &work)) return SIZE_MAX;
+  return work;
+}
+
+ert_dense_split ert_dense_choose_split(const ert_dense *dense, size_t m, int threads) {
+  const size_t work = work_of(m, dense->n, dense->taps, dense->k);
+  const size_t wanted = ert_max_size(1, ert_min_size((size_t)threads, work / WORK_PER_TASK));
+  const size_t row_tiles = (m + dense->mr - 1) / dense->mr, blocks = (dense->n + dense->nr - 1) / dense->nr;
+  /* Rows first: every task then reads its own part of the input. Channels where rows cannot occupy all threads. */
+  const bool by_rows = row_tiles >= 2 * wanted || row_tiles >= blocks;
+  return (ert_dense_split){ert_min_size(wanted, by_rows ? row_tiles : blocks), by_rows};
+}

@@ -1,0 +1,300 @@
+/* depthwise_conv2d: x[N,H,W,C] with w[KH,KW,C*multiplier].
+ *
+ * The kernels compute a run of pixels of one output row from a pointer for every kernel row. Pixels whose window lies
+ * between the left and right edges read the input in place; rows above and below it are one row of padding. Pixels at
+ * the left and right edges read a small padded copy, one a task. A multiplier above 1 repeats the channels first; with
+ * one input channel the operator is an ordinary convolution and runs as one.
+ */
+#include <string.h>
+
+#include "kernels/fdw/fdw.h"
+#include "kernels/qdw/qdw.h"
+#include "ops/conv_direct.h"
+
+#define WORK_PER_TASK ((size_t)1 << 16) /* multiplications below which another thread costs more than it saves */
+
+typedef struct depthwise {
+  ert_conv_direct *dense; /* set when the operator runs as an ordinary convolution */
+  ert_window window;      /* channels: those of the output */
+  ert_output_rule rule;
+  const ert_qdw_kernel *qdw;
+  const ert_fdw_kernel *fdw;
+  void *packed;
+  size_t multiplier, element;
+  size_t interior_begin, interior_end; /* output columns that need no padded copy */
+  size_t left_columns, right_columns;  /* input columns of the padded copies */
+  size_t tasks;
+  size_t copy_bytes;     /* a task's padded copy */
+  size_t task_bytes;     /* that, and then its kernel_h row pointers */
+  size_t expanded_bytes; /* the input with its channels repeated; 0 when multiplier is 1 */
+  size_t zero_row_bytes; /* a row of padding */
+} depthwise;
+
+static size_t ceil_divide(size_t a, size_t b) { return a / b + (a % b != 0); }
+
+/* Output columns whose windows lie within the input's columns, and the extent of the two edges. */
+static void find_interior(depthwise *d) {
+  const ert_window *w = &d->window;
+  const size_t begin = ert_min_size(ceil_divide(w->pad_left, w->stride_w), w->out_w);
+  size_t end = begin;
+  if (w->in_w + w->pad_left >= w->span_w)
+    end = ert_max_size(begin, ert_min_size((w->in_w + w->pad_left - w->span_w) / w->stride_w + 1, w->out_w));
+  d->interior_begin = begin == end ? w->out_w : begin; /* no interior: all columns are the left edge */
+  d->interior_end = begin == end ? w->out_w : end;
+  const size_t left = d->interior_begin, right = w->out_w - d->interior_end;
+  d->left_columns = left != 0 ? (left - 1) * w->stride_w + w->span_w : 0;
+  d->right_columns = right != 0 ? (right - 1) * w->stride_w + w->span_w : 0;
+}
+
+/* Scratch: [expanded input][row of padding][padded copy and row pointers of each task], each aligned. */
+static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
+  const ert_window *w = &d->window;
+  const size_t pixel = w->channels * d->element; /* no more than an output pixel */
+  size_t total, copies, pointers;
+  bool fits = ert_mul(ert_max_size(d->left_columns, d->right_columns), pixel, &d->copy_bytes) &&
+              ert_mul(d->copy_bytes, w->kernel_h, &d->copy_bytes) && d->copy_bytes <= PTRDIFF_MAX &&
+              ert_mul(w->kernel_h, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX &&
+              ert_mul(w->in_w, pixel, &d->zero_row_bytes) && d->zero_row_bytes <= PTRDIFF_MAX;
+  ERT_REQUIRE(p, fits, "an input of %zu by %zu by %zu is too large to pad", w->in_h, w->in_w, w->channels);
+  d->copy_bytes = ert_round_up(d->copy_bytes, ERT_ALIGN);
+  fits = ert_add(d->copy_bytes, ert_round_up(pointers, ERT_ALIGN), &d->task_bytes);
+  d->zero_row_bytes = ert_round_up(d->zero_row_bytes, ERT_ALIGN);
+  d->expanded_bytes = 0;
+  if (d->multiplier > 1) {
+    fits = fits && ert_mul(w->batch * w->in_h * w->in_w, pixel, &d->expanded_bytes) && d->expanded_bytes <= PTRDIFF_MAX;
+    d->expanded_bytes = ert_round_up(d->expanded_bytes, ERT_ALIGN);
+  }
+  fits = fits && ert_mul(d->task_bytes, d->tasks, &copies) && ert_add(copies, d->zero_row_bytes, &total) &&
+         ert_add(total, d->expanded_bytes, &total);
+  ERT_REQUIRE(p, fits, "an input of %zu by %zu by %zu is too large to pad", w->in_h, w->in_w, w->channels);
+  ert_prepare_scratch(p, total);
+  return ERT_OK;
+}
+
+static ert_status pack_weights(ert_prepare *p, ert_op *op, depthwise *d, const void *weights, const void *bias) {
+  const ert_window *w = &d->window;
+  const size_t channels = w->channels, taps = w->kernel_h * w->kernel_w;
+  const ert_isa_set isa = ert_prepare_isa(p);
+  size_t bytes;
+  if (d->rule.is_int8) {
+    d->qdw = ert_qdw_select(isa, channels, w->kernel_h, w->kernel_w);
+    bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
+  } else {
+    d->fdw = ert_fdw_select(isa, channels);
+    bytes = ert_fdw_packed_bytes(d->fdw, channels, taps);
+  }
+  ERT_REQUIRE(p, bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
+  if ((d->packed = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
+  if (d->fdw != NULL) {
+    ert_fdw_pack(d->fdw, channels, taps, weights, bias, d->packed);
+    op->kernel = d->fdw->name;
+    return ERT_OK;
+  }
+  int32_t *w_zero = NULL;
+  if (d->rule.zero_w != 0) {
+    if (!ert_mul(channels, sizeof *w_zero, &bytes) || (w_zero = ert_aligned_alloc(bytes)) == NULL)
+      return ERT_OUT_OF_MEMORY;
+    for (size_t c = 0; c < channels; c++) w_zero[c] = d->rule.zero_w;
+  }
+  ert_qdw_pack(d->qdw, channels, taps, weights, w_zero, bias, d->rule.multipliers, d->rule.zero_x, d->packed);
+  ert_aligned_free(w_zero);
+  op->kernel = d->qdw->name;
+  return ERT_OK;
+}
+
+/* One input channel: the weights [KH][KW][O] become [O][KH][KW], and conv_direct does the rest. */
+static ert_status prepare_as_dense(ert_prepare *p, ert_op *op, depthwise *d, const ert_tensor *w, const void *bias) {
+  const size_t outputs = (size_t)w->dims[2], taps = w->elements / outputs;
+  uint8_t *turned = ert_aligned_alloc(w->bytes);
+  if (turned == NULL) return ERT_OUT_OF_MEMORY;
+  for (size_t t = 0; t < taps; t++) {
+    for (size_t o = 0; o < outputs; o++) {
+      memcpy(turned + (o * taps + t) * d->element, (const uint8_t *)w->data + (t * outputs + o) * d->element,
+             d->element);
+    }
+  }
+  const ert_status status = ert_conv_direct_prepare(p, op, &d->window, &d->rule, 1, outputs, turned, bias);
+  ert_aligned_free(turned);
+  d->dense = op->state;
+  op->state = d;
+  return status;
+}
+
+static ert_status prepare(ert_prepare *p, ert_op *op) {
+  const ert_tensor *x = op->in[0], *w = op->in[1];
+  ERT_TRY(ert_check_rank(p, x, "input", 4));
+  ERT_TRY(ert_check_rank(p, w, "weights", 3));
+  ERT_TRY(ert_check_constant(p, w, "weights"));
+  const int32_t multiplier = ert_depthwise_conv2d_attrs_multiplier(op->attrs);
+  ERT_REQUIRE(p, multiplier >= 1 && (int64_t)x->dims[3] * multiplier == w->dims[2],
+              "weights have %d channels, needed %lld (%d input channels, multiplier %d)", (int)w->dims[2],
+              (long long)x->dims[3] * multiplier, (int)x->dims[3], (int)multiplier);
+  const ert_window_attrs attrs = {
+      .stride_h = ert_depthwise_conv2d_attrs_stride_h(op->attrs),
+      .stride_w = ert_depthwise_conv2d_attrs_stride_w(op->attrs),
+      .dilation_h = ert_depthwise_conv2d_attrs_dilation_h(op->attrs),
+      .dilation_w = ert_depthwise_conv2d_attrs_dilation_w(op->attrs),
+      .pad_top = ert_depthwise_conv2d_attrs_pad_top(op->attrs),
+      .pad_left = ert_depthwise_conv2d_attrs_pad_left(op->attrs),
+      .pad_bottom = ert_depthwise_conv2d_attrs_pad_bottom(op->attrs),
+      .pad_right = ert_depthwise_conv2d_attrs_pad_right(op->attrs),
+  };
+  depthwise *d = ert_prepare_alloc(p, sizeof *d);
+  if (d == NULL) return ERT_OUT_OF_MEMORY;
+  *d = (depthwise){.multiplier = (size_t)multiplier};
+  ERT_TRY(ert_window_init(p, x, (size_t)w->dims[0], (size_t)w->dims[1], &attrs, w->dims[2], op->out[0], &d->window));
+  ERT_TRY(ert_output_rule_init(p, x, w, op->out[0], (size_t)w->dims[2], 2,
+                               ert_depthwise_conv2d_attrs_activation(op->attrs), &d->rule));
+  d->element = d->rule.is_int8 ? 1 : sizeof(float);
+  const void *bias;
+  ERT_TRY(ert_check_bias(p, op, d->rule.is_int8, (size_t)w->dims[2], &bias));
+  if (x->dims[3] == 1 && multiplier > 1) return prepare_as_dense(p, op, d, w, bias);
+
+  d->window.channels = (size_t)w->dims[2];
+  ERT_TRY(pack_weights(p, op, d, w->data, bias));
+  find_interior(d);
+  size_t work;
+  if (!ert_mul(op->out[0]->elements, d->window.kernel_h * d->window.kernel_w, &work)) work = SIZE_MAX;
+  d->tasks = ert_min_size((size_t)ert_prepare_threads(p), d->window.batch * d->window.out_h);
+  d->tasks = ert_max_size(1, ert_min_size(d->tasks, work / WORK_PER_TASK));
+  op->state = d;
+  return plan_scratch(p, d);
+}
+
+typedef struct depthwise_run {
+  const depthwise *d;
+  const uint8_t *x; /* [N,H,W,output channels] */
+  uint8_t *y;
+  uint8_t *zero_row, *copies;
+} depthwise_run;
+
+/* The kernel on `pixels` pixels; rows_at holds kernel_h pointers to the first column of the first one. */
+static void run_pixels(const depthwise *d, size_t pixels, const void *rows_at, uint8_t *out) {
+  const ert_window *w = &d->window;
+  const size_t tap_stride = w->dilation_w * w->channels, pixel_stride = w->stride_w * w->channels;
+  if (d->rule.is_int8) {
+    const ert_qdw_args args = {
+        .channels = w->channels, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .tap_stride = tap_stride,
+        .pixel_stride = pixel_stride, .weights = d->packed, .out_zero = d->rule.zero_y, .out_min = d->rule.lo_i8,
+        .out_max = d->rule.hi_i8,
+    };
+    d->qdw->run(&args, pixels, rows_at, (int8_t *)out);
+  } else {
+    const ert_fdw_args args = {
+        .channels = w->channels, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .tap_stride = tap_stride,
+        .pixel_stride = pixel_stride, .weights = d->packed, .out_min = d->rule.lo_f32, .out_max = d->rule.hi_f32,
+    };
+    d->fdw->run(&args, pixels, rows_at, (float *)(void *)out);
+  }
+}
+
+static void set_row(const depthwise *d, void *rows_at, size_t i, const uint8_t *row) {
+  if (d->rule.is_int8) {
+    ((const int8_t **)rows_at)[i] = (const int8_t *)row;
+  } else {
+    ((const float **)rows_at)[i] = (const float *)(const void *)row;
+  }
+}
+
+/* Row i of the window of output row oy in image n, or NULL where it lies in the padding. */
+static const uint8_t *input_row(const depthwise_run *run, size_t n, size_t oy, size_t i) {
+  const ert_window *w = &run->d->window;
+  const size_t y = oy * w->stride_h + i * w->dilation_h; /* of the padded input */
+  if (y < w->pad_top || y - w->pad_top >= w->in_h) return NULL;
+  return run->x + (n * w->in_h + y - w->pad_top) * w->in_w * w->channels * run->d->element;
+}
+
+/* Output columns [begin, end) of a row through a copy of `columns` input columns with their padding. */
+static void run_edge(const depthwise_run *run, size_t n, size_t oy, size_t begin, size_t end, size_t columns,
+                     uint8_t *copy, void *rows_at, uint8_t *out_row) {
+  const depthwise *d = run->d;
+  const ert_window *w = &d->window;
+  const size_t pixel = w->channels * d->element;
+  const size_t first = begin * w->stride_w; /* columns of the padded input: [first, first + columns) */
+  const size_t inside_begin = ert_min_size(ert_max_size(w->pad_left, first) - first, columns);
+  const size_t right = w->pad_left + w->in_w; /* the first column of padding on the right */
+  const size_t inside_end = ert_max_size(inside_begin, ert_min_size(columns, right > first ? right - first : 0));
+  for (size_t i = 0; i < w->kernel_h; i++, copy += columns * pixel) {
+    const uint8_t *row = input_row(run, n, oy, i);
+    set_row(d, rows_at, i, copy);
+    if (row == NULL || inside_begin == inside_end) {
+      memset(copy, d->rule.zero_x, columns * pixel);
+      continue;
+    }
+    memset(copy, d->rule.zero_x, inside_begin * pixel);
+    memcpy(copy + inside_begin * pixel, row + (first + inside_begin - w->pad_left) * pixel,
+           (inside_end - inside_begin) * pixel);
+    memset(copy + inside_end * pixel, d->rule.zero_x, (columns - inside_end) * pixel);
+  }
+  run_pixels(d, end - begin, rows_at, out_row + begin * pixel);
+}
+
+static void run_row(const depthwise_run *run, size_t n, size_t oy, uint8_t *copy) {
+  const depthwise *d = run->d;
+  const ert_window *w = &d->window;
+  const size_t pixel = w->channels * d->element;
+  void *rows_at = copy + d->copy_bytes;
+  uint8_t *out_row = run->y + (n * w->out_h + oy) * w->out_w * pixel;
+  if (d->interior_begin > 0) run_edge(run, n, oy, 0, d->interior_begin, d->left_columns, copy, rows_at, out_row);
+  if (d->interior_end > d->interior_begin) {
+    const size_t first = d->interior_begin * w->stride_w - w->pad_left;
+    for (size_t i = 0; i < w->kernel_h; i++) {
+      const uint8_t *row = input_row(run, n, oy, i);
+      set_row(d, rows_at, i, row != NULL ? row + first * pixel : run->zero_row);
+    }
+    run_pixels(d, d->interior_end - d->interior_begin, rows_at, out_row + d->interior_begin * pixel);
+  }
+  if (d->interior_end < w->out_w)
+    run_edge(run, n, oy, d->interior_end, w->out_w, d->right_columns, copy, rows_at, out_row);
+}
+
+static void run_task(void *arg, size_t task) {
+  const depthwise_run *run = arg;
+  const ert_window *w = &run->d->window;
+  size_t begin, end;
+  ert_split(w->batch * w->out_h, 1, run->d->tasks, task, &begin, &end);
+  for (size_t r = begin; r < end; r++)
+    run_row(run, r / w->out_h, r % w->out_h, run->copies + task * run->d->task_bytes);
+}
+
+typedef struct expand_run {
+  const depthwise *d;
+  const uint8_t *x;
+  uint8_t *expanded;
+} expand_run;
+
+/* Repeats every channel `multiplier` times, so that input and output channels agree. */
+static void expand_task(void *arg, size_t task) {
+  const expand_run *run = arg;
+  const depthwise *d = run->d;
+  const ert_window *w = &d->window;
+  size_t begin, end;
+  ert_split(w->batch * w->in_h * w->in_w * (w->channels / d->multiplier), 1, d->tasks, task, &begin, &end);
+  for (size_t i = begin; i < end; i++) {
+    for (size_t m = 0; m < d->multiplier; m++)
+      memcpy(run->expanded + (i * d->multiplier + m) * d->element, run->x + i * d->element, d->element);
+  }
+}
+
+static ert_status invoke(ert_op *op) {
+  const depthwise *d = op->state;
+  if (d->dense != NULL) return ert_conv_direct_invoke(op, d->dense);
+  uint8_t *scratch = op->scratch;
+  depthwise_run run = {
+      .d = d,
+      .x = op->in[0]->data,
+      .y = op->out[0]->data,
+      .zero_row = scratch + d->expanded_bytes,
+      .copies = scratch + d->expanded_bytes + d->zero_row_bytes,
+  };
+  if (d->multiplier > 1) {
+    expand_run expand = {d, op->in[0]->data, scratch};
+    ert_pool_run(op->pool, d->tasks, expand_task, &expand);
+    run.x = scratch;
+  }
+  memset(run.zero_row, d->rule.zero_x, d->zero_row_bytes);
+  ert_pool_run(op->pool, d->tasks, run_task, &run);
+  return ERT_OK;
+}
+
+const ert_op_def ert_op_depthwise_conv2d = {"depthwise_conv2d", 2, 3, 1, prepare, invoke};
