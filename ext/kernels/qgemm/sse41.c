@@ -9,8 +9,10 @@ static inline vec load(const void *p) { return _mm_loadu_si128((const __m128i *)
 static inline vec splat(int32_t x) { return _mm_set1_epi32(x); }
 static inline vec add(vec a, vec b) { return _mm_add_epi32(a, b); }
 static inline vec madd(vec a, vec b) { return _mm_madd_epi16(a, b); }
-static inline vec widen_8(uint64_t bytes) { return _mm_cvtepi8_epi16(_mm_cvtsi64_si128((long long)bytes)); }
 static inline vec widen_weights(const void *p) { return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)p)); }
+
+typedef vec eight;
+static inline void widen_8(eight *x, uint64_t bytes) { *x = _mm_cvtepi8_epi16(_mm_cvtsi64_si128((long long)bytes)); }
 #define SPREAD(x, pair) _mm_shuffle_epi32(x, (pair) * 0x55)
 
 #include "kernels/partial_x86.h"

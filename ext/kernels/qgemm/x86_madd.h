@@ -1,11 +1,12 @@
 /* Tiles of kernels that multiply 16-bit pairs and add them to 32 bits (PMADDWD), two vectors of channels wide.
  *
- * Eight k of a row are widened at once and every pair of them is spread over a vector by a shuffle; weights are widened
- * as they are loaded. The including file defines, for its vector of LANES accumulators:
+ * Eight k of a row are widened at once, then every pair of them is spread over a vector; weights are widened as they are
+ * loaded. The including file defines, for its vector of LANES accumulators:
  *   vec, load, splat, add   as in x86_dot4.h
- *   widen_8(bytes)          8 bytes to 16 bits each, repeated in every 128-bit lane
+ *   eight                   8 widened bytes of a row
+ *   widen_8(&x, bytes)      fills an eight
  *   widen_weights(p)        2 * LANES bytes at p to 16 bits each
- *   SPREAD(x, pair)         pair number `pair` (a constant, 0 to 3) in all lanes
+ *   SPREAD(x, pair)         pair number `pair` (a constant, 0 to 3) of an eight in all lanes
  *   madd(a, b)              PMADDWD
  *   store(tile, row, acc)   requantises a row of the tile and writes tile->channels bytes
  */
@@ -20,6 +21,13 @@ enum { MAX_ROWS = 4, NR = 2 * LANES, PAIR_BYTES = 2 * NR /* weights of one pair 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
+/* The empty statement keeps GCC from adding products to each other first, for which registers do not suffice. */
+INLINE void accumulate(vec *acc, vec product) {
+  vec sum = add(*acc, product);
+  __asm__("" : "+x"(sum));
+  *acc = sum;
+}
+
 /* Adds pair number `pair` of the 8 k in x, whose weights are at w. */
 #define STEP(pair)                                                        \
   do {                                                                    \
@@ -27,8 +35,8 @@ enum { MAX_ROWS = 4, NR = 2 * LANES, PAIR_BYTES = 2 * NR /* weights of one pair 
     const vec b1 = widen_weights(w + (pair) * PAIR_BYTES + PAIR_BYTES / 2); \
     UNROLL for (int r = 0; r < rows; r++) {                               \
       const vec a = SPREAD(x[r], pair);                                   \
-      acc[r][0] = add(acc[r][0], madd(a, b0));                            \
-      acc[r][1] = add(acc[r][1], madd(a, b1));                            \
+      accumulate(&acc[r][0], madd(a, b0));                                \
+      accumulate(&acc[r][1], madd(a, b1));                                \
     }                                                                     \
   } while (0)
 
@@ -37,7 +45,8 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
   const ert_qgemm_args *args = tile->args;
   const size_t k = args->k, odd = k % 8;
   const uint8_t *w = tile->block + NR * 8; /* after biases and multipliers */
-  vec acc[MAX_ROWS][2], x[MAX_ROWS];
+  vec acc[MAX_ROWS][2];
+  eight x[MAX_ROWS];
   UNROLL for (int r = 0; r < rows; r++) {
     acc[r][0] = load(tile->block);
     acc[r][1] = load(tile->block + sizeof(vec));
@@ -55,7 +64,7 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
       UNROLL for (int r = 0; r < rows; r++) {
         uint64_t bytes;
         memcpy(&bytes, p[r] + l, 8);
-        x[r] = widen_8(bytes);
+        widen_8(&x[r], bytes);
       }
       STEP(0);
       STEP(1);
@@ -63,7 +72,7 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
       STEP(3);
     }
     if (odd != 0) {
-      UNROLL for (int r = 0; r < rows; r++) x[r] = widen_8(ert_load_below_8(p[r] + (k - odd), odd));
+      UNROLL for (int r = 0; r < rows; r++) widen_8(&x[r], ert_load_below_8(p[r] + (k - odd), odd));
       STEP(0);
       if (odd > 2) STEP(1);
       if (odd > 4) STEP(2);
