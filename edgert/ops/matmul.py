@@ -58,7 +58,7 @@ def _reference(
         given(out_quants[0], "output"),
     )
     acc = integer_dot(a.astype(np.int64) - a_quant.zero_point, b.astype(np.int64) - b_quant.zero_point)
-    multiplier = multipliers(a_quant.scale, b_quant.scales, y.scale)
+    multiplier = multipliers(a_quant.scale, b_quant.scales, y.scale)[0]
     return [requantize(wrap_int32(acc), multiplier, y.zero_point, activation_bounds_i8(Activation.NONE, y))]
 
 

@@ -32,8 +32,8 @@ def _reference(
     a_quant, b_quant = given(in_quants[0], "first input"), given(in_quants[1], "second input")
     y = given(out_quants[0], "output")
     acc = (a.astype(np.int32) - a_quant.zero_point) * (b.astype(np.int32) - b_quant.zero_point)
-    multiplier = multipliers(a_quant.scale, b_quant.scales, y.scale)
-    return [requantize(acc, multiplier, y.zero_point, activation_bounds_i8(attrs["activation"], y))]
+    multiplier = multipliers(a_quant.scale, b_quant.scales, y.scale)[0]
+    return [requantize(np.asarray(acc), multiplier, y.zero_point, activation_bounds_i8(attrs["activation"], y))]
 
 
 MUL = OpDef(
