@@ -75,7 +75,7 @@ class Interpreter:
         """The same of every output."""
         return [self._details(index) for index in self._model.outputs]
 
-    def get_tensor_details(self) -> list[dict[str, Any]]:
+    def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
         """The same of every tensor."""
         return [self._details(index) for index in range(self._model.tensor_count)]
 
