@@ -77,7 +77,7 @@ static ert_status pack_weights(ert_prepare *p, ert_op *op, depthwise *d, const v
   const ert_isa_set isa = ert_prepare_isa(p);
   size_t bytes;
   if (d->rule.is_int8) {
-    d->qdw = ert_qdw_select(isa, channels, w->kernel_h, w->kernel_w);
+    d->qdw = ert_qdw_select(isa, channels, w->kernel_h, w->kernel_w, d->rule.zero_w == 0);
     bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
   } else {
     d->fdw = ert_fdw_select(isa, channels);

@@ -156,7 +156,8 @@ static void bench_dw(const dw_layer *l) {
     if (kernel->kernel_h != 0 && (kernel->kernel_h != l->kernel_h || kernel->kernel_w != l->kernel_w)) continue;
     ert_qdw_pack(kernel, l->channels, taps, w, NULL, NULL, multiplier, 3, packed);
     const dw_work d = {kernel, l, {l->channels, l->kernel_h, l->kernel_w, l->channels, l->stride * l->channels, packed, 5, -128, 127}};
-    const bool selected = ert_qdw_select(ert_isa_up_to(isa, kernel->isa), l->channels, l->kernel_h, l->kernel_w) == kernel;
+    const ert_isa_set up_to = ert_isa_up_to(isa, kernel->isa);
+    const bool selected = ert_qdw_select(up_to, l->channels, l->kernel_h, l->kernel_w, true) == kernel;
     report(l->name, kernel->name, selected, (double)(l->out_h * l->out_w * l->channels * taps), measure(run_dw, &d));
   }
 }

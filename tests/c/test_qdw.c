@@ -20,7 +20,7 @@ typedef struct operands {
   bool has_w_zero;
 } operands;
 
-static void fill(operands *o, sizes s) {
+static void fill(operands *o, sizes s, bool symmetric) {
   const size_t span = ((s.pixels - 1) * s.stride + (s.kernel_w - 1) * s.dilation + 1) * s.channels;
   const size_t row_step = check_between(0, 1) ? span + (size_t)check_between(0, 9) : (size_t)check_between(0, 30);
   const size_t used = (s.kernel_h - 1) * row_step + span;
@@ -30,7 +30,7 @@ static void fill(operands *o, sizes s) {
   for (size_t i = 0; i < s.kernel_h; i++) o->rows[i] = x + (i + turn) % s.kernel_h * row_step;
   check_fill_i8(raw_weights, s.kernel_h * s.kernel_w * s.channels);
   const bool extreme = check_between(0, 7) == 0;
-  o->has_w_zero = check_between(0, 1);
+  o->has_w_zero = !symmetric && check_between(0, 1);
   for (size_t c = 0; c < s.channels; c++) {
     o->bias[c] = extreme ? (int32_t)(check_random() >> 32) : check_between(-5000, 5000);
     o->multiplier[c] = check_random_multiplier(extreme ? 2e7f : 40.0f * (float)(s.kernel_h * s.kernel_w + 1));
@@ -69,7 +69,7 @@ static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, 
   static operands o;
   check_begin("%s channels=%zu window=%zux%zu pixels=%zu stride=%zu dilation=%zu", kernel->name, s.channels, s.kernel_h,
               s.kernel_w, s.pixels, s.stride, s.dilation);
-  fill(&o, s);
+  fill(&o, s, kernel->int8_weights);
   ert_qdw_args args = {.channels = s.channels, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w,
                        .tap_stride = s.dilation * s.channels, .pixel_stride = s.stride * s.channels,
                        .out_zero = check_random_zero()};

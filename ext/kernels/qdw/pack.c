@@ -5,9 +5,11 @@
 
 /* 0 on overflow. */
 static size_t block_bytes(const ert_qdw_kernel *kernel, size_t taps) {
-  const size_t nr = kernel->nr, groups = taps / kernel->tap_group + (taps % kernel->tap_group != 0);
+  const size_t slots = kernel->slot_tap != NULL ? kernel->slots : taps;
+  const size_t nr = kernel->nr, groups = slots / kernel->tap_group + (slots % kernel->tap_group != 0);
+  const size_t weight_bytes = kernel->int8_weights ? sizeof(int8_t) : sizeof(int16_t);
   size_t bytes;
-  if (!ert_mul(groups, nr * kernel->tap_group * sizeof(int16_t), &bytes)) return 0;
+  if (!ert_mul(groups, nr * kernel->tap_group * weight_bytes, &bytes)) return 0;
   if (!ert_add(bytes, nr * (sizeof(int32_t) + sizeof(float)) + ERT_ALIGN - 1, &bytes)) return 0;
   return bytes / ERT_ALIGN * ERT_ALIGN;
 }
@@ -21,20 +23,25 @@ size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_
 void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, const int8_t *w, const int32_t *w_zero,
                   const int32_t *bias, const float *multiplier, int32_t zero_x, void *packed) {
   const size_t nr = kernel->nr, group = kernel->tap_group, bytes = block_bytes(kernel, taps);
+  const size_t slots = kernel->slot_tap != NULL ? kernel->slots : taps;
   uint8_t *block = packed;
   for (size_t first = 0; first < channels; first += nr, block += bytes) {
-    memset(block, 0, bytes); /* channels and taps beyond the end count as weights of 0 */
+    memset(block, 0, bytes); /* what holds no channel or tap counts as a weight of 0 */
     int32_t *biases = (int32_t *)block;
     float *multipliers = (float *)(biases + nr);
-    int16_t *weights = (int16_t *)(multipliers + nr);
+    void *weights = multipliers + nr;
     for (size_t lane = 0; lane < nr; lane++) {
       const size_t c = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
       if (c >= channels) continue;
       uint32_t sum = 0;
-      for (size_t t = 0; t < taps; t++) {
+      for (size_t s = 0; s < slots; s++) {
+        const size_t t = kernel->slot_tap != NULL ? kernel->slot_tap[s] : s;
+        if (t >= taps) continue; /* ERT_QDW_NO_TAP */
         const int32_t value = w[t * channels + c] - (w_zero != NULL ? w_zero[c] : 0);
         sum += (uint32_t)value;
-        weights[(t / group * nr + lane) * group + t % group] = (int16_t)value;
+        const size_t at = (s / group * nr + lane) * group + s % group;
+        if (kernel->int8_weights) ((int8_t *)weights)[at] = (int8_t)value;
+        else ((int16_t *)weights)[at] = (int16_t)value;
       }
       biases[lane] = (int32_t)((bias != NULL ? (uint32_t)bias[c] : 0) - (uint32_t)zero_x * sum);
       multipliers[lane] = multiplier[c];

@@ -5,12 +5,14 @@
  *   acc[p][c] = bias'[c] + sum over i, j of  tap * w[i][j][c]                              (modulo 2^32)
  *   out[p][c] = clamp(rne(f32(acc) * multiplier[c]) + out_zero, out_min, out_max)
  *
- * Weights are int16: int8 less the weights' zero point, so that legacy uint8 models need no other kernel.
+ * Weights are int16: int8 less the weights' zero point, so that legacy uint8 models need no other kernel. Kernels that
+ * multiply bytes keep int8 and are chosen only where there is no zero point.
  * A kernel reads no byte that is not a tap of one of the pixels and writes exactly `channels` bytes a pixel.
  */
 #ifndef ERT_KERNELS_QDW_H
 #define ERT_KERNELS_QDW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,21 +31,28 @@ typedef struct ert_qdw_args {
 /* rows: kernel_h pointers. out: pixels * channels bytes. pixels >= 1. */
 typedef void (*ert_qdw_fn)(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out);
 
+enum { ERT_QDW_NO_TAP = 255 };
+
 typedef struct ert_qdw_kernel {
   const char *name; /* "qdw_avx2_16" */
   ert_isa isa;
   uint8_t nr;        /* channels of a block */
-  uint8_t tap_group; /* taps packed together for one channel: weights lie [ceil(taps / tap_group)][nr][tap_group] */
+  uint8_t tap_group; /* taps packed together for one channel: weights lie [ceil(slots / tap_group)][nr][tap_group] */
+  uint8_t slots;     /* entries of slot_tap */
+  const uint8_t *slot_tap; /* tap in each slot, ERT_QDW_NO_TAP: a weight of 0; NULL: tap s in slot s, slots = taps */
   uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
+  bool int8_weights; /* weights stay int8; only for weights without a zero point */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
   ert_qdw_fn run;
 } ert_qdw_kernel;
 
 const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count);
-const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w);
+/* symmetric: the weights have no zero point. */
+const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
+                                     bool symmetric);
 
 /* One block for every nr channels, the last one padded with zeros:
- *   int32 bias'[nr], float multiplier[nr], then int16 weights in groups of taps. 0 on overflow. */
+ *   int32 bias'[nr], float multiplier[nr], then weights in groups of taps. 0 on overflow. */
 size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_t taps);
 
 /* w: [taps][channels] int8; w_zero: one entry a channel or NULL (all 0); bias may be NULL. */

@@ -16,12 +16,14 @@ const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count) {
 }
 
 /* The highest instruction set wins, then a kernel for just this window, then the later in the list. */
-const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w) {
+const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
+                                     bool symmetric) {
   (void)channels;
   const ert_qdw_kernel *best = KERNELS[0];
   for (size_t i = 1; i < sizeof KERNELS / sizeof *KERNELS; i++) {
     const ert_qdw_kernel *kernel = KERNELS[i];
     if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
+    if (kernel->int8_weights && !symmetric) continue;
     if (kernel->kernel_h != 0 && (kernel->kernel_h != kernel_h || kernel->kernel_w != kernel_w)) continue;
     if (kernel->isa == best->isa && best->kernel_h != 0 && kernel->kernel_h == 0) continue;
     best = kernel;
