@@ -209,13 +209,12 @@ class Builder:
         definition = OPS_BY_NAME[op]
         values = [None if item is None else self.operand(item) for item in inputs]
         complete = definition.complete(attrs or {})
-        if dtype is not None and "dtype" in definition.attrs:
-            complete["dtype"] = dtype
-        (spec,) = definition.infer(values, complete)
+        chosen = {"dtype": dtype} if dtype is not None and definition.out_dtypes else {}
+        (spec,) = definition.infer(values, {**complete, **chosen})
         first = values[0]
         if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
             quant = first.quant
-        output = Value(self.unique(f"{self._base()}/{op}"), spec.shape, dtype or spec.dtype, quant)
+        output = Value(self.unique(f"{self._base()}/{op}"), spec.shape, spec.dtype, quant)
         node = Node(op, list(values), [output], complete, self.current.name, self.current.op)
         self.graph.nodes.append(node)
         return output

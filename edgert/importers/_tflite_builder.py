@@ -221,12 +221,15 @@ class Builder:
         Operators without an int8 form run in float32 between dequantize and quantize.
         """
         definition = OPS_BY_NAME[op]
-        if definition.quant is QuantRule.FLOAT and any(_quantized(value) for value in inputs):
-            result = self.emit(op, [value and self.real(value) for value in inputs], attrs, None, dtype)
-            return self.quantized(result, quant) if quant is not None and result.dtype == DType.FLOAT32 else result
         complete = definition.complete(attrs or {})
         known = {**complete, "dtype": dtype} if definition.out_dtypes and dtype is not None else complete
-        (spec,) = definition.infer(inputs, known)
+        try:
+            (spec,) = definition.infer(inputs, known)
+        except ModelError:
+            if definition.quant is not QuantRule.FLOAT or not any(_quantized(value) for value in inputs):
+                raise
+            result = self.emit(op, [value and self.real(value) for value in inputs], attrs, None, dtype)
+            return self.quantized(result, quant) if quant is not None and result.dtype == DType.FLOAT32 else result
         first = inputs[0]
         if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
             quant = first.quant

@@ -1,4 +1,8 @@
-"""quantize: float32 to integers, and int8 from one scale to another."""
+"""quantize: float32 to integers, int8 from one scale to another, and uint8 to int8 or back.
+
+The last is exact, the same number under another name (q xor 128): scales are equal and zero points 128 apart. It
+stands at the inputs and outputs of models that are uint8 outside.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,17 @@ def quantize(x: Array, quant: QuantParams, dtype: DType = DType.INT8) -> Array:
     return np.asarray(np.rint(steps).astype(np.int32) + zero_point, dtype.numpy_name)
 
 
+_BYTES = (DType.INT8, DType.UINT8)
+_SHIFT = {DType.INT8: -128, DType.UINT8: 128}  # of the zero point, by what it becomes
+
+
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     (x,) = inputs
     assert x is not None
     dtype = attrs.get("dtype", DType.INT8)
-    if x.dtype != DType.FLOAT32 and not (x.dtype == dtype == DType.INT8):
-        raise ModelError(f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, or int8 to int8")
+    bytes_only = x.dtype in _BYTES and dtype in _BYTES and not (x.dtype == dtype == DType.UINT8)
+    if x.dtype != DType.FLOAT32 and not bytes_only:
+        raise ModelError(f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, or int8 and uint8 only")
     return [TensorSpec(x.shape, dtype)]
 
 
@@ -44,9 +53,15 @@ def _reference(
     (x,) = arrays
     assert x is not None
     y = given(out_quants[0], "output")
+    dtype = attrs.get("dtype", DType.INT8)
+    if {DType.of(x.dtype), dtype} == set(_BYTES):
+        zero_points = (given(in_quants[0], "input").zero_point, y.zero_point)
+        if given(in_quants[0], "input").scale != y.scale or zero_points[1] - zero_points[0] != _SHIFT[dtype]:
+            raise ModelError(f"zero points {zero_points} are not 128 apart, or the scales differ")
+        return [(x.view(np.uint8) ^ np.uint8(128)).view(dtype.numpy_name)]
     if x.dtype == np.int8:
         return [look_up(build_table(lambda real: real, given(in_quants[0], "input"), y), x)]
-    return [quantize(x, y, attrs.get("dtype", DType.INT8))]
+    return [quantize(x, y, dtype)]
 
 
 QUANTIZE = OpDef(

@@ -1,0 +1,247 @@
+"""From a trained model to a package: the only module that knows the order of the pipeline.
+
+    result = edgert.convert("model.onnx", quantize="int8", calibrate=samples)
+    Path("model.ert").write_bytes(result.data)
+
+Order: import; passes over the graph as it came, until nothing changes; quantise, when asked; float fallback and
+lowering to what the runtime executes; write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgert
+from edgert.data import Normalisation, load_samples
+from edgert.dtypes import DType
+from edgert.errors import FileFormatError, InputError
+from edgert.ir import Graph
+from edgert.pack.metadata import Metadata
+from edgert.pack.writer import write
+from edgert.passes.dead_code import remove_dead_code
+from edgert.passes.float_fallback import float_fallback
+from edgert.passes.fold_batch_norm import fold_batch_norm
+from edgert.passes.fold_constants import fold_constants
+from edgert.passes.fold_qdq import fold_qdq
+from edgert.passes.fuse_activations import fuse_activations
+from edgert.passes.fuse_pad import fuse_pad
+from edgert.passes.interface import float_interface, int8_interface
+from edgert.passes.layout import layout
+from edgert.passes.lower import lower
+from edgert.passes.merge_duplicates import merge_duplicates
+from edgert.passes.merge_movement import merge_movement
+from edgert.passes.simplify import simplify
+
+Pass = Callable[[Graph], bool]
+Sample = Mapping[str, NDArray[Any]]
+Progress = Callable[[str, int], None]
+
+# fold_qdq wants activations fused and the weights' dequantize nodes still there; simplify wants activations not fused.
+OPTIMISE: tuple[Pass, ...] = (
+    layout,
+    merge_movement,
+    simplify,
+    fuse_pad,
+    fuse_activations,
+    fold_qdq,
+    fold_constants,
+    fold_batch_norm,
+    merge_duplicates,
+    remove_dead_code,
+)
+LOWER: tuple[Pass, ...] = (float_fallback, lower, merge_duplicates, remove_dead_code)
+MOST_ROUNDS = 20  # each round but the last makes the graph smaller or moves work towards the inputs
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What convert made."""
+
+    data: bytes  # the .ert file
+    graph: Graph  # as it was written
+    source_format: str  # "tflite" or "onnx"
+    source_bytes: int
+    quantized_here: bool  # False: float, or quantised by the source
+    calibration_samples: int
+    notes: tuple[str, ...]  # what was assumed, for a person to read
+
+
+def convert(
+    source: str | Path | bytes,
+    *,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    quantize: Literal["int8", "none"] | None = None,
+    calibrate: Iterable[Sample] | str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    io: Literal["float", "int8"] | None = None,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Converts a trained model (.tflite, .onnx) into the bytes of an .ert package.
+
+    source: a path, or a file's bytes. input_shapes: settles open dimensions, by input name.
+    quantize: "int8" quantises a float model with the samples of `calibrate`; None means "int8" when there are samples.
+    A model that is quantised already keeps its integers either way.
+    calibrate: samples, each the inputs by name, or a source of samples as edgert.data.load_samples takes it.
+    labels: of a classifier's outputs. mean, std: per channel, x = (pixel - mean) / std, stored for feeding images.
+    io: element type of inputs and outputs: "float", "int8", or None: float for a model quantised here, and the source's
+    own otherwise. progress: called with the stage's name and a count (calibration: samples done).
+
+    Raises FileFormatError, UnsupportedError, ModelError, InputError, MissingExtraError: see the importers.
+    """
+    if quantize not in (None, "int8", "none"):
+        raise InputError(f"quantize is {quantize!r}, needed 'int8' or 'none'")
+    if io not in (None, "float", "int8"):
+        raise InputError(f"io is {io!r}, needed 'float' or 'int8'")
+    report = progress or (lambda stage, count: None)
+    report("import", 0)
+    data, source_format, graph = _import(source, input_shapes, name)
+    notes = list(graph.notes)
+
+    report("optimise", 0)
+    optimise(graph)
+    wanted = quantize or ("int8" if calibrate is not None else "none")
+    already = is_quantized(graph)
+    samples, calibration_hash = 0, ""
+    if wanted == "int8" and already:
+        notes.append("The model is quantised already: its integers are kept, and nothing was calibrated.")
+    elif wanted == "int8":
+        if calibrate is None:
+            raise InputError("quantize='int8' needs calibration samples: give calibrate")
+        normalisation = (_channels(mean, "mean"), _channels(std, "std"))
+        samples, calibration_hash = _quantize(graph, calibrate, normalisation, report)
+
+    report("lower", 0)
+    if io == "int8":
+        int8_interface(graph)
+    elif io == "float" and already:
+        float_interface(graph)
+    run_passes(graph, LOWER)
+    metadata = Metadata(
+        name=graph.name,
+        labels=tuple(labels or ()),
+        input_mean=_channels(mean, "mean"),
+        input_std=_channels(std, "std"),
+        source_sha256=hashlib.sha256(data).hexdigest(),
+        calibration_sha256=calibration_hash,
+        toolchain=f"edgert {edgert.__version__}",
+        entries=(("source_format", source_format),),
+    )
+    report("write", 0)
+    package = write(graph, metadata)
+    return Conversion(
+        data=package,
+        graph=graph,
+        source_format=source_format,
+        source_bytes=len(data),
+        quantized_here=samples > 0,
+        calibration_samples=samples,
+        notes=tuple(notes),
+    )
+
+
+def optimise(graph: Graph) -> None:
+    """Runs the passes that keep a graph's meaning, until none changes anything."""
+    run_passes(graph, OPTIMISE)
+
+
+def run_passes(graph: Graph, passes: Sequence[Pass]) -> None:
+    """Runs the passes in turn, over and over, until none of them changes anything."""
+    for _ in range(MOST_ROUNDS):
+        changed = False
+        for run in passes:
+            changed |= run(graph)
+        if not changed:
+            break
+    graph.verify()
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether any operator computes on int8 numbers with a scale."""
+    return any(
+        value is not None and value.dtype == DType.INT8 and value.quant is not None and not value.constant
+        for node in graph.nodes
+        for value in node.inputs
+    )
+
+
+def _import(
+    source: str | Path | bytes, input_shapes: Mapping[str, tuple[int, ...]] | None, name: str | None
+) -> tuple[bytes, str, Graph]:
+    """The file's bytes, its format and its graph; the format is told by the bytes, and the suffix only helps."""
+    if isinstance(source, bytes):
+        data, suffix, stem = source, "", name or ""
+    else:
+        path = Path(source)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from error
+        suffix, stem = path.suffix.lower(), name or path.stem
+    if data[4:8] == b"TFL3":
+        from edgert.importers import tflite
+
+        return data, "tflite", tflite.load(data, stem, input_shapes)
+    if data[4:8] == b"ERT1":
+        raise FileFormatError("this is an .ert package already; convert takes the trained model (.tflite, .onnx)")
+    if suffix not in ("", ".onnx"):
+        raise FileFormatError(f"{stem}{suffix}: not a .tflite or .onnx file, the formats that can be converted")
+    from edgert.importers import onnx
+
+    if not isinstance(source, bytes):
+        graph = onnx.load(Path(source), input_shapes)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{stem or 'model'}.onnx"
+            path.write_bytes(data)
+            graph = onnx.load(path, input_shapes)
+    graph.name = name or graph.name
+    return data, "onnx", graph
+
+
+def _quantize(
+    graph: Graph, source: Iterable[Sample] | str | Path, normalisation: Normalisation, report: Progress
+) -> tuple[int, str]:
+    """Quantises the graph in place; the number of samples and the hash of their bytes."""
+    from edgert.quant.calibrate import calibrate
+    from edgert.quant.groups import activation_quants
+    from edgert.quant.rewrite import quantize_graph
+    from edgert.runtime.model import Model
+
+    count, digest = 0, hashlib.sha256()
+    package = write(graph)
+    if isinstance(source, str | Path):
+        loaded = load_samples(str(source), Model(package).inputs, normalisation)
+        source = (sample.inputs for sample in loaded)
+
+    def hashed() -> Iterator[Sample]:
+        nonlocal count
+        for sample in source:
+            count += 1
+            for key in sorted(sample):
+                digest.update(key.encode() + b"\0" + np.ascontiguousarray(sample[key]).tobytes())
+            yield sample
+
+    histograms = calibrate(package, hashed(), lambda done: report("calibrate", done))
+    report("quantise", 0)
+    quantize_graph(graph, activation_quants(graph, histograms))
+    return count, digest.hexdigest()
+
+
+def _channels(numbers: Sequence[float] | None, what: str) -> tuple[float, ...]:
+    channels = tuple(float(number) for number in numbers or ())
+    if not np.isfinite(channels).all():
+        raise InputError(f"{what} is {list(channels)}, needed finite numbers")
+    if what == "std" and 0.0 in channels:
+        raise InputError("std has a 0; images are divided by it")
+    return channels

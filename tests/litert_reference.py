@@ -1,0 +1,96 @@
+"""LiteRT and tflite-runtime as references, and TFLite models cut short at a tensor."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SOFTMAX, LOGISTIC = 25, 14  # BuiltinOperator
+
+# tflite-runtime 2.14 needs NumPy 1; where the tests run on NumPy 2, this names a Python that has both.
+PYTHON_VARIABLE = "TFLITE_RUNTIME_PYTHON"
+
+_RUNNER = """
+import sys
+import numpy as np
+from tflite_runtime.interpreter import Interpreter, OpResolverType
+model, inputs, outputs, resolver = sys.argv[1:]
+interpreter = Interpreter(model, experimental_op_resolver_type=OpResolverType[resolver])
+interpreter.allocate_tensors()
+index = interpreter.get_input_details()[0]["index"]
+results = []
+for array in np.load(inputs):
+    interpreter.set_tensor(index, array)
+    interpreter.invoke()
+    results.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
+np.savez(outputs, *[np.stack(column) for column in zip(*results)])
+"""
+
+
+def cut_before(model: bytes, operator: int) -> bytes:
+    """The model without its last operator, which must be `operator`: that operator's input becomes the output."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    graph = tree.subgraphs[0]
+    last = graph.operators.pop()
+    code = tree.operatorCodes[last.opcodeIndex]
+    assert max(code.builtinCode, code.deprecatedBuiltinCode) == operator
+    graph.outputs = [int(last.inputs[0])]
+    tree.signatureDefs = []
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class LiteRT:
+    """A model under LiteRT's default: the XNNPACK delegate, one thread."""
+
+    def __init__(self, model: bytes) -> None:
+        interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+        self._interpreter = interpreter.Interpreter(model_content=model, num_threads=1)
+        self._interpreter.allocate_tensors()
+        self.inputs = self._interpreter.get_input_details()
+        self.outputs = self._interpreter.get_output_details()
+
+    def run(self, *inputs: Array) -> list[Array]:
+        for detail, array in zip(self.inputs, inputs, strict=True):
+            self._interpreter.set_tensor(detail["index"], array)
+        self._interpreter.invoke()
+        return [np.array(self._interpreter.get_tensor(detail["index"])) for detail in self.outputs]
+
+
+@functools.cache
+def tflite_runtime_python() -> str | None:
+    """A Python that can import tflite_runtime, or None."""
+    for python in (os.environ.get(PYTHON_VARIABLE), sys.executable):
+        if python and subprocess.run([python, "-c", "import tflite_runtime.interpreter"], capture_output=True).returncode == 0:
+            return python
+    return None
+
+
+def tflite_runtime_outputs(model: bytes, inputs: Sequence[Array], resolver: str = "BUILTIN_REF") -> list[Array]:
+    """Outputs of a one-input model for every input, stacked; runs in a Python of its own."""
+    python = tflite_runtime_python()
+    if python is None:
+        pytest.skip(f"tflite-runtime cannot be imported here; {PYTHON_VARIABLE} can name a Python that has it")
+    with tempfile.TemporaryDirectory() as folder:
+        model_path, in_path, out_path = (Path(folder) / name for name in ("model.tflite", "in.npy", "out.npz"))
+        model_path.write_bytes(model)
+        np.save(in_path, np.stack(inputs))
+        command = [python, "-c", _RUNNER, str(model_path), str(in_path), str(out_path), resolver]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        with np.load(out_path) as stored:
+            return [stored[name] for name in stored.files]
