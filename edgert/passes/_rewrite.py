@@ -97,14 +97,13 @@ class Sweep:
         definition = OPS_BY_NAME[op]
         complete = definition.complete(attrs)
         if output is None:
-            if dtype is not None and "dtype" in definition.attrs:
-                complete["dtype"] = dtype
-            (spec,) = definition.infer(inputs, complete)
+            chosen = {"dtype": dtype} if dtype is not None and definition.out_dtypes else {}
+            (spec,) = definition.infer(inputs, {**complete, **chosen})
             first = inputs[0]
             if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
                 quant = first.quant
             name = self.fresh_name(f"{like.outputs[0].name}/{op}")
-            output = Value(name, spec.shape, dtype or spec.dtype, quant)
+            output = Value(name, spec.shape, spec.dtype, quant)
         self.keep(Node(op, list(inputs), [output], complete, like.name, like.source))
         return output
 

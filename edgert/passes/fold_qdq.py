@@ -4,7 +4,7 @@ Cases, by the operator's QuantRule, where the quantize is the only reader of its
 - WEIGHTED (conv2d, depthwise_conv2d, fully_connected): input dequantised, weights dequantised from an int8 constant,
   bias absent, dequantised from an int32 constant, or a float constant (rounded to int32 here);
 - FREE, TABLE: all float inputs dequantised; the output takes the scale of the quantize;
-- SHARED (concat): the same; the pass `lower` later brings differing inputs to the output's scale;
+- SHARED (concat): the same, and inputs at another scale than the output are requantised first;
 - SAME (pools, reshape, pad ...): runs at the input's scale, and a quantize follows where the source changes the scale;
 - FIXED (softmax): runs at its own scale 1/256 and zero point -128, and a quantize follows where the source has another;
 - FOLLOW (arg_max) needs no quantize below it.
@@ -68,6 +68,8 @@ def _visit(sweep: Sweep, node: Node) -> bool:
         return False
     if own is None or specs[0].dtype != DType.INT8:
         return False
+    if rule == QuantRule.SHARED:
+        integers = [_requantized(sweep, node, value, own) for value in integers]
     if own == node.output.quant:
         sweep.emit(above.op, integers, above.attrs, above, output=node.output)
         return True
@@ -82,6 +84,13 @@ def _settle(sweep: Sweep, node: Node, value: Value) -> bool:
         return False
     sweep.emit("quantize", [value], node.attrs, node, output=node.output)
     return True
+
+
+def _requantized(sweep: Sweep, node: Node, value: Value | None, quant: QuantParams) -> Value | None:
+    """An int8 value at another scale."""
+    if value is None or value.quant == quant:
+        return value
+    return sweep.emit("quantize", [value], node.attrs, node, quant=quant, dtype=DType.INT8)
 
 
 def _stored(sweep: Sweep, value: Value | None) -> Value | None:

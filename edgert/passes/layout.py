@@ -26,6 +26,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME
 from edgert.passes import _views
 from edgert.passes._rewrite import Array, Sweep, inverse, permuted
 from edgert.passes.dead_code import remove_dead_code
@@ -41,21 +42,32 @@ ELEMENTWISE = ("unary", "quantize", "dequantize", "cast", "copy", "lut")
 
 def layout(graph: Graph) -> bool:
     """Takes them out; True when anything changed."""
-    changed = False
+    before = _structure(graph)
     for _ in range(LIMIT):
         moved = Sweep(graph).run(_sink)
         moved |= Sweep(graph).run(_reorder_weights)
         if not moved:
             break
-        changed = True
         remove_dead_code(graph)
         merge_duplicates(graph)
     for _ in range(LIMIT):
         if not (Sweep(graph).run(_rise) | Sweep(graph).run(shorten)):
             break
-        changed = True
         remove_dead_code(graph)
-    return changed
+    return _structure(graph) != before
+
+
+def _structure(graph: Graph) -> list[object]:
+    """The graph but for names: what sinks through a dequantize and rises again has not changed."""
+    numbers: dict[Value | None, int] = {None: -1}
+    return [
+        (
+            node.op,
+            sorted(node.attrs.items()),
+            [numbers.setdefault(value, len(numbers)) for value in (*node.inputs, *node.outputs)],
+        )
+        for node in graph.nodes
+    ]
 
 
 def _sink(sweep: Sweep, node: Node) -> bool:
@@ -312,8 +324,13 @@ def _with_columns(sweep: Sweep, weights: Value | None, order: Array, like: Node)
 def _rise(sweep: Sweep, node: Node) -> bool:
     """Movement of a dequantised tensor becomes movement of the quantised one."""
     above = sweep.producer.get(_first(node)) if node.op in _views.MOVES else None
-    if above is None or above.op != "dequantize" or _per_channel(above.inputs[0]) or _first(above).constant:
+    if above is None or above.op != "dequantize" or _per_channel(above.inputs[0]):
         return False
-    moved = sweep.emit(node.op, [_first(above)], node.attrs, node)
+    stored = _first(above)
+    if stored.constant:
+        (data,) = OPS_BY_NAME[node.op].run(node, [stored.data])
+        moved = sweep.constant(np.ascontiguousarray(data), stored, stored.quant)
+    else:
+        moved = sweep.emit(node.op, [stored], node.attrs, node)
     sweep.emit("dequantize", [moved], {}, above, output=node.output)
     return True

@@ -5,6 +5,7 @@ Cases, x being float32:
   gelu as 0.5 * x * (1 + erf(x / sqrt 2)) and with tanh(sqrt(2/pi) * (x + 0.044715 x^3)), silu as x * sigmoid(x),
   hard_swish as x * hard_sigmoid(x) with 1/6 and 1/2, mish as x * tanh(softplus(x));
 - x / c -> x * (1/c), a product that later folds into weights or has an int8 form;
+- x * x -> square;
 - x * 1, x / 1, x + 0, x - 0, pow(x, 1), copy, cast to the same type, quantize to the scale that it has;
 - max(x, c * x) with 0 <= c <= 1 -> leaky_relu.
 Runs before fuse_activations, which would take the relu6 out of these groups.
@@ -98,6 +99,8 @@ def _product(sweep: Sweep, node: Node) -> bool:
             alpha, beta = (1 / 6, 0.5) if function == UnaryFunction.HARD_SIGMOID else (0.0, 0.0)
             return source.shape == node.output.shape and _emit(sweep, node, function, source, alpha, beta)
     x, divisor = node.inputs
+    if node.op == "mul" and x is not None and divisor is x:
+        return _emit(sweep, node, UnaryFunction.SQUARE, x)
     if node.op == "mul" or x is None or divisor is None or not divisor.constant or divisor.data is None:
         return False
     with np.errstate(all="ignore"):

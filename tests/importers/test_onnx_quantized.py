@@ -1,0 +1,211 @@
+"""Quantised ONNX models, made on the fly by onnxruntime's quantiser in all of its usual formats."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnxruntime import quantization  # noqa: E402
+
+from edgert.dtypes import DType  # noqa: E402
+from edgert.errors import UnsupportedError  # noqa: E402
+from edgert.importers.onnx import load  # noqa: E402
+from tests.importers import _onnx_cases as cases  # noqa: E402
+from tests.importers.test_onnx_ops import assert_close, run_onnxruntime  # noqa: E402
+from tests.passes.pipeline import optimize  # noqa: E402
+from tests.reference_executor import ReferenceExecutor  # noqa: E402
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
+
+FORMATS = list(
+    itertools.product(
+        (quantization.QuantFormat.QDQ, quantization.QuantFormat.QOperator),
+        (quantization.QuantType.QInt8, quantization.QuantType.QUInt8),  # of activations
+        (quantization.QuantType.QInt8, quantization.QuantType.QUInt8),  # of weights
+        (False, True),  # per channel
+    )
+)
+# Left out: what onnxruntime does not make (int8 activations with uint8 weights), and zero points per channel.
+FORMATS = [item for item in FORMATS if item[2] == quantization.QuantType.QInt8 or item[1:4:2] == (item[2], False)]
+
+
+class Reader(quantization.CalibrationDataReader):
+    def __init__(self, samples):
+        self.samples = iter(samples)
+
+    def get_next(self):
+        return next(self.samples, None)
+
+
+def small_cnn():
+    """Every kind of layer that a mobile network has: depthwise, residual, concat, pools, flatten, softmax."""
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w0", "b0"], ["c0"], "first", pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("Relu", ["c0"], ["r0"], "relu"),
+        node("Conv", ["r0", "w1"], ["c1"], "depthwise", group=8, pads=[1, 1, 1, 1]),
+        node("Clip", ["c1", "zero", "six"], ["r1"], "relu6"),
+        node("Conv", ["r1", "w2", "b2"], ["c2"], "project"),
+        node("Add", ["c2", "r0"], ["s"], "residual"),
+        node("MaxPool", ["s"], ["m"], "max", kernel_shape=[2, 2], strides=[2, 2]),
+        node("AveragePool", ["s"], ["a"], "average", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Concat", ["m", "a"], ["cat"], "concat", axis=1),
+        node("Sigmoid", ["cat"], ["gate"], "sigmoid"),
+        node("Mul", ["cat", "gate"], ["swish"], "mul"),
+        node("GlobalAveragePool", ["swish"], ["g"], "global"),
+        node("Flatten", ["g"], ["flat_g"], "flatten_global"),
+        node("Flatten", ["m"], ["flat"], "flatten"),
+        node("Gemm", ["flat", "w3", "b3"], ["y0"], "dense", transB=1),
+        node("MatMul", ["flat_g", "w4"], ["y1"], "matmul"),
+    ]
+    constants = {
+        "w0": cases.w(8, 3, 3, 3) * 0.3, "b0": cases.w(8), "w1": cases.w(8, 1, 3, 3) * 0.5,
+        "w2": cases.w(8, 8, 1, 1) * 0.3,
+        "b2": cases.w(8), "w3": cases.w(5, 128) * 0.1, "b3": cases.w(5), "w4": cases.w(16, 4) * 0.3,
+        "zero": cases.scalar(0), "six": cases.scalar(6),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(np.asarray(array, np.float32), name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 16, 16))
+    return cases.model(nodes, [x], ["y0", "y1"], tensors, opset=13)
+
+
+def quantized(model, path, samples, kind, activations, weights, per_channel):
+    source = path.with_suffix(".float.onnx")
+    onnx.save(model, source)
+    quantization.quantize_static(
+        source, path, Reader(samples), quant_format=kind, activation_type=activations, weight_type=weights,
+        per_channel=per_channel,
+    )  # fmt: skip
+    return onnx.load(path)
+
+
+def label(value):
+    return value.name if hasattr(value, "name") else ("per_channel" if value else "per_tensor")
+
+
+@pytest.mark.parametrize(("kind", "activations", "weights", "per_channel"), FORMATS, ids=label)
+def test_small_cnn(tmp_path, kind, activations, weights, per_channel):
+    """The branch of convolutions, a residual and a dense layer agrees; the other passes an average pool, which rounds
+    halves up here (TFLite's formula) and to even in onnxruntime. A quarter of its numbers are such halves, and the
+    last layer adds up what 16 channels make of them: three steps at most, and rarely more than one.
+    """
+    rng = np.random.default_rng(3)
+    samples = [{"x": rng.normal(size=(1, 3, 16, 16)).astype(np.float32)} for _ in range(60)]
+    model = quantized(small_cnn(), tmp_path / "model.onnx", samples[:8], kind, activations, weights, per_channel)
+    graph = optimize(load(tmp_path / "model.onnx"))
+    assert_integer(graph)
+    dense, pooled = steps_apart(graph, model, samples)
+    assert dense.max() <= 1
+    assert pooled.max() <= 3
+    assert np.mean(pooled > 1) < 0.2
+
+
+@pytest.mark.parametrize(("kind", "activations", "weights", "per_channel"), FORMATS, ids=label)
+def test_cntk_mnist(tmp_path, kind, activations, weights, per_channel):
+    source = DATA / "onnx/cntk_mnist.onnx"
+    if not source.exists():
+        pytest.skip(f"{source} is missing")
+    model = onnx.version_converter.convert_version(onnx.load(source), 13)
+    rng = np.random.default_rng(3)
+    samples = [{"Input3": (rng.random((1, 1, 28, 28)) * 255).astype(np.float32)} for _ in range(40)]
+    model = quantized(model, tmp_path / "model.onnx", samples[:8], kind, activations, weights, per_channel)
+    graph = optimize(load(tmp_path / "model.onnx"))
+    assert_integer(graph)
+    (steps,) = steps_apart(graph, model, samples)
+    assert steps.max() <= 1
+
+
+def assert_integer(graph):
+    """All arithmetic runs on integers; float32 is at the two ends only."""
+    for node in graph.nodes:
+        if node.op not in ("quantize", "dequantize"):
+            assert all(value.dtype != DType.FLOAT32 for value in node.outputs), node
+    ends = [node for node in graph.nodes if node.op == "dequantize"]
+    assert {node.output for node in ends} == set(graph.outputs)
+
+
+def steps_apart(graph, model, samples):
+    """How many steps of its scale every output number is away from onnxruntime's, one array for each output."""
+    executor = ReferenceExecutor(graph)
+    producers = graph.producers()
+    scales = [producers[value].inputs[0].quant.scale for value in graph.outputs]
+    steps = [[] for _ in scales]
+    for sample in samples:
+        theirs = run_onnxruntime(model, sample)
+        for found, scale, our, their in zip(steps, scales, executor.run(*sample.values()), theirs, strict=True):
+            found.append(np.rint(np.abs(our - their) / scale))
+    return [np.array(found) for found in steps]
+
+
+def uint8_model():
+    """uint8 at both ends, as for a camera: the interface keeps it, int8 stands between."""
+    node = helper.make_node
+    nodes = [
+        node("QLinearConv", ["x", "sx", "zx", "w", "sw", "zw", "sy", "zy", "b"], ["c"], "conv", pads=[1, 1, 1, 1]),
+        node("MaxPool", ["c"], ["y"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    rng = np.random.default_rng(1)
+    constants = {
+        "sx": cases.scalar(1 / 255), "zx": np.asarray(0, np.uint8), "sw": cases.scalar(0.01),
+        "w": rng.integers(0, 256, (4, 3, 3, 3)).astype(np.uint8), "zw": np.asarray(121, np.uint8),
+        "sy": cases.scalar(0.05), "zy": np.asarray(100, np.uint8), "b": rng.integers(-900, 900, 4).astype(np.int32),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.UINT8, (1, 3, 8, 8))
+    return cases.model(nodes, [x], ["y"], tensors, opset=13)
+
+
+def test_uint8_interface(tmp_path):
+    onnx.save(uint8_model(), tmp_path / "model.onnx")
+    graph = load(tmp_path / "model.onnx")
+    assert graph.inputs[0].dtype == graph.outputs[0].dtype == DType.UINT8
+    assert graph.outputs[0].quant.zero_point == 100
+    optimize(graph)
+    assert {node.op for node in graph.nodes} <= {"quantize", "transpose", "conv2d", "max_pool2d"}
+    x = np.random.default_rng(2).integers(0, 256, (1, 3, 8, 8)).astype(np.uint8)
+    (theirs,) = run_onnxruntime(uint8_model(), {"x": x})
+    (ours,) = ReferenceExecutor(graph).run(x)
+    assert ours.dtype == np.uint8
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def test_quantised_weights_of_float_layers(tmp_path):
+    """Weights behind DequantizeLinear, activations float: folded to float weights, scales per channel respected."""
+    rng = np.random.default_rng(1)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s", "z"], ["wf"], "weights", axis=0),
+        helper.make_node("Conv", ["x", "wf"], ["y"], "conv"),
+    ]
+    constants = {
+        "w": rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8), "s": cases.positive(4), "z": np.zeros(4, np.int8)
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 8))
+    model = cases.model(nodes, [x], ["y"], tensors)
+    onnx.save(model, tmp_path / "model.onnx")
+    graph = optimize(load(tmp_path / "model.onnx"))
+    assert [node.op for node in graph.nodes] == ["transpose", "conv2d", "transpose"]
+    sample = {"x": rng.normal(size=(1, 3, 8, 8)).astype(np.float32)}
+    assert_close(ReferenceExecutor(graph).run(*sample.values()), run_onnxruntime(model, sample))
+
+
+@pytest.mark.parametrize("op", ["DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"])
+def test_dynamic_quantisation_is_refused_with_a_fix(tmp_path, op):
+    given = {"DynamicQuantizeLinear": ["x"], "ConvInteger": ["q", "q"], "MatMulInteger": ["q", "q"]}[op]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 8)),
+        helper.make_tensor_value_info("q", TensorProto.UINT8, (1, 3, 8, 8)),
+    ]
+    outputs = ["a", "b", "c"] if op == "DynamicQuantizeLinear" else ["a"]
+    node = helper.make_node(op, given, outputs, "dynamic")
+    onnx.save(cases.model([node], inputs, ["a"]), tmp_path / "model.onnx")
+    with pytest.raises(UnsupportedError, match="quantise statically") as caught:
+        load(tmp_path / "model.onnx")
+    assert [item.node for item in caught.value.items] == ["dynamic"]
