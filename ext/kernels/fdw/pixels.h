@@ -13,7 +13,10 @@
 
 #define ERT_INLINE static inline __attribute__((always_inline))
 #define ERT_UNROLL _Pragma("GCC unroll 16")
-enum { ERT_FDW_MAX_PIXELS = 8 };
+enum {
+  ERT_FDW_MAX_PIXELS = 8,
+  ERT_FDW_CHUNK_FLOATS = 4 * 1024 /* of the input: stays in a first-level cache while all channels pass by */
+};
 
 /* One vector of channels: its packed weights, and where its first channel lies in a row and in the output. */
 typedef struct ert_fdw_block {
@@ -36,7 +39,7 @@ ERT_INLINE void ert_fdw_3x3_pixels(const ert_fdw_args *args, size_t count, size_
   ERT_UNROLL for (size_t i = 0; i < 3; i++) {
     const float *x = rows[i] + pixel * args->pixel_stride + block.channel;
     ERT_UNROLL for (size_t column = 0; column < step * (count - 1) + 3; column++) {
-      const ert_vf value = vf_load(x + column * args->tap_stride);
+      const ert_vf value = vf_hold(vf_load(x + column * args->tap_stride));
       ERT_UNROLL for (size_t p = 0; p < count; p++) {
         if (column >= step * p && column < step * p + 3) {
           acc[p] = vf_multiply_add(acc[p], w[i * 3 + column - step * p], value);
@@ -47,17 +50,17 @@ ERT_INLINE void ert_fdw_3x3_pixels(const ert_fdw_args *args, size_t count, size_
   ert_fdw_store(args, count, acc, out + pixel * args->channels + block.channel);
 }
 
-ERT_INLINE void ert_fdw_3x3_row(const ert_fdw_args *args, size_t step, size_t pixels, const float *const *rows,
+ERT_INLINE void ert_fdw_3x3_run(const ert_fdw_args *args, size_t step, size_t p, size_t end, const float *const *rows,
                                 ert_fdw_block block, float *out) {
+  const float *const row[3] = {rows[0], rows[1], rows[2]};
   ert_vf w[9];
   ERT_UNROLL for (size_t t = 0; t < 9; t++) w[t] = vf_load(block.weights + (t + 1) * ERT_VF);
-  size_t p = 0;
-  for (; p + 4 <= pixels; p += 4) ert_fdw_3x3_pixels(args, 4, step, p, rows, block, w, out);
-  if (pixels - p >= 2) {
-    ert_fdw_3x3_pixels(args, 2, step, p, rows, block, w, out);
+  for (; p + 4 <= end; p += 4) ert_fdw_3x3_pixels(args, 4, step, p, row, block, w, out);
+  if (end - p >= 2) {
+    ert_fdw_3x3_pixels(args, 2, step, p, row, block, w, out);
     p += 2;
   }
-  if (p < pixels) ert_fdw_3x3_pixels(args, 1, step, p, rows, block, w, out);
+  if (p < end) ert_fdw_3x3_pixels(args, 1, step, p, row, block, w, out);
 }
 
 /* `count` pixels of any kernel and stride. */
@@ -79,42 +82,52 @@ ERT_INLINE void ert_fdw_any_pixels(const ert_fdw_args *args, size_t count, size_
   ert_fdw_store(args, count, acc, out + pixel * args->channels + block.channel);
 }
 
-ERT_INLINE void ert_fdw_any_row(const ert_fdw_args *args, size_t pixels, const float *const *rows, ert_fdw_block block,
-                                float *out) {
-  size_t p = 0;
-  for (; p + 8 <= pixels; p += 8) ert_fdw_any_pixels(args, 8, p, rows, block, out);
-  if (pixels - p >= 4) {
+ERT_INLINE void ert_fdw_any_run(const ert_fdw_args *args, size_t p, size_t end, const float *const *rows,
+                                ert_fdw_block block, float *out) {
+  for (; p + 8 <= end; p += 8) ert_fdw_any_pixels(args, 8, p, rows, block, out);
+  if (end - p >= 4) {
     ert_fdw_any_pixels(args, 4, p, rows, block, out);
     p += 4;
   }
-  if (pixels - p >= 2) {
+  if (end - p >= 2) {
     ert_fdw_any_pixels(args, 2, p, rows, block, out);
     p += 2;
   }
-  if (p < pixels) ert_fdw_any_pixels(args, 1, p, rows, block, out);
+  if (p < end) ert_fdw_any_pixels(args, 1, p, rows, block, out);
 }
 
-ERT_INLINE void ert_fdw_run(const ert_fdw_args *args, size_t pixels, const float *const *rows, float *out) {
+/* All channels of the pixels [begin, end). */
+ERT_INLINE void ert_fdw_run(const ert_fdw_args *args, size_t begin, size_t end, const float *const *rows, float *out) {
   const size_t taps = args->kernel_h * args->kernel_w;
   const size_t block_floats = ert_round_up((taps + 1) * ERT_VF * sizeof(float), ERT_ALIGN) / sizeof(float);
   const int is_3x3 = args->kernel_h == 3 && args->kernel_w == 3;
   ert_fdw_block block = {args->weights, 0};
-  for (size_t begin = 0; begin < args->channels; begin += ERT_VF, block.weights += block_floats) {
-    block.channel = ert_min_size(begin, args->channels - ERT_VF);
+  for (size_t first = 0; first < args->channels; first += ERT_VF, block.weights += block_floats) {
+    block.channel = ert_min_size(first, args->channels - ERT_VF);
     if (is_3x3 && args->pixel_stride == args->tap_stride) {
-      ert_fdw_3x3_row(args, 1, pixels, rows, block, out);
+      ert_fdw_3x3_run(args, 1, begin, end, rows, block, out);
     } else if (is_3x3 && args->pixel_stride == 2 * args->tap_stride) {
-      ert_fdw_3x3_row(args, 2, pixels, rows, block, out);
+      ert_fdw_3x3_run(args, 2, begin, end, rows, block, out);
     } else {
-      ert_fdw_any_row(args, pixels, rows, block, out);
+      ert_fdw_any_run(args, begin, end, rows, block, out);
     }
   }
 }
 
-#define ERT_FDW_DEFINE(kernel_name, isa_id)                                                              \
+/* Pixels whose input stays in a first-level cache while all channels pass by: a multiple of 8. */
+ERT_INLINE size_t ert_fdw_chunk_pixels(const ert_fdw_args *args) {
+  const size_t eights = ERT_FDW_CHUNK_FLOATS / 8 / (args->kernel_h * args->pixel_stride);
+  return 8 * ert_max_size(eights, 1);
+}
+
+#define ERT_FDW_DEFINE(kernel_name, isa_id)                                                                      \
   static void run_##kernel_name(const ert_fdw_args *args, size_t pixels, const float *const *rows, float *out) { \
-    ert_fdw_run(args, pixels, rows, out);                                                                \
-  }                                                                                                      \
+    const ert_fdw_args own = *args; /* a store of the output cannot change it: stays in registers */             \
+    const size_t chunk = ert_fdw_chunk_pixels(&own);                                                             \
+    for (size_t begin = 0; begin < pixels; begin += chunk) {                                                     \
+      ert_fdw_run(&own, begin, ert_min_size(pixels, begin + chunk), rows, out);                                  \
+    }                                                                                                            \
+  }                                                                                                              \
   const ert_fdw_kernel ert_fdw_##kernel_name = {"fdw_" #kernel_name, isa_id, ERT_VF, run_##kernel_name}
 
 #endif

@@ -15,8 +15,8 @@ const ert_fgemm_kernel *const *ert_fgemm_kernels(size_t *count) {
   return KERNELS;
 }
 
-/* Multiplications that an instruction set finishes in the same time, as measured on cores that have one 512-bit or two
- * 256-bit multipliers and on cores that have twice that: 512-bit vectors gain by fewer instructions, yet less than 2. */
+/* Multiply-adds that an instruction set finishes in the same time, as a rough ratio. 512-bit vectors are 1 to 2 times as
+ * fast as 256-bit ones, depending on whether the core has two multipliers of that width. */
 static size_t speed(ert_isa isa) {
   switch (isa) {
     case ERT_ISA_AVX512VNNI: return 6;

@@ -10,6 +10,12 @@ typedef __m256 ert_vf;
 
 static inline ert_vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline ert_vf vf_dup(const float *p) { return _mm256_broadcast_ss(p); }
+static inline ert_vf vf_hold(ert_vf v) {
+#if defined(__GNUC__)
+  __asm__("" : "+x"(v));
+#endif
+  return v;
+}
 static inline void vf_store(float *p, ert_vf v) { _mm256_storeu_ps(p, v); }
 static inline void vf_store_part(float *p, ert_vf v, size_t count) { /* a masked store is slow on older AMD cores */
   __m128 rest = _mm256_castps256_ps128(v);

@@ -10,6 +10,12 @@ typedef __m512 ert_vf;
 
 static inline ert_vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline ert_vf vf_dup(const float *p) { return _mm512_set1_ps(*p); }
+static inline ert_vf vf_hold(ert_vf v) {
+#if defined(__GNUC__)
+  __asm__("" : "+v"(v));
+#endif
+  return v;
+}
 static inline void vf_store(float *p, ert_vf v) { _mm512_storeu_ps(p, v); }
 static inline void vf_store_part(float *p, ert_vf v, size_t count) {
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), v);

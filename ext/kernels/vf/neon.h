@@ -20,6 +20,12 @@ static inline ert_vf2 vf2_load(const float *p) {
 #endif
   return pair;
 }
+static inline ert_vf vf_hold(ert_vf v) {
+#if defined(__GNUC__)
+  __asm__("" : "+w"(v));
+#endif
+  return v;
+}
 static inline void vf_store(float *p, ert_vf v) { vst1q_f32(p, v); }
 static inline void vf_store_part(float *p, ert_vf v, size_t count) {
   float32x2_t rest = vget_low_f32(v);
