@@ -1,8 +1,8 @@
 """Fuses padding with zeros into the operator below.
 
 Cases: a constant pad of height and width of an image [N,H,W,C] with the real value 0, read by conv2d or
-depthwise_conv2d (their padding grows), or by an average_pool2d without padding of its own (it then counts the padding).
-A reshape that adds or drops dimensions of size 1 may stand between (a padded sequence). Other readers of the pad keep it.
+depthwise_conv2d (their padding grows), or by an average_pool2d without padding of its own (it then counts padding).
+A reshape that adds or drops dimensions of size 1 may stand between (a padded sequence). Other readers keep the pad.
 """
 
 from __future__ import annotations
