@@ -1,0 +1,54 @@
+"""What commands share: options, and printing JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgert.errors import EdgertError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+
+
+class CheckFailedError(EdgertError):
+    """A comparison or an accuracy is worse than was asked for: exit code 1."""
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def threads_option(command: F) -> F:
+    option = click.option(
+        "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads that share the work."
+    )
+    return option(command)
+
+
+def print_json(value: object) -> None:
+    """Prints strict JSON: infinities and NaN become null."""
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def size_text(count: int) -> str:
+    """Bytes for a person: 53936 -> "52.7 KiB"."""
+    if count < 1024:
+        return f"{count} bytes"
+    return f"{count / 1024:.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):.2f} MiB"

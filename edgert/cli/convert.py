@@ -1,0 +1,149 @@
+"""edgert convert: a trained model to an .ert package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from edgert.cli._shared import FILE, json_option, print_json, size_text
+from edgert.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgert.data import Normalisation
+    from edgert.data.sources import Samples
+
+
+@click.command("convert")
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="OUT.ert", help="The package to write.")
+@click.option("--calibrate", metavar="DATA", help="Samples: .npz, .npy, a folder of images or .bin, module:function.")
+@click.option("--quantize", type=click.Choice(["int8", "none"]), help="Default: int8 with --calibrate, else none.")
+@click.option("--labels", type=FILE, metavar="FILE", help="Class names, one a line.")
+@click.option("--mean", metavar="A[,B,C]", help="Per channel, in units of pixels: x = (pixel - mean) / std.")
+@click.option("--std", metavar="A[,B,C]", help="See --mean.")
+@click.option("--io", type=click.Choice(["float", "int8"]), help="Element type of inputs and outputs.")
+@json_option
+def command(
+    source: Path,
+    output: Path,
+    calibrate: str | None,
+    quantize: Literal["int8", "none"] | None,
+    labels: Path | None,
+    mean: str | None,
+    std: str | None,
+    io: Literal["float", "int8"] | None,
+    as_json: bool,
+) -> None:
+    """Convert SOURCE (.tflite, .onnx) into an .ert package; --calibrate quantises a float model to int8."""
+    from edgert.compile import convert
+    from edgert.report.console import print_facts, progress
+    from edgert.runtime.model import Model
+
+    normalisation = _normalisation(mean, std)
+    samples = None
+    if calibrate is not None and quantize != "none":
+        samples = _samples(source, calibrate, normalisation)
+    with progress("calibrating", samples.count if samples else None, not as_json) as bar:
+        result = convert(
+            source,
+            quantize=quantize,
+            calibrate=samples.arrays() if samples else None,
+            labels=_labels(labels),
+            mean=normalisation[0],
+            std=normalisation[1],
+            io=io,
+            progress=lambda stage, done: bar(done) if stage == "calibrate" else None,
+        )
+    model = Model(result.data)  # what is written has been opened once
+    _write(output, result.data)
+    facts = {
+        "output": str(output),
+        "source": str(source),
+        "source_format": result.source_format,
+        "source_bytes": result.source_bytes,
+        "bytes": len(result.data),
+        "operators": len(result.graph.nodes),
+        "quantized_here": result.quantized_here,
+        "calibration_samples": result.calibration_samples,
+        "inputs": [str(info) for info in model.inputs],
+        "outputs": [str(info) for info in model.outputs],
+        "notes": list(result.notes),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    print_facts(
+        [
+            ("wrote", f"{output} ({size_text(len(result.data))}, from {size_text(result.source_bytes)})"),
+            ("operators", len(result.graph.nodes)),
+            ("calibrated", f"on {result.calibration_samples} samples" if result.quantized_here else None),
+            *(("input", info) for info in model.inputs),
+            *(("output", info) for info in model.outputs),
+            *(("note", note) for note in result.notes),
+        ]
+    )
+
+
+class _Calibration:
+    """Calibration samples as convert takes them; count is None where it is not known before they are read."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.count = samples.count
+        self.arrays: Callable[[], Iterator[dict[str, NDArray[Any]]]] = lambda: (sample.inputs for sample in samples)
+
+
+def _samples(source: Path, data: str, normalisation: Normalisation) -> _Calibration:
+    """The model is converted once without quantising, to learn what its inputs take."""
+    from edgert.compile import convert
+    from edgert.data import load_samples
+    from edgert.runtime.model import Model
+
+    return _Calibration(load_samples(data, Model(convert(source, quantize="none").data).inputs, normalisation))
+
+
+def _numbers(text: str | None, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(",")) if text else ()
+    except ValueError as error:
+        raise InputError(f"{option} is {text!r}, needed numbers separated by commas") from error
+
+
+def _normalisation(mean: str | None, std: str | None) -> Normalisation:
+    """Both per channel; one that is left out is 0 or 1."""
+    means, stds = _numbers(mean, "--mean"), _numbers(std, "--std")
+    channels = max(len(means), len(stds))
+    means, stds = means or (0.0,) * channels, stds or (1.0,) * channels
+    if len(means) != len(stds):
+        raise InputError(f"--mean has {len(means)} channels and --std has {len(stds)}")
+    return means, stds
+
+
+def _labels(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the labels {path} cannot be read: {error}") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise InputError(f"{path} holds no labels; needed one a line")
+    return tuple(line.strip() for line in lines)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all: a device must not find half a package."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

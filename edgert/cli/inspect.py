@@ -1,0 +1,107 @@
+"""edgert inspect: what a model holds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgert.cli._shared import FILE, json_option, print_json, size_text
+
+if TYPE_CHECKING:
+    from edgert.runtime.model import Model
+
+
+@click.command("inspect")
+@click.argument("model", type=FILE)
+@json_option
+def command(model: Path, as_json: bool) -> None:
+    """Show MODEL's inputs, outputs, operators, memory and metadata (.ert; .tflite and .onnx as they would convert)."""
+    from edgert.engines import open_model
+
+    opened = open_model(model)
+    facts = _facts(model, opened)
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts, opened)
+
+
+def _facts(path: Path, model: Model) -> dict[str, Any]:
+    from edgert.runtime.tensors import tensor_info
+
+    session, native = model.session, model.session.model
+    tensors = [tensor_info(session, i) for i in range(native.tensor_count)]
+    operators = []
+    for i in range(native.op_count):
+        kind, name, inputs, outputs = native.op(i)
+        operators.append(
+            {
+                "index": i,
+                "type": kind,
+                "name": name,
+                "kernel": session.kernel(i),
+                "inputs": [tensors[at].name if at >= 0 else None for at in inputs],
+                "outputs": [tensors[at].name for at in outputs],
+                "output": f"{tensors[outputs[0]].dtype.numpy_name}{list(tensors[outputs[0]].shape)}" if outputs else "",
+            }
+        )
+    mean, std = model.normalisation
+    constants = [info for info in tensors if info.kind == "constant"]
+    return {
+        "path": str(path),
+        "file_bytes": path.stat().st_size,
+        "name": model.name,
+        "inputs": [_tensor(info) for info in model.inputs],
+        "outputs": [_tensor(info) for info in model.outputs],
+        "operators": operators,
+        "parameters": sum(math.prod(info.shape) for info in constants),
+        "constant_bytes": sum(math.prod(info.shape) * info.dtype.itemsize for info in constants),
+        "arena_bytes": session.arena_bytes,
+        "session_bytes": session.total_bytes,
+        "isa": session.isa,
+        "labels": list(model.labels),
+        "mean": list(mean),
+        "std": list(std),
+        "metadata": {key: model.metadata(key) for key in native.metadata_keys},
+    }
+
+
+def _tensor(info: Any) -> dict[str, Any]:
+    per_tensor = info.quant is not None and not info.quant.per_channel
+    return {
+        "name": info.name,
+        "dtype": info.dtype.numpy_name,
+        "shape": list(info.shape),
+        "scale": info.quant.scale if per_tensor else None,
+        "zero_point": info.quant.zero_point if per_tensor else None,
+    }
+
+
+def _print(facts: dict[str, Any], model: Model) -> None:
+    from edgert.report.console import print_facts, print_table
+
+    kinds = Counter(op["type"] for op in facts["operators"])
+    labels = facts["labels"]
+    print_facts(
+        [
+            ("model", f"{facts['name'] or facts['path']} ({size_text(facts['file_bytes'])})"),
+            *(("input", info) for info in model.inputs),
+            *(("output", info) for info in model.outputs),
+            ("parameters", f"{facts['parameters']:,} ({size_text(facts['constant_bytes'])})"),
+            ("memory", f"{size_text(facts['session_bytes'])}, of which the arena {size_text(facts['arena_bytes'])}"),
+            ("instructions", facts["isa"]),
+            ("operators", ", ".join(f"{kind} x{count}" for kind, count in kinds.most_common())),
+            (
+                "labels",
+                f"{len(labels)} ({', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''})" if labels else None,
+            ),
+            ("normalisation", f"(pixel - {facts['mean']}) / {facts['std']}" if facts["mean"] else None),
+            *((key, value) for key, value in facts["metadata"].items() if value and key != "name"),
+        ]
+    )
+    rows = [(op["index"], op["type"], op["output"], op["kernel"], op["name"]) for op in facts["operators"]]
+    print_table(("#", "operator", "output", "kernel", "name"), rows)

@@ -1,0 +1,105 @@
+"""Many samples: a file, a folder, or a function."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgert.data.files import READERS, only, read_image, reader_of, stack_samples
+from edgert.data.sample import Normalisation, Sample
+from edgert.errors import InputError
+from edgert.runtime.tensors import TensorInfo
+
+_NOT_STATED: Normalisation = ((), ())
+
+
+class Samples(Iterable[Sample]):
+    """Samples, read one by one while iterating, as often as wanted. count: how many, None where it is not known."""
+
+    def __init__(
+        self, source: str, paths: Sequence[Path], inputs: Sequence[TensorInfo], normalisation: Normalisation
+    ) -> None:
+        self.source = source
+        self._paths = paths
+        self._inputs = inputs
+        self._normalisation = normalisation
+        several = {".npz", ".npy", ".wav"}  # files that may hold more than one sample
+        alone = paths and all(path.suffix.lower() not in several for path in paths)
+        self.count: int | None = len(paths) if alone else None
+
+    def __iter__(self) -> Iterator[Sample]:
+        if not self._paths:
+            yield from _call(self.source, self._inputs, self._normalisation)
+        for path in self._paths:
+            if not path.is_file():
+                raise InputError(f"{path}: there is no such file")
+            yield from reader_of(path)(path, self._inputs, self._normalisation)
+
+
+def load_samples(
+    source: str | Path, inputs: Sequence[TensorInfo], normalisation: Normalisation = _NOT_STATED
+) -> Samples:
+    """Samples of a file, a folder, or "module:function", for a model with these inputs.
+
+    Raises InputError when there is nothing to read; iterating raises InputError that names the sample which does not
+    fit, and MissingExtraError for images without pillow.
+    """
+    text, path = str(source), Path(source)
+    if path.is_dir():
+        return Samples(text, _folder(path), inputs, normalisation)
+    if path.is_file():
+        reader_of(path)
+        return Samples(text, [path], inputs, normalisation)
+    if ":" in text and not path.suffix:
+        return Samples(text, [], inputs, normalisation)
+    raise InputError(
+        f"{text}: there is no such file or folder (and it is no module:function); "
+        "give an .npz, an .npy, a folder of images or .bin files, or module:function"
+    )
+
+
+def load_files(
+    paths: Sequence[Path], inputs: Sequence[TensorInfo], normalisation: Normalisation = _NOT_STATED
+) -> Samples:
+    """Samples of these files, in this order."""
+    for path in paths:
+        reader_of(path)
+    return Samples(", ".join(map(str, paths)), paths, inputs, normalisation)
+
+
+def _folder(folder: Path) -> list[Path]:
+    """The data files of a folder, by name. All must be of one kind; other files (labels, licences) are passed over."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in READERS)
+    kinds = Counter("image" if READERS[path.suffix.lower()] is read_image else path.suffix.lower() for path in files)
+    if not files:
+        raise InputError(f"the folder {folder} holds no data; needed images, .bin, .npy, .npz or .wav files")
+    if len(kinds) > 1:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        raise InputError(f"the folder {folder} holds files of several kinds ({found}); needed one kind")
+    return files
+
+
+def _call(source: str, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
+    """Samples of module:function. The module is looked up in the working folder first; each item is an array, or a
+    dict of arrays by input name."""
+    module_name, _, function_name = source.partition(":")
+    sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"{source}: the module {module_name!r} cannot be imported: {error}") from error
+    finally:
+        sys.path.remove("")
+    function: Any = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"{source}: the module {module_name!r} has no function {function_name!r}")
+    for i, item in enumerate(function()):
+        name = f"{source}[{i}]"
+        named = item if isinstance(item, Mapping) else {only(inputs, source).name: item}
+        yield from stack_samples({key: np.asarray(value) for key, value in named.items()}, inputs, normalisation, name)

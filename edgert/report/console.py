@@ -1,0 +1,86 @@
+"""Tables and progress for a person: with rich where it is installed, in plain text on a device without it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Prints rows under their column names; columns of numbers are aligned to the right."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    right = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ImportError:
+        _print_plain(columns, cells, right, title)
+        return
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for name, is_right in zip(columns, right, strict=True):
+        table.add_column(name, justify="right" if is_right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(_escape(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Prints one `name  value` a line; None leaves a line out."""
+    known = [(name, str(value)) for name, value in facts if value is not None]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        print(f"{name:<{width}}  {value}")
+
+
+def _print_plain(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
+    widths = [max(len(row[i]) for row in (columns, *cells)) for i in range(len(columns))]
+    if title:
+        print(title)
+    for row in (columns, *cells):
+        fields = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True))
+        print("  ".join(fields).rstrip())
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.rstrip("%x").replace(",", "") or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _escape(cell: str) -> str:
+    from rich.markup import escape
+
+    return escape(cell)
+
+
+@contextmanager
+def progress(text: str, total: int | None, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Gives a function that takes how much is done; draws a bar on stderr while a person watches it there."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        yield lambda done: print(f"\r{text} {done}{'' if total is None else f'/{total}'}", end="", file=sys.stderr)
+        print(file=sys.stderr)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def tracked(items: Iterable[T], text: str, total: int | None, shown: bool = True) -> Iterator[T]:
+    """The items, with a progress bar while they are gone through."""
+    with progress(text, total, shown) as report:
+        for done, item in enumerate(items):
+            report(done)
+            yield item
