@@ -1,0 +1,123 @@
+/* 3x3 by dot products. The three taps of a column of the window are interleaved once, [row 0, row 1, row 2, any] for
+ * every channel, and SDOT multiplies them with a column of weights for four channels at once. Where neighbouring pixels
+ * share columns (stride 1 and 2 without dilation), an interleaved column serves all of them. */
+#include <arm_neon.h>
+
+#include "kernels/common_neon.h"
+#include "kernels/qdw/qdw.h"
+#include "requant/requant_neon.h"
+
+enum { NR = 8, WIDTH = 3, PIXELS = 4 };
+
+/* Eight channels of a column: four taps of channels 0 .. 3, and of channels 4 .. 7. */
+typedef struct column {
+  int8x16_t low, high;
+} column;
+
+typedef struct block {
+  const int32_t *bias;
+  const float *multiplier;
+  column weights[WIDTH];
+  size_t valid; /* channels */
+} block;
+
+static inline int8x16_t widen(int8x8_t v) { return vcombine_s8(v, vdup_n_s8(0)); }
+
+ERT_SPECIALISE column load_column(const bool whole, const int8_t *const *x, size_t offset, size_t valid) {
+  int8x8_t v[3];
+  ERT_UNROLL for (size_t i = 0; i < 3; i++) {
+    v[i] = whole ? vld1_s8(x[i] + offset) : ert_load_upto_7_s8(x[i] + offset, valid);
+  }
+  const int16x8_t rows_01 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[0]), widen(v[1])));
+  const int16x8_t rows_22 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[2]), widen(v[2]))); /* the fourth weight is 0 */
+  return (column){vreinterpretq_s8_s16(vzip1q_s16(rows_01, rows_22)), vreinterpretq_s8_s16(vzip2q_s16(rows_01, rows_22))};
+}
+
+/* `count` pixels. `apart` is the number of columns from a pixel to the next, 3 where they share none; shared holds the
+ * columns that the first pixel has in common with the one before, and receives those of the last with the next. */
+ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t apart, const bool whole, const ert_qdw_args *args,
+                                    const block *b, const ert_requant_neon *q, const int8_t *const *x,
+                                    column shared[WIDTH], int8_t *out) {
+  int32x4_t acc[PIXELS][2];
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    acc[p][0] = vld1q_s32(b->bias);
+    acc[p][1] = vld1q_s32(b->bias + 4);
+  }
+  ERT_UNROLL for (size_t k = 0; k < (count - 1) * apart + WIDTH; k++) {
+    const size_t offset = apart < 3 ? k * args->tap_stride : k / 3 * args->pixel_stride + k % 3 * args->tap_stride;
+    const column c = k < WIDTH - apart ? shared[k] : load_column(whole, x, offset, b->valid);
+    ERT_UNROLL for (size_t p = 0; p < count; p++) {
+      if (k < p * apart || k >= p * apart + WIDTH) continue;
+      acc[p][0] = vdotq_s32(acc[p][0], c.low, b->weights[k - p * apart].low);
+      acc[p][1] = vdotq_s32(acc[p][1], c.high, b->weights[k - p * apart].high);
+    }
+    if (k >= count * apart) shared[k - count * apart] = c;
+  }
+  const float32x4_t m0 = vld1q_f32(b->multiplier), m1 = vld1q_f32(b->multiplier + 4);
+  int8x8_t y[PIXELS];
+  if (count == 1) {
+    y[0] = ert_requant_neon_8(q, acc[0][0], acc[0][1], m0, m1);
+  } else {
+    ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
+      const int8x16_t two = ert_requant_neon_16(q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
+      y[p] = vget_low_s8(two);
+      y[p + 1] = vget_high_s8(two);
+    }
+  }
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    if (whole) vst1_s8(out + p * args->channels, y[p]);
+    else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
+  }
+}
+
+ERT_SPECIALISE void run_block(const size_t apart, const bool whole, const ert_qdw_args *args, const block *of_args,
+                              const ert_requant_neon *q, size_t pixels, const int8_t *const *rows, size_t channel,
+                              int8_t *out) {
+  const block b = *of_args;
+  const int8_t *x[3] = {rows[0] + channel, rows[1] + channel, rows[2] + channel};
+  column shared[WIDTH];
+  ERT_UNROLL for (size_t k = 0; k < WIDTH - apart; k++) {
+    shared[k] = load_column(whole, x, k * args->tap_stride, b.valid);
+  }
+  for (; pixels >= PIXELS; pixels -= PIXELS) {
+    pixels_of_block(PIXELS, apart, whole, args, &b, q, x, shared, out);
+    ERT_UNROLL for (size_t i = 0; i < 3; i++) x[i] += PIXELS * args->pixel_stride;
+    out += PIXELS * args->channels;
+  }
+  for (; pixels > 0; pixels--) {
+    pixels_of_block(1, apart, whole, args, &b, q, x, shared, out);
+    ERT_UNROLL for (size_t i = 0; i < 3; i++) x[i] += args->pixel_stride;
+    out += args->channels;
+  }
+}
+
+static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
+  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
+  const size_t block_bytes = (NR * (sizeof(int32_t) + sizeof(float) + WIDTH * 4) + 63) / 64 * 64;
+  const uint8_t *packed = args->weights;
+  for (size_t c = 0; c < args->channels; c += NR, packed += block_bytes) {
+    block b = {.bias = (const int32_t *)packed, .valid = args->channels - c};
+    b.multiplier = (const float *)(b.bias + NR);
+    const int8_t *w = (const int8_t *)(b.multiplier + NR);
+    ERT_UNROLL for (size_t j = 0; j < WIDTH; j++) {
+      b.weights[j] = (column){vld1q_s8(w + 4 * NR * j), vld1q_s8(w + 4 * NR * j + 16)};
+    }
+    if (b.valid < NR) run_block(3, false, args, &b, &q, pixels, rows, c, out + c);
+    else if (args->pixel_stride == args->tap_stride) run_block(1, true, args, &b, &q, pixels, rows, c, out + c);
+    else if (args->pixel_stride == 2 * args->tap_stride) run_block(2, true, args, &b, &q, pixels, rows, c, out + c);
+    else run_block(3, true, args, &b, &q, pixels, rows, c, out + c);
+  }
+}
+
+static const uint8_t BY_COLUMNS[] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_QDW_NO_TAP, 2, 5, 8, ERT_QDW_NO_TAP};
+
+const ert_qdw_kernel ert_qdw_neondot_8_3x3 = {.name = "qdw_neondot_8_3x3",
+                                              .isa = ERT_ISA_NEONDOT,
+                                              .nr = NR,
+                                              .tap_group = 4,
+                                              .slots = sizeof BY_COLUMNS,
+                                              .slot_tap = BY_COLUMNS,
+                                              .kernel_h = 3,
+                                              .kernel_w = 3,
+                                              .int8_weights = true,
+                                              .run = run};
