@@ -1,0 +1,23 @@
+"""Fixtures for data that the repository does not carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """shared_data("tflite/kws_dscnn_int8.tflite") is that file; a missing one is named in the skip."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"needs {name} in {DATA}")
+        return path
+
+    return find
