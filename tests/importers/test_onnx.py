@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,11 +13,9 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from edgert.errors import FileFormatError, InputError, ModelError, UnsupportedError  # noqa: E402
 from edgert.importers.onnx import load  # noqa: E402
 from tests.importers import _onnx_cases as cases  # noqa: E402
-from tests.importers.test_onnx_ops import assert_close, run_onnxruntime  # noqa: E402
+from tests.importers.test_onnx_ops import assert_close, run_converted, run_onnxruntime  # noqa: E402
 from tests.passes.pipeline import optimize  # noqa: E402
 from tests.reference_executor import ReferenceExecutor  # noqa: E402
-
-DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 
 # Model, shapes of dynamic inputs, transposes that have to stay: one at an image input, one at an image output.
 MODELS = [
@@ -33,19 +29,17 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "transposes"), MODELS, ids=[item[0] for item in MODELS])
-def test_float_model_equals_onnxruntime(name, shapes, transposes):
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"{path} is missing")
+def test_float_model_equals_onnxruntime(shared_data, name, shapes, transposes):
+    path = shared_data(name)
     graph = optimize(load(path, shapes))
     assert sum(node.op == "transpose" for node in graph.nodes) == transposes
     rng = np.random.default_rng(0)
     samples = {value.name: rng.uniform(0, 1, value.shape).astype(np.float32) for value in graph.inputs}
     theirs = run_onnxruntime(onnx.load(path), samples)
-    ours = ReferenceExecutor(graph).run(*samples.values())
-    for our, their in zip(ours, theirs, strict=True):
-        assert our.shape == their.shape
-        assert np.abs(our - their).max() <= 1e-4 * np.abs(their).max()
+    for ours in (ReferenceExecutor(graph).run(*samples.values()), run_converted(path, samples, shapes)):
+        for our, their in zip(ours, theirs, strict=True):
+            assert our.shape == their.shape
+            assert np.abs(our - their).max() <= 1e-4 * np.abs(their).max()
 
 
 def save(path, nodes, inputs, outputs, constants=None, opset=13):

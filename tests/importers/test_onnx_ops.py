@@ -8,6 +8,8 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+import edgert  # noqa: E402
+from edgert.compile import convert  # noqa: E402
 from edgert.importers.onnx import HANDLERS, load  # noqa: E402
 from tests.importers._onnx_cases import CASES  # noqa: E402
 from tests.passes.pipeline import optimize  # noqa: E402
@@ -17,6 +19,17 @@ from tests.reference_executor import ReferenceExecutor  # noqa: E402
 def run_onnxruntime(model, samples):
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, samples)
+
+
+def run_converted(path, samples, input_shapes=None):
+    """The outputs of the converted model in the runtime."""
+    package = convert(path, input_shapes=input_shapes).data
+    interpreter = edgert.Interpreter(model_content=package, num_threads=1)
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], samples[detail["name"]])
+    interpreter.invoke()
+    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
 
 
 def assert_close(ours, theirs):
@@ -47,6 +60,7 @@ def test_operator_equals_onnxruntime(case, tmp_path):
     assert_close(ReferenceExecutor(graph).run(*arrays), theirs)
     optimize(graph)
     assert_close(ReferenceExecutor(graph).run(*arrays), theirs)
+    assert_close(run_converted(path, samples), theirs)
 
 
 def test_every_handler_of_the_default_domain_has_a_case():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,9 @@ from edgert.dtypes import DType  # noqa: E402
 from edgert.errors import UnsupportedError  # noqa: E402
 from edgert.importers.onnx import load  # noqa: E402
 from tests.importers import _onnx_cases as cases  # noqa: E402
-from tests.importers.test_onnx_ops import assert_close, run_onnxruntime  # noqa: E402
+from tests.importers.test_onnx_ops import assert_close, run_converted, run_onnxruntime  # noqa: E402
 from tests.passes.pipeline import optimize  # noqa: E402
 from tests.reference_executor import ReferenceExecutor  # noqa: E402
-
-DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 
 FORMATS = list(
     itertools.product(
@@ -101,6 +98,7 @@ def test_small_cnn(tmp_path, kind, activations, weights, per_channel):
     model = quantized(small_cnn(), tmp_path / "model.onnx", samples[:8], kind, activations, weights, per_channel)
     graph = optimize(load(tmp_path / "model.onnx"))
     assert_integer(graph)
+    assert_runtime_agrees(tmp_path / "model.onnx", graph, samples[:5])
     dense, pooled = steps_apart(graph, model, samples)
     assert dense.max() <= 1
     assert pooled.max() <= 3
@@ -108,16 +106,14 @@ def test_small_cnn(tmp_path, kind, activations, weights, per_channel):
 
 
 @pytest.mark.parametrize(("kind", "activations", "weights", "per_channel"), FORMATS, ids=label)
-def test_cntk_mnist(tmp_path, kind, activations, weights, per_channel):
-    source = DATA / "onnx/cntk_mnist.onnx"
-    if not source.exists():
-        pytest.skip(f"{source} is missing")
-    model = onnx.version_converter.convert_version(onnx.load(source), 13)
+def test_cntk_mnist(shared_data, tmp_path, kind, activations, weights, per_channel):
+    model = onnx.version_converter.convert_version(onnx.load(shared_data("onnx/cntk_mnist.onnx")), 13)
     rng = np.random.default_rng(3)
     samples = [{"Input3": (rng.random((1, 1, 28, 28)) * 255).astype(np.float32)} for _ in range(40)]
     model = quantized(model, tmp_path / "model.onnx", samples[:8], kind, activations, weights, per_channel)
     graph = optimize(load(tmp_path / "model.onnx"))
     assert_integer(graph)
+    assert_runtime_agrees(tmp_path / "model.onnx", graph, samples[:5])
     (steps,) = steps_apart(graph, model, samples)
     assert steps.max() <= 1
 
@@ -129,6 +125,14 @@ def assert_integer(graph):
             assert all(value.dtype != DType.FLOAT32 for value in node.outputs), node
     ends = [node for node in graph.nodes if node.op == "dequantize"]
     assert {node.output for node in ends} == set(graph.outputs)
+
+
+def assert_runtime_agrees(path, graph, samples):
+    """The converted model gives what the reference gives, bit for bit."""
+    executor = ReferenceExecutor(graph)
+    for sample in samples:
+        for our, reference in zip(run_converted(path, sample), executor.run(*sample.values()), strict=True):
+            np.testing.assert_array_equal(our, reference)
 
 
 def steps_apart(graph, model, samples):
