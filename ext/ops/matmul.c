@@ -46,6 +46,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   dims[shape.batch_rank] = m;
   dims[shape.batch_rank + 1] = n;
   ERT_TRY(ert_prepare_shape(p, op->out[0], shape.batch_rank + 2, dims));
+  ERT_TRY(ert_check_dtype(p, b, "second input", a->dtype));
   if (b->dtype == ERT_DTYPE_INT8) ERT_TRY(ert_check_per_tensor(p, b, "second input"));
   ert_output_rule rule;
   ERT_TRY(ert_output_rule_init(p, a, b, op->out[0], shape.n, -1, ERT_ACTIVATION_NONE, &rule));
