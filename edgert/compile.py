@@ -234,7 +234,7 @@ def _quantize(
 
     histograms = calibrate(package, hashed(), lambda done: report("calibrate", done))
     report("quantise", 0)
-    quantize_graph(graph, activation_quants(graph, histograms))
+    quantize_graph(graph, activation_quants(graph, histograms), histograms)
     return count, digest.hexdigest()
 
 

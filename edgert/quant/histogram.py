@@ -22,9 +22,15 @@ class Histogram:
         self.limit = 0.0
         self.least = 0.0  # of all values and zero
         self.greatest = 0.0
+        self._sums: NDArray[np.float64] | None = None  # for every index of the last axis
+        self._rows = 0
 
     def add(self, values: NDArray[Any]) -> None:
-        """Counts every element of a finite float array."""
+        """Counts every element of a finite float array, whose last axis has the same size each time."""
+        rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
+        sums = rows.sum(axis=0, dtype=np.float64)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._rows += len(rows)
         least, greatest = float(values.min()), float(values.max())
         self.least = min(self.least, least)
         self.greatest = max(self.greatest, greatest)
@@ -48,6 +54,11 @@ class Histogram:
             self.counts = np.zeros(BINS)
             self.counts[BINS // 4 : BINS // 4 * 3] = inner
             self.limit *= 2.0
+
+    def mean(self) -> NDArray[Any]:
+        """The mean for every index of the last axis (channels of an image, features of a vector)."""
+        assert self._sums is not None, "nothing was added"
+        return self._sums / self._rows
 
     def centres(self) -> NDArray[Any]:
         """The middle of every bin."""

@@ -9,7 +9,9 @@ import numpy as np
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
 from edgert.ops import QuantRule
+from edgert.quant.bias import mean_shift
 from edgert.quant.groups import rule_of
+from edgert.quant.histogram import Histogram
 from edgert.quant.scales import activation_params, quantize_bias, quantize_weights, weight_scales
 
 # Axis of the output channels in the weights of each weighted operator.
@@ -20,8 +22,9 @@ class _Rewriter:
     """Builds the new node list. Every float value may have an int8 twin and a float form; conversions are added where
     one is wanted and only the other is there."""
 
-    def __init__(self, graph: Graph, quants: Mapping[Value, QuantParams]) -> None:
+    def __init__(self, graph: Graph, quants: Mapping[Value, QuantParams], histograms: Mapping[str, Histogram]) -> None:
         self.graph = graph
+        self.histograms = histograms
         self.quants = quants
         self.nodes: list[Node] = []
         self.int8: dict[Value, Value] = {}  # twin of each value that has one
@@ -100,23 +103,28 @@ class _Rewriter:
         params = QuantParams(tuple(float(s) for s in scales), (0,) * len(scales), axis)
         data = quantize_weights(weights.data, scales, axis)
         w8 = Value(self.fresh_name(f"{weights.name}_int8"), weights.shape, DType.INT8, params, data)
-        if bias is None:
-            return [x8, w8]
-        assert bias.data is not None
-        bias_data = quantize_bias(bias.data, x8.quant.scale, scales)
+        rounded = data * scales.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
+        real = np.zeros(len(scales)) if bias is None or bias.data is None else bias.data.astype(np.float64)
+        if x.name in self.histograms:
+            real = real - mean_shift(node, rounded, self.histograms[x.name].mean())
+        bias_data = quantize_bias(real, x8.quant.scale, scales)
         bias_scales = tuple(float(s) for s in np.float32(x8.quant.scale) * scales)
         bias_params = QuantParams(bias_scales, (0,) * len(bias_scales), 0)
-        return [x8, w8, Value(self.fresh_name(f"{bias.name}_int32"), bias.shape, DType.INT32, bias_params, bias_data)]
+        bias_name = self.fresh_name(f"{node.output.name}/bias_int32" if bias is None else f"{bias.name}_int32")
+        return [x8, w8, Value(bias_name, bias_data.shape, DType.INT32, bias_params, bias_data)]
 
 
-def quantize_graph(graph: Graph, quants: Mapping[Value, QuantParams], io: str = "float") -> None:
+def quantize_graph(
+    graph: Graph, quants: Mapping[Value, QuantParams], histograms: Mapping[str, Histogram], io: str = "float"
+) -> None:
     """Rewrites `graph` in place: int8 wherever an operator has an int8 form, float32 in between.
 
-    quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). io: "float" keeps the
-    graph's float32 inputs and outputs, "int8" makes those that are computed on in int8 int8 themselves.
+    quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
+    calibration saw, by tensor name, for bias correction. io: "float" keeps the graph's float32 inputs and outputs,
+    "int8" makes those that are computed on in int8 int8 themselves.
     Names: inputs and outputs keep theirs; the int8 form of a tensor gets the suffix "_int8".
     """
-    rewriter = _Rewriter(graph, quants)
+    rewriter = _Rewriter(graph, quants, histograms)
     for node in graph.nodes:
         rule = rule_of(node)
         if rule == QuantRule.FLOAT or not _has_float_input(node):
