@@ -17,25 +17,31 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-SOFTMAX, LOGISTIC = 25, 14  # BuiltinOperator
+SOFTMAX = 25  # BuiltinOperator
 
 # tflite-runtime 2.14 needs NumPy 1; where the tests run on NumPy 2, this names a Python that has both.
 PYTHON_VARIABLE = "TFLITE_RUNTIME_PYTHON"
 
+# Prints nothing; writes every tensor of every run as "run/name".
 _RUNNER = """
 import sys
 import numpy as np
 from tflite_runtime.interpreter import Interpreter, OpResolverType
-model, inputs, outputs, resolver = sys.argv[1:]
-interpreter = Interpreter(model, experimental_op_resolver_type=OpResolverType[resolver])
+model, inputs, outputs = sys.argv[1:]
+interpreter = Interpreter(
+    model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, experimental_preserve_all_tensors=True)
 interpreter.allocate_tensors()
 index = interpreter.get_input_details()[0]["index"]
-results = []
-for array in np.load(inputs):
+tensors = {}
+for run, array in enumerate(np.load(inputs)):
     interpreter.set_tensor(index, array)
     interpreter.invoke()
-    results.append([interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()])
-np.savez(outputs, *[np.stack(column) for column in zip(*results)])
+    for detail in interpreter.get_tensor_details():
+        try:
+            tensors[f"{run}/{detail['name']}"] = interpreter.get_tensor(detail["index"])
+        except ValueError:
+            pass  # an operator's own scratch
+np.savez(outputs, **tensors)
 """
 
 
@@ -76,13 +82,17 @@ class LiteRT:
 def tflite_runtime_python() -> str | None:
     """A Python that can import tflite_runtime, or None."""
     for python in (os.environ.get(PYTHON_VARIABLE), sys.executable):
-        if python and subprocess.run([python, "-c", "import tflite_runtime.interpreter"], capture_output=True).returncode == 0:
+        command = [python or "", "-c", "import tflite_runtime.interpreter"]
+        if python and subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return python
     return None
 
 
-def tflite_runtime_outputs(model: bytes, inputs: Sequence[Array], resolver: str = "BUILTIN_REF") -> list[Array]:
-    """Outputs of a one-input model for every input, stacked; runs in a Python of its own."""
+def tflite_runtime_tensors(model: bytes, inputs: Sequence[Array]) -> list[dict[str, Array]]:
+    """Every tensor by name, for each input of a one-input model, by tflite-runtime's reference kernels.
+
+    Runs in a Python of its own; skips where there is none with tflite-runtime.
+    """
     python = tflite_runtime_python()
     if python is None:
         pytest.skip(f"tflite-runtime cannot be imported here; {PYTHON_VARIABLE} can name a Python that has it")
@@ -90,7 +100,24 @@ def tflite_runtime_outputs(model: bytes, inputs: Sequence[Array], resolver: str 
         model_path, in_path, out_path = (Path(folder) / name for name in ("model.tflite", "in.npy", "out.npz"))
         model_path.write_bytes(model)
         np.save(in_path, np.stack(inputs))
-        command = [python, "-c", _RUNNER, str(model_path), str(in_path), str(out_path), resolver]
+        command = [python, "-c", _RUNNER, str(model_path), str(in_path), str(out_path)]
         subprocess.run(command, check=True, capture_output=True, text=True)
+        runs: list[dict[str, Array]] = [{} for _ in inputs]
         with np.load(out_path) as stored:
-            return [stored[name] for name in stored.files]
+            for key in stored.files:
+                run, name = key.split("/", 1)
+                runs[int(run)][name] = stored[key]
+    return runs
+
+
+def mend_axes(model: bytes) -> bytes:
+    """The model with the channel axis of its one-dimensional tensors set to 0; some old exporters wrote 3 there."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    for tensor in tree.subgraphs[0].tensors:
+        if tensor.quantization is not None and len(tensor.shape) == 1:
+            tensor.quantization.quantizedDimension = 0
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

@@ -100,11 +100,19 @@ def _make_inputs(b: Builder, source: SourceGraph, input_shapes: Mapping[str, tup
         if tensor.type == "UINT8" and quant is not None:
             stored = Value(name, shape, DType.UINT8, _unsigned(quant))
             b.graph.inputs.append(stored)
-            b.values[number] = b.emit("quantize", [stored], quant=quant, dtype=DType.INT8)
+            b.values[number] = _shifted(b, stored, f"{name}/int8", quant, DType.INT8)
         else:
             value = Value(name, shape, b.dtype(tensor), quant)
             b.graph.inputs.append(value)
             b.values[number] = value
+
+
+def _shifted(b: Builder, value: Value, name: str, quant: QuantParams, dtype: DType) -> Value:
+    """The same numbers in the other type of byte."""
+    result = b.emit("quantize", [value], quant=quant, dtype=dtype)
+    result.name = name
+    b.graph.nodes[-1].name = name
+    return result
 
 
 def _unsigned(quant: QuantParams) -> QuantParams:
@@ -160,8 +168,7 @@ def _make_outputs(b: Builder, source: SourceGraph) -> None:
         if tensor.type == "UINT8" and value.dtype == DType.INT8 and value.quant is not None:
             if value.name == name:
                 value.name = b.unique(f"{name}/int8")
-            value = b.emit("quantize", [value], quant=_unsigned(value.quant), dtype=DType.UINT8)
-            value.name = name
+            value = _shifted(b, value, name, _unsigned(value.quant), DType.UINT8)
         elif value in b.graph.inputs or value in b.graph.outputs or value.name != name or value.variable:
             value = b.emit("copy", [value], {}, value.quant)
             value.name = name if value.name != name and name not in {v.name for v in b.graph.values()} else value.name

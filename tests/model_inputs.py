@@ -1,0 +1,74 @@
+"""Inputs of the models in the shared data, as ../shared/data/MANIFEST.md says how they are made."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Find = Callable[[str], Path]
+
+
+def labelled_files(folder: Path) -> list[tuple[Path, int]]:
+    """Files of a folder with their classes, from y_labels.csv (file, number of classes, class)."""
+    with (folder / "y_labels.csv").open(newline="") as rows:
+        return [(folder / row[0], int(row[2])) for row in csv.reader(rows)]
+
+
+def random_inputs(shape: tuple[int, ...], dtype: str, count: int, seed: int = 0) -> Iterator[Array]:
+    """Uniform integers of the whole range, or normal floats."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        if dtype == "float32":
+            yield rng.standard_normal(shape).astype(np.float32)
+        else:
+            limits = np.iinfo(dtype)
+            yield rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
+
+
+def _bins(find: Find, folder: str, dtype: str, shape: tuple[int, ...]) -> Iterator[tuple[Array, int]]:
+    for path, label in labelled_files(find(f"data/{folder}")):
+        yield np.fromfile(path, dtype).reshape(shape), label
+
+
+def kws(find: Find) -> Iterator[tuple[Array, int]]:
+    """kws_dscnn: MFCCs, int8 with the model's own scale."""
+    yield from _bins(find, "kws01", "int8", (1, 49, 10, 1))
+
+
+def cifar(find: Find) -> Iterator[tuple[Array, int]]:
+    """ic_resnet8: uint8 pixels."""
+    yield from _bins(find, "ic01", "uint8", (1, 32, 32, 3))
+    image = pytest.importorskip("PIL.Image")
+    for path, label in labelled_files(find("data/cifar10_test_png")):
+        yield np.asarray(image.open(path).convert("RGB"))[None], label
+
+
+def person(find: Find) -> Iterator[tuple[Array, int]]:
+    """vww_mnv1: uint8 pixels."""
+    yield from _bins(find, "vww01", "uint8", (1, 96, 96, 3))
+
+
+def gray_person(find: Find) -> Iterator[tuple[Array, int]]:
+    """person_detect: uint8 luminance (ITU-R 601) of the same images."""
+    for image, label in person(find):
+        gray = np.rint(image.astype(np.float64) @ [0.299, 0.587, 0.114])
+        yield gray.astype(np.uint8)[..., None], label
+
+
+def photos(find: Find, height: int, width: int) -> Iterator[Array]:
+    """Every photograph of the shared data, squeezed to the size: uint8 [1, height, width, 3]."""
+    image = pytest.importorskip("PIL.Image")
+    for path in sorted([*find("data/images_ccby").glob("*.jpg"), *find("data/coco_val").rglob("*.jpg")]):
+        yield np.asarray(image.open(path).convert("RGB").resize((width, height)))[None]
+
+
+def as_int8(pixels: Array) -> Array:
+    """uint8 pixels as the int8 models take them: less 128."""
+    return (pixels.astype(np.int16) - 128).astype(np.int8)
