@@ -7,13 +7,12 @@
 
 typedef struct ert_requant_avx2 {
   __m256 hi; /* out_max less out_zero */
-  __m256i zero_16;
-  __m128i min_8;
+  __m256i zero_16, min_8;
 } ert_requant_avx2;
 
 static inline ert_requant_avx2 ert_requant_avx2_init(int32_t out_zero, int8_t out_min, int8_t out_max) {
   return (ert_requant_avx2){_mm256_set1_ps((float)(out_max - out_zero)), _mm256_set1_epi16((int16_t)out_zero),
-                            _mm_set1_epi8(out_min)};
+                            _mm256_set1_epi8(out_min)};
 }
 
 static inline __m256i ert_requant_avx2_round(__m256i acc, __m256 multiplier, const ert_requant_avx2 *r) {
@@ -25,7 +24,15 @@ static inline __m128i ert_requant_avx2_x16(__m256i a, __m256 multiplier_a, __m25
                                            const ert_requant_avx2 *r) {
   const __m256i q_a = ert_requant_avx2_round(a, multiplier_a, r), q_b = ert_requant_avx2_round(b, multiplier_b, r);
   const __m256i q = _mm256_adds_epi16(_mm256_packs_epi32(q_a, q_b), r->zero_16);
-  return _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1)), r->min_8);
+  return _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1)),
+                      _mm256_castsi256_si128(r->min_8));
+}
+
+/* Packs four vectors that ert_requant_avx2_round made: byte 16 L + 4 v + i is lane 4 L + i of vector v. */
+static inline __m256i ert_requant_avx2_x32(__m256i a, __m256i b, __m256i c, __m256i d, const ert_requant_avx2 *r) {
+  const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), r->zero_16);
+  const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), r->zero_16);
+  return _mm256_max_epi8(_mm256_packs_epi16(ab, cd), r->min_8);
 }
 
 #endif

@@ -33,7 +33,7 @@ static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplie
   }
 }
 
-#include "kernels/qdw/x86_depthwise.h"
+#include "kernels/qdw/x86_pairs.h"
 
 /* The order that zip_low and zip_high make and ert_requant_avx512_x32 undoes. */
 #define FOUR(c) c, c + 1, c + 2, c + 3
@@ -47,3 +47,25 @@ const ert_qdw_kernel ert_qdw_avx512vnni_32 = {
 const ert_qdw_kernel ert_qdw_avx512vnni_32_3x3 = {
     .name = "qdw_avx512vnni_32_3x3", .isa = ERT_ISA_AVX512VNNI, .nr = NR, .tap_group = 2, .slots = sizeof SLOTS_3X3,
     .slot_tap = SLOTS_3X3, .kernel_h = 3, .kernel_w = 3, .lane_channel = LANE_CHANNEL, .run = run_3x3};
+
+static inline __m256i columns_fetch(const int8_t *p, size_t channels, bool full) {
+  return full ? _mm256_loadu_si256((const __m256i *)(const void *)p) : _mm256_maskz_loadu_epi8(mask(channels), p);
+}
+static inline void columns_store(int8_t *p, __m256i q, size_t channels, bool full) {
+  if (full) {
+    _mm256_storeu_si256((__m256i *)(void *)p, q);
+  } else {
+    _mm256_mask_storeu_epi8(p, mask(channels), q);
+  }
+}
+static inline __m256i columns_dot4(__m256i acc, __m256i x, __m256i w) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "vm"(w));
+  return acc;
+}
+
+#include "kernels/qdw/x86_columns.h"
+
+const ert_qdw_kernel ert_qdw_avx512vnni_32_3x3_int8 = {
+    .name = "qdw_avx512vnni_32_3x3_int8", .isa = ERT_ISA_AVX512VNNI, .nr = COLUMNS_NR, .tap_group = 4,
+    .slots = sizeof COLUMNS_SLOTS, .slot_tap = COLUMNS_SLOTS, .kernel_h = 3, .kernel_w = 3, .int8_weights = true,
+    .x_offset = 128, .lane_channel = COLUMNS_LANE_CHANNEL, .run = run_columns};

@@ -43,7 +43,8 @@ void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, co
         if (kernel->int8_weights) ((int8_t *)weights)[at] = (int8_t)value;
         else ((int16_t *)weights)[at] = (int16_t)value;
       }
-      biases[lane] = (int32_t)((bias != NULL ? (uint32_t)bias[c] : 0) - (uint32_t)zero_x * sum);
+      biases[lane] = (int32_t)((bias != NULL ? (uint32_t)bias[c] : 0) -
+                               ((uint32_t)zero_x + kernel->x_offset) * sum);
       multipliers[lane] = multiplier[c];
     }
   }

@@ -15,7 +15,11 @@ static inline vec fetch(const int8_t *p, size_t channels, bool full) {
 }
 static inline vec zip_low(vec a, vec b) { return _mm_unpacklo_epi16(a, b); }
 static inline vec zip_high(vec a, vec b) { return _mm_unpackhi_epi16(a, b); }
-static inline vec madd_add(vec acc, vec x, vec w) { return _mm_add_epi32(acc, _mm_madd_epi16(x, w)); }
+static inline vec madd_add(vec acc, vec x, vec w) {
+  acc = _mm_add_epi32(acc, _mm_madd_epi16(x, w));
+  __asm__("" : "+x"(acc)); /* or GCC adds products to each other first, for which registers do not suffice */
+  return acc;
+}
 static inline rule make_rule(const ert_qdw_args *a) { return ert_requant_sse41_init(a->out_zero, a->out_min, a->out_max); }
 static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels, bool full) {
   const float *m = (const float *)(const void *)multiplier;
@@ -27,7 +31,7 @@ static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplie
   }
 }
 
-#include "kernels/qdw/x86_depthwise.h"
+#include "kernels/qdw/x86_pairs.h"
 
 const ert_qdw_kernel ert_qdw_sse41_8 = {
     .name = "qdw_sse41_8", .isa = ERT_ISA_SSE41, .nr = NR, .tap_group = 2, .run = run_any};

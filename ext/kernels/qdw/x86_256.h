@@ -1,4 +1,4 @@
-/* What the kernels with 256-bit vectors share: everything that x86_depthwise.h asks for but madd_add. */
+/* What the kernels with 256-bit vectors share: everything that x86_pairs.h asks for but madd_add. */
 #include <immintrin.h>
 #include <stdbool.h>
 
