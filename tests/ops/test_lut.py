@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from ops.runner import check, f32, i8, of_data, quant_i8, refused
 
 TABLE = np.random.default_rng(1).integers(-128, 128, 256).astype(np.int8)
