@@ -203,7 +203,10 @@ def batch_normalization(b: Builder, node: SourceNode) -> Value:
     scale, bias, mean, variance = (
         b.need_constant(node, index + 1, what).astype(np.float64) for index, what in enumerate(names)
     )
-    factor = scale / np.sqrt(variance + node.number("epsilon", 1e-5))
+    spread = variance + node.number("epsilon", 1e-5)
+    if not (spread > 0).all():
+        raise ModelError("a variance plus epsilon is not positive")
+    factor = scale / np.sqrt(spread)
     shape = (-1, *[1] * (len(x.shape) - 2))
     scaled = b.mul(x, factor.astype(np.float32).reshape(shape))
     return b.add(scaled, (bias - mean * factor).astype(np.float32).reshape(shape))

@@ -105,6 +105,11 @@ def _read(path: Path) -> Any:
         raise FileFormatError(f"{path.name}: {why} ({text})") from error
     if not model.graph.node and not model.graph.output:
         raise FileFormatError(f"{path.name}: not an ONNX file, or cut short: it has no graph")
+    texts = _all_names(model.graph) | {entry.domain for entry in model.opset_import}
+    for node in model.graph.node:
+        texts.update((node.name, node.op_type, node.domain), (item.name for item in node.attribute))
+    if not all(isinstance(text, str) for text in texts):  # protobuf leaves what is not UTF-8 as bytes
+        raise FileFormatError(f"{path.name}: damaged: a name in it is not text")
     return model
 
 
@@ -188,16 +193,19 @@ def _settle(
 def _input_dtype(info: Any, notes: list[str]) -> DType:
     from onnx import helper
 
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type))
+    fix = "use float32, int8, uint8, int32 or int64"
+    number = info.type.tensor_type.elem_type
+    try:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(number))
+    except KeyError:
+        raise UnsupportedError([Unsupported(info.name, "input", f"its type has the number {number}", fix)]) from None
     if dtype.name in ("float64", "float16", "bfloat16"):
         notes.append(f"Input {info.name!r}: {dtype.name} in the source, float32 here.")
         return DType.FLOAT32
     try:
         return DType.of(dtype)
     except KeyError:
-        raise UnsupportedError(
-            [Unsupported(info.name, "input", f"its type is {dtype.name}", "use float32, int8, uint8, int32 or int64")]
-        ) from None
+        raise UnsupportedError([Unsupported(info.name, "input", f"its type is {dtype.name}", fix)]) from None
 
 
 def _source_node(proto: Any, opsets: Mapping[str, int]) -> SourceNode:
@@ -236,9 +244,12 @@ def _add_nodes(builder: Builder, source: Any, opsets: Mapping[str, int]) -> None
         except RefusedError as refusal:
             refused.append(Unsupported(node.name, node.op, refusal.reason, refusal.fix))
             lost.update(name for name in node.outputs if name)
-        except ModelError as error:
+        except (ModelError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # Anything but a ModelError comes of attributes and inputs that the operator cannot have.
             if not refused:  # else what came before may be the reason
-                raise ModelError(f"{node.op} {node.name!r}: {error}") from error
+                text = error if isinstance(error, ModelError) else f"its attributes or inputs are damaged ({error})"
+                raise ModelError(f"{node.op} {node.name!r}: {text}") from error
+            lost.update(name for name in node.outputs if name)
     if refused:
         raise UnsupportedError(refused)
 
