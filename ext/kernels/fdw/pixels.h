@@ -10,9 +10,8 @@
 
 #include "base/memory.h"
 #include "kernels/fdw/fdw.h"
+#include "kernels/vf/inline.h"
 
-#define ERT_INLINE static inline __attribute__((always_inline))
-#define ERT_UNROLL _Pragma("GCC unroll 16")
 enum {
   ERT_FDW_MAX_PIXELS = 8,
   ERT_FDW_CHUNK_FLOATS = 4 * 1024 /* of the input: stays in a first-level cache while all channels pass by */

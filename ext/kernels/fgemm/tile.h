@@ -10,9 +10,8 @@
 
 #include "base/memory.h"
 #include "kernels/fgemm/fgemm.h"
+#include "kernels/vf/inline.h"
 
-#define ERT_INLINE static inline __attribute__((always_inline))
-#define ERT_UNROLL _Pragma("GCC unroll 16")
 enum {
   ERT_FGEMM_MAX_MR = 8,
   ERT_FGEMM_MAX_VECTORS = 16, /* of a row */
