@@ -52,8 +52,8 @@ static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_
   return check_requant((int32_t)acc, o->multiplier[c], args->out_zero, args->out_min, args->out_max);
 }
 
-static void run(const ert_qdw_kernel *kernel, check_memory packed, check_memory into, sizes s, const operands *o,
-                ert_qdw_args args, bool at_end) {
+static void run_kernel(const ert_qdw_kernel *kernel, check_memory packed, check_memory into, sizes s, const operands *o,
+                       ert_qdw_args args, bool at_end) {
   const size_t taps = s.kernel_h * s.kernel_w, out_bytes = s.pixels * s.channels;
   if (ert_qdw_packed_bytes(kernel, s.channels, taps) > packed.bytes) check_fail("weights need more memory");
   ert_qdw_pack(kernel, s.channels, taps, raw_weights, o->has_w_zero ? o->w_zero : NULL, o->bias, o->multiplier,
@@ -75,8 +75,8 @@ static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, 
                        .out_zero = check_random_zero()};
   check_random_clamp(&args.out_min, &args.out_max);
   const bool at_end = check_between(0, 3) != 0;
-  run(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
-  if (kernel != scalar) run(kernel, weights_memory, out_memory, s, &o, args, at_end);
+  run_kernel(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
+  if (kernel != scalar) run_kernel(kernel, weights_memory, out_memory, s, &o, args, at_end);
   const int8_t *expected = check_place(expected_memory, s.pixels * s.channels, at_end);
   const int8_t *found = check_place(out_memory, s.pixels * s.channels, at_end);
   for (size_t p = 0; p < s.pixels; p++) {
@@ -111,13 +111,18 @@ static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kern
   }
 }
 
-int main(void) {
+static void set_up(void) {
   check_start();
   x_memory = check_map(MAX_X);
   out_memory = check_map(MAX_OUT);
   expected_memory = check_map(MAX_OUT);
   weights_memory = check_map(MAX_WEIGHTS);
   scalar_weights_memory = check_map(MAX_WEIGHTS);
+}
+
+#ifndef CHECK_NO_MAIN /* another test includes this file for a kernel that is not in the list */
+int main(void) {
+  set_up();
   size_t count;
   const ert_qdw_kernel *const *kernels = ert_qdw_kernels(&count);
   const ert_isa_set isa = ert_isa_detect();
@@ -132,3 +137,4 @@ int main(void) {
   printf("test_qdw: %d cases passed\n", cases);
   return 0;
 }
+#endif

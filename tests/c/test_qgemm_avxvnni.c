@@ -1,0 +1,44 @@
+/* The qgemm kernels for AVX-VNNI on processors that have AVX512-VNNI: the same source, compiled here a second time with
+ * the other encoding of the dot product instructions. On a processor with AVX-VNNI test_qgemm runs the real ones. */
+#define CHECK_NO_MAIN
+#include "test_qgemm.c"
+
+#if defined(ERT_ARCH_X86_64)
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni")
+#endif
+#define ERT_VNNI_ENCODING "%{evex%} "
+#define ert_qgemm_avxvnni_5x16 twin_avxvnni_5x16
+#include "kernels/qgemm/avxvnni.c"
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+int main(void) {
+  if (!ert_isa_has(ert_isa_detect(), ERT_ISA_AVX512VNNI)) {
+    printf("test_qgemm_avxvnni: skipped: this processor lacks avx512vnni\n");
+    return 0;
+  }
+  set_up();
+  size_t count;
+  const ert_qgemm_kernel *const *kernels = ert_qgemm_kernels(&count);
+  test_kernel(kernels[0], &twin_avxvnni_5x16);
+  printf("test_qgemm_avxvnni: %d cases passed\n", cases);
+  return 0;
+}
+
+#else
+int main(void) {
+  (void)set_up;
+  (void)test_kernel;
+  printf("test_qgemm_avxvnni: skipped: not an x86-64 processor\n");
+  return 0;
+}
+#endif
