@@ -140,14 +140,14 @@ def _profile(path: Path, threads: int) -> dict[str, Any]:
 
 
 def _print_profile(facts: dict[str, Any]) -> None:
-    from edgert.report.console import print_table
+    from edgert.report.console import print_table, short_name
 
     kinds: dict[str, float] = {}
     for op in facts["operators"]:
         kinds[op["type"]] = kinds.get(op["type"], 0.0) + op["us"]
     print_table(
         ("#", "operator", "us", "%", "kernel", "name"),
-        [(op["index"], op["type"], f"{op['us']:.1f}", f"{op['percent']:.1f}", op["kernel"], op["name"])
+        [(op["index"], op["type"], f"{op['us']:.1f}", f"{op['percent']:.1f}", op["kernel"], short_name(op["name"]))
          for op in facts["operators"]],
         f"{facts['model']}, {facts['total_us']:.0f} us on {facts['isa']}",
     )  # fmt: skip

@@ -85,27 +85,31 @@ def _layers(a: Path, b: Path, data: str | None, quiet: bool) -> tuple[list[Diffe
 
     left, right = (open_model(path, keep_all_tensors=True) for path in (a, b))
     in_a, in_b = _computed(left), _computed(right)
-    common = [(in_a[name], info) for name, info in in_b.items() if name in in_a]
+    common = {name: (in_a[name], info) for name, info in in_b.items() if name in in_a}
     if not common:
         raise InputError("A and B have no computed tensor of the same name: they do not come from the same source")
-    differences = [Difference(info.name) for _, info in common]
+    differences = [Difference(name) for name in common]
     count = 0
     for mine, theirs in _inputs(left, right, data, quiet):
         left.run(mine)
         right.run(theirs)
-        for difference, (x, y) in zip(differences, common, strict=True):
+        for difference, (x, y) in zip(differences, common.values(), strict=True):
             difference.add(real(tensor_array(left.session, x.index), x), real(tensor_array(right.session, y.index), y))
         count += 1
     return differences, ("edgert", "edgert"), _some(count, data)
 
 
 def _computed(model: Model) -> dict[str, TensorInfo]:
-    """Every tensor that an operator writes, by name, in the order of execution."""
+    """Every tensor that an operator writes, by the name of its float form, in the order of execution: the quantiser
+    calls the int8 form of "x" "x_int8"."""
     from edgert.runtime.tensors import tensor_info
 
     native = model.session.model
     infos = (tensor_info(model.session, at) for i in range(native.op_count) for at in native.op(i)[3])
-    return {info.name: info for info in infos}
+    named: dict[str, TensorInfo] = {}
+    for info in infos:
+        named.setdefault(info.name.removesuffix("_int8"), info)
+    return named
 
 
 def _some(count: int, data: str | None) -> int:

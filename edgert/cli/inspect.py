@@ -82,7 +82,7 @@ def _tensor(info: Any) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], model: Model) -> None:
-    from edgert.report.console import print_facts, print_table
+    from edgert.report.console import print_facts, print_table, short_name
 
     kinds = Counter(op["type"] for op in facts["operators"])
     labels = facts["labels"]
@@ -103,5 +103,5 @@ def _print(facts: dict[str, Any], model: Model) -> None:
             *((key, value) for key, value in facts["metadata"].items() if value and key != "name"),
         ]
     )
-    rows = [(op["index"], op["type"], op["output"], op["kernel"], op["name"]) for op in facts["operators"]]
+    rows = [(op["index"], op["type"], op["output"], op["kernel"], short_name(op["name"])) for op in facts["operators"]]
     print_table(("#", "operator", "output", "kernel", "name"), rows)

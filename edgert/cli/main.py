@@ -67,6 +67,9 @@ def run(argv: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return BAD_INPUT
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "edgert"
+        return _report(error, f"{error.format_message()} See {command} --help.", BAD_INPUT, debug)
     except click.ClickException as error:
         return _report(error, error.format_message(), BAD_INPUT, debug)
     except CheckFailedError as error:

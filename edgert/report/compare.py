@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.errors import InputError
+from edgert.report.console import short_name
 from edgert.runtime.tensors import TensorInfo
 
 
@@ -67,7 +68,7 @@ class Difference:
 
     def row(self) -> list[str]:
         return [
-            self.name,
+            short_name(self.name),
             f"{self.sqnr_db:.1f}",
             f"{self.cosine:.6f}",
             f"{self.largest:.6g}",

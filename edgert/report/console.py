@@ -1,4 +1,5 @@
-"""Tables and progress for a person: with rich where it is installed, in plain text on a device without it."""
+"""Tables and progress for a person at a terminal: with rich where it is installed, in plain text on a device without
+it. What goes to a file or a pipe is plain text always."""
 
 from __future__ import annotations
 
@@ -14,18 +15,25 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     """Prints rows under their column names; columns of numbers are aligned to the right."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     right = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+    if title:
+        print(title)
+    if not sys.stdout.isatty():
+        _print_plain(columns, cells, right)
+        return
     try:
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
     except ImportError:
-        _print_plain(columns, cells, right, title)
+        _print_plain(columns, cells, right)
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold")
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
     for name, is_right in zip(columns, right, strict=True):
-        table.add_column(name, justify="right" if is_right else "left", overflow="fold")
+        table.add_column(name, justify="right" if is_right else "left", no_wrap=True)
     for row in cells:
         table.add_row(*(_escape(cell) for cell in row))
-    Console(highlight=False).print(table)
+    # As wide as it needs: a narrow terminal wraps lines, where rich would drop columns.
+    Console(highlight=False, width=1000).print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
@@ -36,10 +44,14 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
         print(f"{name:<{width}}  {value}")
 
 
-def _print_plain(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
+def short_name(name: str, width: int = 40) -> str:
+    """A node's name for a table: TFLite strings the names of all that it fused together, the first says enough."""
+    first = name.split(";")[0]
+    return first if len(first) <= width else "..." + first[3 - width :]
+
+
+def _print_plain(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
     widths = [max(len(row[i]) for row in (columns, *cells)) for i in range(len(columns))]
-    if title:
-        print(title)
     for row in (columns, *cells):
         fields = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True))
         print("  ".join(fields).rstrip())
