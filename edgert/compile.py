@@ -119,7 +119,7 @@ def convert(
         if calibrate is None:
             raise InputError("quantize='int8' needs calibration samples: give calibrate")
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
-        samples, calibration_hash = _quantize(graph, calibrate, normalisation, report)
+        samples, calibration_hash = _quantize(graph, calibrate, normalisation, io or "float", report)
 
     report("lower", 0)
     if io == "int8":
@@ -210,7 +210,7 @@ def _import(
 
 
 def _quantize(
-    graph: Graph, source: Iterable[Sample] | str | Path, normalisation: Normalisation, report: Progress
+    graph: Graph, source: Iterable[Sample] | str | Path, normalisation: Normalisation, io: str, report: Progress
 ) -> tuple[int, str]:
     """Quantises the graph in place; the number of samples and the hash of their bytes."""
     from edgert.quant.calibrate import calibrate
@@ -234,7 +234,7 @@ def _quantize(
 
     histograms = calibrate(package, hashed(), lambda done: report("calibrate", done))
     report("quantise", 0)
-    quantize_graph(graph, activation_quants(graph, histograms), histograms)
+    quantize_graph(graph, activation_quants(graph, histograms), histograms, io)
     return count, digest.hexdigest()
 
 

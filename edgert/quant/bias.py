@@ -35,5 +35,6 @@ def mean_shift(node: Node, rounded: NDArray[Any], input_mean: NDArray[np.float64
         outputs, group_channels = error.shape[0], error.shape[3]
         groups = len(input_mean) // group_channels
         by_group = error.sum(axis=(1, 2)).reshape(groups, outputs // groups, group_channels)
-        return np.einsum("goc,gc->go", by_group, input_mean.reshape(groups, group_channels)).reshape(outputs)
+        shift = np.einsum("goc,gc->go", by_group, input_mean.reshape(groups, group_channels))
+        return np.asarray(shift).reshape(outputs)
     raise ValueError(f"{node.op} is no weighted operator")

@@ -114,6 +114,23 @@ class _Rewriter:
         return [x8, w8, Value(bias_name, bias_data.shape, DType.INT32, bias_params, bias_data)]
 
 
+def float_tail(graph: Graph) -> set[Node]:
+    """Nodes that stay float32 because they compute on results: no weighted operator follows, and they do more than
+    move values about.
+
+    A detector's box arithmetic or a last softmax costs next to nothing, and in int8 it would throw away the
+    resolution of what the network found.
+    """
+    consumers = graph.consumers()
+    before_weights: set[Node] = set()
+    for node in reversed(graph.nodes):
+        followers = [reader for value in node.outputs for reader in consumers.get(value, [])]
+        if any(f in before_weights or rule_of(f) == QuantRule.WEIGHTED for f in followers):
+            before_weights.add(node)
+    keep_int8 = (QuantRule.WEIGHTED, QuantRule.SAME, QuantRule.SHARED)
+    return {node for node in graph.nodes if node not in before_weights and rule_of(node) not in keep_int8}
+
+
 def quantize_graph(
     graph: Graph, quants: Mapping[Value, QuantParams], histograms: Mapping[str, Histogram], io: str = "float"
 ) -> None:
@@ -121,13 +138,15 @@ def quantize_graph(
 
     quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
     calibration saw, by tensor name, for bias correction. io: "float" keeps the graph's float32 inputs and outputs,
-    "int8" makes those that are computed on in int8 int8 themselves.
+    "int8" makes those that are computed on in int8 int8 themselves. With float outputs, what follows the last
+    weighted operator is computed in float32 (float_tail).
     Names: inputs and outputs keep theirs; the int8 form of a tensor gets the suffix "_int8".
     """
     rewriter = _Rewriter(graph, quants, histograms)
+    tail = float_tail(graph) if io == "float" else set()
     for node in graph.nodes:
         rule = rule_of(node)
-        if rule == QuantRule.FLOAT or not _has_float_input(node):
+        if rule == QuantRule.FLOAT or node in tail or not _has_float_input(node):
             rewriter.float_node(node)
         else:
             rewriter.int8_node(node, rule)

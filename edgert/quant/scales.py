@@ -36,8 +36,9 @@ def choose_range(histogram: Histogram) -> tuple[float, float]:
     centres, counts = centres[used], counts[used]
     if len(counts) > 1:
         share = np.cumsum(counts) / counts.sum()
-        bulk_low = min(float(centres[np.searchsorted(share, _RARE)]), 0.0)
-        bulk_high = max(float(centres[min(np.searchsorted(share, 1.0 - _RARE), len(centres) - 1)]), 0.0)
+        first, last = np.searchsorted(share, [_RARE, 1.0 - _RARE])
+        bulk_low = min(float(centres[int(first)]), 0.0)
+        bulk_high = max(float(centres[min(int(last), len(centres) - 1)]), 0.0)
         reach = _REACH * (bulk_high - bulk_low)
         low, high = max(low, -reach), min(high, reach)
 
@@ -45,7 +46,7 @@ def choose_range(histogram: Histogram) -> tuple[float, float]:
         step = (candidate_high - candidate_low) / 255.0
         outside = np.maximum(centres - candidate_high, 0.0) + np.maximum(candidate_low - centres, 0.0)
         inside = float(counts[outside == 0.0].sum())
-        rounding = (step / 2.0) ** _NORM / (_NORM + 1.0)
+        rounding = float((step / 2.0) ** _NORM / (_NORM + 1.0))
         return inside * rounding + float((counts * outside**_NORM).sum())
 
     best = min(((low * f, high * f) for f in _FRACTIONS), key=lambda ends: error(*ends))
