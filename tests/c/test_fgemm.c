@@ -7,7 +7,7 @@
 
 #include "kernels/fgemm/fgemm.h"
 
-enum { MAX_TAPS = 4, MAX_M = 64, MAX_N = 512, MAX_X = 1 << 16, MAX_OUT = 1 << 16, MAX_WEIGHTS = 1 << 18 };
+enum { MAX_TAPS = 4, MAX_M = 64, MAX_N = 512, MAX_X = 1 << 16, MAX_OUT = 1 << 16, MAX_WEIGHTS = 1 << 20 };
 
 static check_memory x_memory, out_memory, weights_memory; /* sized in floats by the limits above */
 static float raw_weights[MAX_WEIGHTS], bias[MAX_N];
@@ -196,6 +196,7 @@ static void test_kernel(const ert_fgemm_kernel *kernel) {
     compare(kernel, (sizes){1, random_size(9u * kernel->nr), 1, random_size(60)});  /* several blocks at once */
     compare(kernel, (sizes){MAX_M, max_n, 1, (size_t)check_between(700, 900)});     /* several chunks of rows */
   }
+  compare(kernel, (sizes){max_m, kernel->nr + 1u, 1, 12000}); /* one tile of rows is more than a chunk */
   for (size_t k = 1; k <= 8; k++) test_position(kernel, 1 + k % 3, k);
   test_not_finite(kernel);
   test_pack(kernel);
