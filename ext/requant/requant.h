@@ -18,13 +18,11 @@
 
 static inline int8_t ert_requant(int32_t acc, float multiplier, int32_t out_zero, int8_t out_min, int8_t out_max) {
   const float lo = (float)(out_min - out_zero), hi = (float)(out_max - out_zero);
-  const volatile float product = (float)acc * multiplier;
-  float y = product;
+  float y = (float)acc * multiplier;
   y = y < lo ? lo : y;
   y = y > hi ? hi : y;
   const float magic = 12582912.0f;
-  const volatile float rounded = y + magic;
-  return (int8_t)((int32_t)(rounded - magic) + out_zero);
+  return (int8_t)((int32_t)((y + magic) - magic) + out_zero);
 }
 
 #endif
