@@ -43,6 +43,7 @@ ELEMENTWISE = ("unary", "quantize", "dequantize", "cast", "copy", "lut")
 def layout(graph: Graph) -> bool:
     """Takes them out; True when anything changed."""
     before = _structure(graph)
+    merge_duplicates(graph)
     for _ in range(LIMIT):
         moved = Sweep(graph).run(_sink)
         moved |= Sweep(graph).run(_reorder_weights)
@@ -63,7 +64,7 @@ def _structure(graph: Graph) -> list[object]:
     return [
         (
             node.op,
-            sorted(node.attrs.items()),
+            node.output.shape if node.op == "reshape" else sorted(node.attrs.items()),
             [numbers.setdefault(value, len(numbers)) for value in (*node.inputs, *node.outputs)],
         )
         for node in graph.nodes
