@@ -124,6 +124,8 @@ def _declare_variables(b: Builder, model: SourceModel) -> list[Unsupported]:
         _tflite_ops_state.declare_variables(b, model)
     except Refusal as error:
         return [Unsupported("initial values", "CALL_ONCE", error.reason, error.fix)]
+    except DAMAGE as error:
+        raise FileFormatError(f"the .tflite file's variables are damaged: {error}") from error
     return []
 
 

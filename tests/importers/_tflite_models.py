@@ -1,0 +1,116 @@
+"""Builds small TFLite models in memory, operator by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Quant = tuple[float, int]  # scale, zero point
+
+TYPES = {
+    "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
+    "float64": 10,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the model: a constant when it has data. scales: per channel, along axis."""
+
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    quant: Quant | None = None
+    data: Array | None = None
+    scales: tuple[float, ...] = ()
+    axis: int = 0
+
+
+def constant(
+    data: object, dtype: str = "float32", quant: Quant | None = None, scales: Sequence[float] = (), axis: int = 0
+) -> Tensor:
+    array = np.array(data, dtype)
+    return Tensor(array.shape, dtype, quant, array, tuple(scales), axis)
+
+
+@dataclass(frozen=True)
+class Op:
+    """kind: a BuiltinOperator. inputs, outputs: indices into the model's tensors. options: fields of its table."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options_table: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build(tensors: Sequence[Tensor], ops: Sequence[Op], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+    """A .tflite file; tensor i is called "t<i>"."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    model = schema.ModelT()
+    model.version = 3
+    model.buffers = [schema.BufferT()]
+    graph = schema.SubGraphT()
+    graph.tensors = []
+    for i, tensor in enumerate(tensors):
+        made = schema.TensorT()
+        made.name, made.shape, made.type = f"t{i}", list(tensor.shape), TYPES[tensor.dtype]
+        if tensor.quant is not None or tensor.scales:
+            made.quantization = schema.QuantizationParametersT()
+            scale, zero_point = tensor.quant or (0.0, 0)
+            made.quantization.scale = list(tensor.scales) or [scale]
+            made.quantization.zeroPoint = [zero_point] * max(len(tensor.scales), 1)
+            made.quantization.quantizedDimension = tensor.axis
+        if tensor.data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(tensor.data.tobytes(), np.uint8)
+            made.buffer = len(model.buffers)
+            model.buffers.append(buffer)
+        graph.tensors.append(made)
+    model.operatorCodes, graph.operators = [], []
+    for op in ops:
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, op.kind)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.version = 2 if op.kind == "BROADCAST_TO" else 1  # the oldest that LiteRT has; kernels do not ask
+        node = schema.OperatorT()
+        node.opcodeIndex = len(model.operatorCodes)
+        node.inputs, node.outputs = list(op.inputs), list(op.outputs)
+        if op.options_table:
+            node.builtinOptionsType = getattr(schema.BuiltinOptions, op.options_table)
+            node.builtinOptions = getattr(schema, f"{op.options_table}T")()
+            for name, value in op.options.items():
+                assert hasattr(node.builtinOptions, name), name
+                setattr(node.builtinOptions, name, value)
+        model.operatorCodes.append(code)
+        graph.operators.append(node)
+    graph.inputs, graph.outputs = list(inputs), list(outputs)
+    model.subgraphs = [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def one_op(
+    kind: str,
+    inputs: Sequence[Tensor | None],
+    outputs: Sequence[Tensor],
+    options_table: str = "",
+    options: Mapping[str, Any] | None = None,
+) -> bytes:
+    """A model of one operator; inputs that are no constants are the model's inputs, None an absent one."""
+    tensors = [tensor for tensor in (*inputs, *outputs) if tensor is not None]
+    numbers, at = [], 0
+    for tensor in inputs:
+        numbers.append(-1 if tensor is None else at)
+        at += tensor is not None
+    produced = tuple(range(at, len(tensors)))
+    op = Op(kind, tuple(numbers), produced, options_table, options or {})
+    fed = [i for i in range(at) if tensors[i].data is None]
+    return build(tensors, [op], fed, produced)
