@@ -45,45 +45,41 @@ static inline int8x8_t ert_load_4_s8(const int8_t *p) {
   return vreinterpret_s8_u32(vdup_n_u32(v));
 }
 
-/* n bytes, 1 <= n <= 3, then zeros. */
-static inline uint32_t ert_load_upto_3(const int8_t *p, size_t n) {
-  return (uint32_t)(uint8_t)p[0] | (uint32_t)(uint8_t)p[n / 2] << (8 * (n / 2)) |
-         (uint32_t)(uint8_t)p[n - 1] << (8 * (n - 1));
+/* The last n bytes of 8, 1 <= n <= 7, then zeros. */
+static inline int8x8_t ert_last_of_8_s8(const int8_t *p, size_t n) {
+  return vreinterpret_s8_u64(vshl_u64(vreinterpret_u64_s8(vld1_s8(p)), vdup_n_s64(8 * (int64_t)n - 64)));
 }
 
-static inline int8x8_t ert_load_upto_3_s8(const int8_t *p, size_t n) {
-  return vreinterpret_s8_u64(vcreate_u64(ert_load_upto_3(p, n)));
-}
-
-/* n bytes, 1 <= n <= 7, then zeros. Two loads that overlap where that serves; no loop. */
+/* n bytes, 1 <= n <= 7, then zeros. Loads that overlap instead of a loop. */
 static inline int8x8_t ert_load_upto_7_s8(const int8_t *p, size_t n) {
-  if (n < 4) return ert_load_upto_3_s8(p, n);
-  uint32_t first, last;
-  memcpy(&first, p, sizeof first);
-  memcpy(&last, p + n - 4, sizeof last);
-  return vreinterpret_s8_u64(vcreate_u64(first | (uint64_t)last << (8 * (n - 4))));
+  uint64_t v;
+  if (n < 4) {
+    v = (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << (8 * (n / 2)) |
+        (uint64_t)(uint8_t)p[n - 1] << (8 * (n - 1));
+  } else {
+    uint32_t first, last;
+    memcpy(&first, p, sizeof first);
+    memcpy(&last, p + n - 4, sizeof last);
+    v = first | (uint64_t)last << (8 * (n - 4));
+  }
+  return vreinterpret_s8_u64(vcreate_u64(v));
 }
 
-/* Half 0 or 1 of v: 4 bytes, or its first n bytes, 1 <= n <= 3. */
+/* Half 0 or 1 of v: 4 bytes. */
 static inline void ert_store_4_s8(int8_t *p, int8x8_t v, const int half) {
   const uint32_t bits = half ? vget_lane_u32(vreinterpret_u32_s8(v), 1) : vget_lane_u32(vreinterpret_u32_s8(v), 0);
   memcpy(p, &bits, sizeof bits);
 }
 
-static inline void ert_store_upto_3_s8(int8_t *p, int8x8_t v, const int half, size_t n) {
-  const uint32_t bits = half ? vget_lane_u32(vreinterpret_u32_s8(v), 1) : vget_lane_u32(vreinterpret_u32_s8(v), 0);
-  p[0] = (int8_t)bits;
-  p[n / 2] = (int8_t)(bits >> (8 * (n / 2)));
-  p[n - 1] = (int8_t)(bits >> (8 * (n - 1)));
-}
-
 /* The first n bytes of v, 1 <= n <= 7. */
 static inline void ert_store_upto_7_s8(int8_t *p, int8x8_t v, size_t n) {
+  const uint64_t bits = vget_lane_u64(vreinterpret_u64_s8(v), 0);
   if (n < 4) {
-    ert_store_upto_3_s8(p, v, 0, n);
+    p[0] = (int8_t)bits;
+    p[n / 2] = (int8_t)(bits >> (8 * (n / 2)));
+    p[n - 1] = (int8_t)(bits >> (8 * (n - 1)));
     return;
   }
-  const uint64_t bits = vget_lane_u64(vreinterpret_u64_s8(v), 0);
   const uint32_t first = (uint32_t)bits, last = (uint32_t)(bits >> (8 * (n - 4)));
   memcpy(p, &first, sizeof first);
   memcpy(p + n - 4, &last, sizeof last);

@@ -7,7 +7,6 @@
 
 #include "kernels/common_neon.h"
 #include "kernels/qgemm/tiles_neon.h"
-#include "requant/requant_neon.h"
 
 #if defined(__aarch64__)
 enum { MR = 4 };
@@ -33,19 +32,19 @@ static inline int32x4_t sum_each(const int32x4_t *a) {
 #endif
 }
 
-ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint8_t *block, size_t valid_n,
-                         const int8_t *const *rows, const int32_t *row_bias, int8_t *out, size_t out_stride) {
-  const int32_t *bias = (const int32_t *)block;
+ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+  const int8_t *const *rows = work->rows + first_row;
+  const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
-  const size_t k = args->k;
+  const size_t k = work->k;
   int32x4_t acc[MR][NR];
   ERT_UNROLL for (size_t r = 0; r < mr; r++) {
     ERT_UNROLL for (size_t c = 0; c < NR; c++) acc[r][c] = vdupq_n_s32(0);
   }
   size_t t = 0;
   do {
-    const ptrdiff_t offset = args->tap_offset[t];
+    const ptrdiff_t offset = work->tap_offset[t];
     const int8_t *x[MR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
     size_t i = 0;
@@ -64,6 +63,8 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
       int8x8_t v[MR];
       if (i + 8 <= k) {
         ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_s8(x[r] + i);
+      } else if (k >= 8) {
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_last_of_8_s8(x[r] + k - 8, k - i);
       } else {
         ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_upto_7_s8(x[r] + i, k - i);
       }
@@ -72,48 +73,52 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
         ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot_8(acc[r][c], v[r], wc);
       }
     }
-  } while (++t < args->taps);
+  } while (++t < work->taps);
 
   const int32x4_t of_channel = vld1q_s32(bias);
   const float32x4_t m = vld1q_f32(multiplier);
   int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
   ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
-  if (row_bias != NULL) {
+  if (work->row_bias != NULL) {
+    const int32_t *row_bias = work->row_bias + first_row;
     ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = ert_add_s32(sum[r], vdupq_n_s32(row_bias[r]));
   }
   ERT_UNROLL for (size_t r = mr; r < 4; r++) sum[r] = sum[mr - 1];
-  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
   int8x8_t y[2]; /* two rows each */
   if (mr <= 2) {
-    y[0] = y[1] = ert_requant_neon_8(&q, sum[0], sum[1], m, m);
+    y[0] = y[1] = ert_requant_neon_8(&work->requant, sum[0], sum[1], m, m);
   } else {
-    const int8x16_t four = ert_requant_neon_16(&q, sum[0], sum[1], sum[2], sum[3], m, m, m, m);
+    const int8x16_t four = ert_requant_neon_16(&work->requant, sum[0], sum[1], sum[2], sum[3], m, m, m, m);
     y[0] = vget_low_s8(four);
     y[1] = vget_high_s8(four);
   }
-  if (valid_n == NR) {
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) ert_store_4_s8(out + r * out_stride, y[r / 2], r % 2);
+  if (work->valid_n == NR) {
+    int8_t *out = work->out + first_row * work->out_stride;
+    ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) ert_store_4_s8(out, y[r / 2], r % 2);
   } else {
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) ert_store_upto_3_s8(out + r * out_stride, y[r / 2], r % 2, valid_n);
+    int8_t part[4 * NR];
+    vst1_s8(part, y[0]);
+    vst1_s8(part + 8, y[1]);
+    ert_qgemm_store_part(work, first_row, mr, NR, part);
   }
 }
 
 #if defined(__aarch64__)
 #define KERNEL ert_qgemm_neon_4x4
-ERT_QGEMM_TILE(4)
+ERT_QGEMM_TILES(4)
 #else
 #define KERNEL ert_qgemm_neon_2x4
 #endif
-ERT_QGEMM_TILE(2)
-ERT_QGEMM_TILE(1)
+ERT_QGEMM_TILES(2)
+ERT_QGEMM_TILES(1)
 
 extern const ert_qgemm_kernel KERNEL;
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn TILES[] = {
-      tile_1, tile_2,
+  static const ert_qgemm_tiles_fn TILES[] = {
+      tiles_1, tiles_2,
 #if defined(__aarch64__)
-      tile_4,
+      tiles_4,
 #endif
   };
   ert_qgemm_run_tiles(&KERNEL, TILES, args, m, rows, out, out_stride);

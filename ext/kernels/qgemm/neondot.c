@@ -4,7 +4,6 @@
 
 #include "kernels/common_neon.h"
 #include "kernels/qgemm/tiles_neon.h"
-#include "requant/requant_neon.h"
 
 enum { MR = 8, NR = 8, KR = 4 };
 
@@ -19,12 +18,12 @@ enum { MR = 8, NR = 8, KR = 4 };
     }                                                        \
   } while (0)
 
-ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint8_t *block, size_t valid_n,
-                         const int8_t *const *rows, const int32_t *row_bias, int8_t *out, size_t out_stride) {
-  const int32_t *bias = (const int32_t *)block;
+ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+  const int8_t *const *rows = work->rows + first_row;
+  const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
-  const size_t k = args->k;
+  const size_t k = work->k;
   int32x4_t acc[MR][2];
   ERT_UNROLL for (size_t r = 0; r < mr; r++) {
     acc[r][0] = vld1q_s32(bias);
@@ -32,7 +31,7 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
   }
   size_t t = 0;
   do {
-    const ptrdiff_t offset = args->tap_offset[t];
+    const ptrdiff_t offset = work->tap_offset[t];
     const int8_t *x[MR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
     size_t i = 0;
@@ -57,41 +56,51 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
       i += 4;
     }
     if (i < k) {
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_upto_3_s8(x[r] + i, k - i);
+      /* Up to 3 bytes; the rest of the lane is arbitrary and meets weights of 0. */
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_dup_s8(x[r] + i);
+      if (i + 1 < k) {
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_lane_s8(x[r] + i + 1, v[r], 1);
+      }
+      if (i + 2 < k) {
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_lane_s8(x[r] + i + 2, v[r], 2);
+      }
       DOT_LANE(vdotq_lane_s32, v, 0);
     }
-  } while (++t < args->taps);
-  if (row_bias != NULL) {
+  } while (++t < work->taps);
+  if (work->row_bias != NULL) {
+    const int32_t *row_bias = work->row_bias + first_row;
     ERT_UNROLL for (size_t r = 0; r < mr; r++) {
       acc[r][0] = ert_add_s32(acc[r][0], vdupq_n_s32(row_bias[r]));
       acc[r][1] = ert_add_s32(acc[r][1], vdupq_n_s32(row_bias[r]));
     }
   }
-  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
   const float32x4_t m0 = vld1q_f32(multiplier), m1 = vld1q_f32(multiplier + 4);
   int8x8_t y[MR + 1]; /* the one beyond takes the empty half of a last odd row */
   ERT_UNROLL for (size_t r = 0; r < mr; r += 2) {
     const size_t s = r + 1 < mr ? r + 1 : r;
-    const int8x16_t two = ert_requant_neon_16(&q, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
+    const int8x16_t two = ert_requant_neon_16(&work->requant, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
     y[r] = vget_low_s8(two);
     y[r + 1] = vget_high_s8(two);
   }
-  if (valid_n == NR) {
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) vst1_s8(out + r * out_stride, y[r]);
+  if (work->valid_n == NR) {
+    int8_t *out = work->out + first_row * work->out_stride;
+    ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) vst1_s8(out, y[r]);
   } else {
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) ert_store_upto_7_s8(out + r * out_stride, y[r], valid_n);
+    int8_t part[MR][NR];
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) vst1_s8(part[r], y[r]);
+    ert_qgemm_store_part(work, first_row, mr, NR, part[0]);
   }
 }
 
-ERT_QGEMM_TILE(8)
-ERT_QGEMM_TILE(4)
-ERT_QGEMM_TILE(2)
-ERT_QGEMM_TILE(1)
+ERT_QGEMM_TILES(8)
+ERT_QGEMM_TILES(4)
+ERT_QGEMM_TILES(2)
+ERT_QGEMM_TILES(1)
 
 extern const ert_qgemm_kernel ert_qgemm_neondot_8x8;
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn TILES[] = {tile_1, tile_2, tile_4, tile_8};
+  static const ert_qgemm_tiles_fn TILES[] = {tiles_1, tiles_2, tiles_4, tiles_8};
   ert_qgemm_run_tiles(&ert_qgemm_neondot_8x8, TILES, args, m, rows, out, out_stride);
 }
 

@@ -4,7 +4,6 @@
 
 #include "kernels/common_neon.h"
 #include "kernels/qgemm/tiles_neon.h"
-#include "requant/requant_neon.h"
 
 enum { MR = 8, NR = 8, KR = 8, PAIRS = NR / 2 };
 
@@ -20,12 +19,12 @@ enum { MR = 8, NR = 8, KR = 8, PAIRS = NR / 2 };
 
 static inline int8x16_t pair(int8x8_t a, int8x8_t b) { return vcombine_s8(a, b); }
 
-ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint8_t *block, size_t valid_n,
-                         const int8_t *const *rows, const int32_t *row_bias, int8_t *out, size_t out_stride) {
-  const int32_t *bias = (const int32_t *)block;
+ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+  const int8_t *const *rows = work->rows + first_row;
+  const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
-  const size_t k = args->k, row_pairs = (mr + 1) / 2;
+  const size_t k = work->k, row_pairs = (mr + 1) / 2;
   int32x4_t acc[MR / 2][PAIRS];
   float32x4_t m[PAIRS];
   ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) {
@@ -34,7 +33,7 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
   }
   size_t t = 0;
   do {
-    const ptrdiff_t offset = args->tap_offset[t];
+    const ptrdiff_t offset = work->tap_offset[t];
     const int8_t *x[MR + 1];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
     if (mr == 1) x[1] = x[0]; /* a single row is computed twice and stored once */
@@ -58,12 +57,15 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
     }
     if (i < k) {
       ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
-        v[p] = pair(ert_load_upto_7_s8(x[2 * p] + i, k - i), ert_load_upto_7_s8(x[2 * p + 1] + i, k - i));
+        const int8_t *a = x[2 * p], *b = x[2 * p + 1];
+        v[p] = k >= 8 ? pair(ert_last_of_8_s8(a + k - 8, k - i), ert_last_of_8_s8(b + k - 8, k - i))
+                      : pair(ert_load_upto_7_s8(a + i, k - i), ert_load_upto_7_s8(b + i, k - i));
       }
       MULTIPLY(v);
     }
-  } while (++t < args->taps);
-  if (row_bias != NULL) {
+  } while (++t < work->taps);
+  if (work->row_bias != NULL) {
+    const int32_t *row_bias = work->row_bias + first_row;
     ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
       const int32x4_t both = vcombine_s32(vdup_n_s32(row_bias[2 * p]), vdup_n_s32(row_bias[mr == 1 ? 0 : 2 * p + 1]));
       ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) acc[p][c] = ert_add_s32(acc[p][c], both);
@@ -73,32 +75,32 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_args *args, const uint
     const float32x2_t of_pair = vld1_f32(multiplier + 2 * c);
     m[c] = vcombine_f32(of_pair, of_pair);
   }
-  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
   ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
     const int32x4_t *a = acc[p];
-    const int16x8_t two = vreinterpretq_s16_s8(ert_requant_neon_16(&q, a[0], a[1], a[2], a[3], m[0], m[1], m[2], m[3]));
+    const int16x8_t two = vreinterpretq_s16_s8(ert_requant_neon_16(&work->requant, a[0], a[1], a[2], a[3], m[0], m[1], m[2], m[3]));
     const int8x16_t y = vreinterpretq_s8_s16(vuzp1q_s16(two, vextq_s16(two, two, 1))); /* pairs of channels by rows */
     const int8x8_t first = vget_low_s8(y), second = vget_high_s8(y);
-    int8_t *to = out + 2 * p * out_stride;
-    if (valid_n == NR) {
+    int8_t *to = work->out + (first_row + 2 * p) * work->out_stride;
+    if (work->valid_n == NR) {
       vst1_s8(to, first);
-      if (mr > 1) vst1_s8(to + out_stride, second);
+      if (mr > 1) vst1_s8(to + work->out_stride, second);
     } else {
-      ert_store_upto_7_s8(to, first, valid_n);
-      if (mr > 1) ert_store_upto_7_s8(to + out_stride, second, valid_n);
+      int8_t part[2 * NR];
+      vst1q_s8(part, y);
+      ert_qgemm_store_part(work, first_row + 2 * p, mr > 1 ? 2 : 1, NR, part);
     }
   }
 }
 
-ERT_QGEMM_TILE(8)
-ERT_QGEMM_TILE(4)
-ERT_QGEMM_TILE(2)
-ERT_QGEMM_TILE(1)
+ERT_QGEMM_TILES(8)
+ERT_QGEMM_TILES(4)
+ERT_QGEMM_TILES(2)
+ERT_QGEMM_TILES(1)
 
 extern const ert_qgemm_kernel ert_qgemm_neoni8mm_8x8;
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn TILES[] = {tile_1, tile_2, tile_4, tile_8};
+  static const ert_qgemm_tiles_fn TILES[] = {tiles_1, tiles_2, tiles_4, tiles_8};
   ert_qgemm_run_tiles(&ert_qgemm_neoni8mm_8x8, TILES, args, m, rows, out, out_stride);
 }
 

@@ -3,34 +3,63 @@
 #ifndef ERT_KERNELS_QGEMM_TILES_NEON_H
 #define ERT_KERNELS_QGEMM_TILES_NEON_H
 
+#include <stdint.h>
+
 #include "kernels/qgemm/qgemm.h"
+#include "requant/requant_neon.h"
 
-/* Computes a tile: the first valid_n of the channels of `block`, and as many rows as the function stands for. */
-typedef void (*ert_qgemm_tile_fn)(const ert_qgemm_args *args, const uint8_t *block, size_t valid_n,
-                                  const int8_t *const *rows, const int32_t *row_bias, int8_t *out, size_t out_stride);
+/* A block of channels for a run of rows. */
+typedef struct ert_qgemm_work {
+  size_t taps, k;
+  const ptrdiff_t *tap_offset;
+  ert_requant_neon requant;
+  const uint8_t *block;
+  size_t valid_n; /* channels of the block that exist */
+  const int8_t *const *rows;
+  const int32_t *row_bias; /* or NULL */
+  int8_t *out;
+  size_t out_stride;
+} ert_qgemm_work;
 
-/* Defines tile_<mr>, which calls the file's function `tile` with a constant number of rows: its accumulators then live
- * in registers. */
-#define ERT_QGEMM_TILE(mr)                                                                                            \
-  static void tile_##mr(const ert_qgemm_args *args, const uint8_t *block, size_t valid_n, const int8_t *const *rows,  \
-                        const int32_t *row_bias, int8_t *out, size_t out_stride) {                                    \
-    tile(mr, args, block, valid_n, rows, row_bias, out, out_stride);                                                  \
+/* Computes `tiles` tiles, one below the other. */
+typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles);
+
+/* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
+ * live in registers. The work is copied: stores of outputs might alias it, as far as the compiler can tell. */
+#define ERT_QGEMM_TILES(mr)                                                  \
+  static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles) {    \
+    const ert_qgemm_work work = *of_caller;                                  \
+    for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);              \
   }
 
-/* tiles[i] computes 2^i rows, up to 2^i = kernel->mr. */
-static inline void ert_qgemm_run_tiles(const ert_qgemm_kernel *kernel, const ert_qgemm_tile_fn *tiles,
+/* The outputs of a tile whose block has fewer channels than the kernel. Out of line, to leave the full tiles alone. */
+static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qgemm_work *work, size_t first_row, size_t rows,
+                                                           size_t row_bytes, const int8_t *tile) {
+  int8_t *out = work->out + first_row * work->out_stride;
+  for (size_t r = 0; r < rows; r++) {
+    for (size_t j = 0; j < work->valid_n; j++) out[r * work->out_stride + j] = tile[r * row_bytes + j];
+  }
+}
+
+/* tiles[i] computes tiles of 2^i rows, up to 2^i = kernel->mr. */
+static inline void ert_qgemm_run_tiles(const ert_qgemm_kernel *kernel, const ert_qgemm_tiles_fn *tiles,
                                        const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out,
                                        size_t out_stride) {
   const size_t block_bytes = ert_qgemm_block_bytes(kernel, args->taps, args->k), nr = kernel->nr;
-  const uint8_t *block = args->weights;
-  for (size_t n = 0; n < args->n; n += nr, block += block_bytes) {
-    const size_t valid_n = args->n - n < nr ? args->n - n : nr;
+  ert_qgemm_work work = {.taps = args->taps, .k = args->k, .tap_offset = args->tap_offset, .out_stride = out_stride};
+  work.requant = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
+  work.block = args->weights;
+  for (size_t n = 0; n < args->n; n += nr, work.block += block_bytes) {
+    work.valid_n = args->n - n < nr ? args->n - n : nr;
     size_t r = 0;
     for (size_t mr = kernel->mr, i = (size_t)__builtin_ctzl(mr); mr != 0; mr /= 2, i--) {
-      for (; m - r >= mr; r += mr) {
-        tiles[i](args, block, valid_n, rows + r, args->row_bias != NULL ? args->row_bias + r : NULL,
-                 out + r * out_stride + n, out_stride);
-      }
+      const size_t count = (m - r) / mr;
+      if (count == 0) continue;
+      work.rows = rows + r;
+      work.row_bias = args->row_bias != NULL ? args->row_bias + r : NULL;
+      work.out = out + r * out_stride + n;
+      tiles[i](&work, count);
+      r += count * mr;
     }
   }
 }
