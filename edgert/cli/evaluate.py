@@ -47,17 +47,18 @@ def command(model: Path, data: Path, labels: Path, min_top1: float | None, threa
             f"{len(missing)} of the {len(files)} labelled files are not in {data}, such as {missing[0].name}"
         )
 
-    top1 = top5 = count = 0
-    samples = load_files(files, opened.inputs, opened.normalisation)
-    for sample in tracked(samples, "evaluating", len(files), not as_json):
-        label = wanted.get(sample.name)
-        if label is None:
-            raise InputError(f"{sample.name}: a labelled file must hold one sample")
+    top1 = top5 = 0
+    labelled = zip(files, wanted.values(), strict=True)
+    for path, label in tracked(labelled, "evaluating", len(files), not as_json):
+        samples = list(load_files([path], opened.inputs, opened.normalisation))
+        if len(samples) != 1:
+            raise InputError(f"{path} holds {len(samples)} samples; a labelled file must hold one")
+        (sample,) = samples
         scores = opened.run(sample.inputs)[scores_of.name].reshape(-1)
         best = np.argsort(-scores.astype(np.float64), kind="stable")[:5]
-        count += 1
         top1 += int(best[0] == label)
         top5 += int(label in best)
+    count = len(files)
     facts = {
         "model": str(model),
         "samples": count,

@@ -1,0 +1,126 @@
+"""Every command on the digits sample: what it prints, its JSON, and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.helpers import DIGITS, Command, assert_one_line
+
+from edgert.runtime.model import Model
+
+
+def test_convert_writes_a_package_that_opens(edgert: Command, tmp_path: Path) -> None:
+    target = tmp_path / "digits.ert"
+    done = edgert("convert", DIGITS / "digits.onnx", "-o", target)
+    assert done.code == 0
+    assert "digits.ert" in done.out
+    assert Model(target).inputs[0].name == "image"
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.ert"]
+
+
+def test_convert_quantises(edgert: Command, tmp_path: Path) -> None:
+    words = ("convert", DIGITS / "digits.onnx", "-o", tmp_path / "q.ert", "--calibrate", DIGITS / "calibration.npz")
+    facts = edgert(*words, "--mean", "1,", "--json")
+    assert facts.code == 2
+    facts = edgert(*words, "--mean", "0", "--std", "16", "--json").json
+    assert facts["quantized_here"] is True
+    assert facts["calibration_samples"] == 100
+    assert facts["bytes"] < facts["source_bytes"]
+    assert Model(tmp_path / "q.ert").normalisation == ((0.0,), (16.0,))
+    inside = edgert(*words, "--io", "int8", "--json").json
+    assert "int8" in inside["inputs"][0]
+    assert "int8" in inside["outputs"][0]
+
+
+def test_convert_is_reproducible(edgert: Command, tmp_path: Path) -> None:
+    for name in ("a.ert", "b.ert"):
+        edgert("convert", DIGITS / "digits.onnx", "-o", tmp_path / name, "--calibrate", DIGITS / "calibration.npz")
+    assert (tmp_path / "a.ert").read_bytes() == (tmp_path / "b.ert").read_bytes()
+
+
+def test_inspect(edgert: Command, digits: Path) -> None:
+    facts = edgert("inspect", digits / "int8.ert", "--json").json
+    assert facts["labels"][3] == "three"
+    assert facts["inputs"] == [
+        {"name": "image", "dtype": "float32", "shape": [1, 1, 8, 8], "scale": None, "zero_point": None}
+    ]
+    assert facts["file_bytes"] == (digits / "int8.ert").stat().st_size
+    assert {"quantize", "conv2d"} <= {op["type"] for op in facts["operators"]}
+    text = edgert("inspect", digits / "int8.ert").out
+    assert "conv2d" in text
+    assert "zero, one" in text
+
+
+def test_inspect_takes_a_source_model(edgert: Command) -> None:
+    assert edgert("inspect", DIGITS / "digits.onnx", "--json").json["outputs"][0]["shape"] == [1, 10]
+
+
+def test_run_shows_the_classes(edgert: Command, digits: Path, tmp_path: Path) -> None:
+    files = [digits / "data" / "0.npy", digits / "data" / "1.npy"]
+    out = tmp_path / "out.npz"
+    results = edgert("run", digits / "int8.ert", *files, "--top", 3, "-o", out, "--json").json["results"]
+    assert [result["input"] for result in results] == ["0.npy", "1.npy"]
+    top = results[0]["outputs"]["scores"]["top"]
+    assert len(top) == 3
+    assert top[0]["score"] >= top[1]["score"] >= top[2]["score"]
+    with np.load(out) as saved:
+        assert saved["scores"].shape == (2, 10)
+        assert int(saved["scores"][0].argmax()) == top[0]["class"]
+    assert top[0]["label"] in edgert("run", digits / "int8.ert", files[0]).out
+
+
+def test_evaluate_and_its_threshold(edgert: Command, digits: Path) -> None:
+    words = ("evaluate", digits / "int8.ert", "--data", digits / "data", "--labels", digits / "labels.csv")
+    facts = edgert(*words, "--json").json
+    assert facts["samples"] == 100
+    assert facts["top1"] > 90
+    assert facts["top5"] >= facts["top1"]
+    assert edgert(*words, "--min-top1", 50).code == 0
+    assert_one_line(edgert(*words, "--min-top1", 100), 1, "top-1 accuracy", "needed 100 %")
+
+
+def test_diff_of_the_same_and_of_float_and_int8(edgert: Command, digits: Path) -> None:
+    a, b = digits / "float.ert", digits / "int8.ert"
+    same = edgert("diff", a, a, "--json").json
+    assert same["tensors"][0]["different"] == 0
+    assert same["tensors"][0]["sqnr_db"] is None
+    words = ("diff", a, b, "--data", digits / "data", "--json")
+    (scores,) = edgert(*words).json["tensors"]
+    assert 10 < scores["sqnr_db"] < 80
+    assert scores["cosine"] > 0.98
+    assert edgert(*words, "--min-sqnr", 5).code == 0
+    assert_one_line(edgert("diff", a, b, "--min-sqnr", 200), 1, "SQNR", "needed 200 dB")
+
+
+def test_diff_layer_by_layer(edgert: Command, digits: Path) -> None:
+    words = ("diff", digits / "float.ert", digits / "int8.ert", "--layers", "--data", digits / "data")
+    layers = edgert(*words, "--json").json["tensors"]
+    assert len(layers) > 2
+    assert all(layer["cosine"] > 0.9 for layer in layers)
+    assert layers[0]["name"] in edgert(*words).out
+
+
+def test_diff_runs_an_onnx_model_in_its_own_engine(edgert: Command, digits: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    facts = edgert("diff", digits / "float.ert", DIGITS / "digits.onnx", "--json").json
+    assert facts["engines"] == ["edgert", "onnxruntime"]
+    assert facts["tensors"][0]["sqnr_db"] > 100
+
+
+def test_bench_and_profile(edgert: Command, digits: Path) -> None:
+    words = ("bench", digits / "int8.ert", "--rounds", 2, "--seconds", 0.02)
+    (own,) = edgert(*words, "--json").json["engines"]
+    assert 0 < own["best_ms"] <= own["median_ms"]
+    profile = edgert(*words, "--profile", "--json").json
+    assert abs(sum(op["percent"] for op in profile["operators"]) - 100) < 1e-6
+    assert "edgert" in edgert(*words).out
+
+
+def test_bench_against_another_engine(edgert: Command, digits: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    against = f"onnxruntime={DIGITS / 'digits.onnx'}"
+    facts = edgert("bench", digits / "int8.ert", "--rounds", 2, "--seconds", 0.02, "--against", against, "--json").json
+    assert [entry["engine"] for entry in facts["engines"]] == ["edgert", "onnxruntime"]
+    assert facts["engines"][0]["ratio"] == 1
