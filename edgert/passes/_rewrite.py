@@ -121,6 +121,17 @@ class Sweep:
         return True
 
 
+def first_input(node: Node) -> Value:
+    """The first input of an operator that always has one."""
+    value = node.inputs[0]
+    assert value is not None
+    return value
+
+
+def is_per_channel(value: Value | None) -> bool:
+    return value is not None and value.quant is not None and value.quant.per_channel
+
+
 def scalar_of(value: Value | None) -> float | None:
     """The number that a float constant of one element holds; None for anything else."""
     if value is None or not value.constant or value.data is None or value.data.size != 1:

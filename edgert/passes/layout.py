@@ -28,7 +28,8 @@ import numpy as np
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME
 from edgert.passes import _views
-from edgert.passes._rewrite import Array, Sweep, inverse, permuted
+from edgert.passes._columns import reorder_weights
+from edgert.passes._rewrite import Array, Sweep, first_input, inverse, is_per_channel, permuted
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.passes.merge_movement import shorten
@@ -46,7 +47,7 @@ def layout(graph: Graph) -> bool:
     merge_duplicates(graph)
     for _ in range(LIMIT):
         moved = Sweep(graph).run(_sink)
-        moved |= Sweep(graph).run(_reorder_weights)
+        moved |= Sweep(graph).run(reorder_weights)
         if not moved:
             break
         remove_dead_code(graph)
@@ -100,7 +101,7 @@ def _finish(sweep: Sweep, node: Node, inputs: list[Value | None], attrs: dict[st
 
 
 def _elementwise(sweep: Sweep, node: Node) -> bool:
-    if node.op == "dequantize" and _per_channel(node.inputs[0]):
+    if node.op == "dequantize" and is_per_channel(node.inputs[0]):
         return False
     above = _above(sweep, node.inputs[0])
     if above is not None:
@@ -114,7 +115,7 @@ def _below_reshape(sweep: Sweep, node: Node) -> bool:
     flat = None if index is None else node.inputs[index]
     if flat is None or len(node.inputs) > 2:
         return False
-    source = _first(sweep.producer[flat])
+    source = first_input(sweep.producer[flat])
     inputs: list[Value | None] = []
     for position, value in enumerate(node.inputs):
         if position == index:
@@ -137,10 +138,6 @@ def _below_reshape(sweep: Sweep, node: Node) -> bool:
 def _writer(sweep: Sweep, value: Value | None) -> str:
     node = None if value is None else sweep.producer.get(value)
     return "" if node is None else node.op
-
-
-def _per_channel(value: Value | None) -> bool:
-    return value is not None and value.quant is not None and value.quant.per_channel
 
 
 def _untransposed(sweep: Sweep, node: Node, value: Value, perm: Perm) -> Callable[[], Value] | None:
@@ -265,69 +262,12 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _reorder_weights(sweep: Sweep, node: Node) -> bool:
-    """A transpose that a reshape flattens for a fully connected layer: reorders the columns of its weights."""
-    if node.op != "fully_connected" or node.inputs[0] is None:
-        return False
-    chain: list[Node] = []  # movement, from the layer upwards
-    value = node.inputs[0]
-    while (above := sweep.producer.get(value)) is not None and above.op in ("reshape", "transpose"):
-        chain.append(above)
-        value = _first(above)
-    if not any(link.op == "transpose" for link in chain):
-        return False
-    flat = _first(node).shape
-    order = _column_order(value, chain, flat)
-    weights = None if order is None else _with_columns(sweep, node.inputs[1], order, node)
-    if weights is None:
-        return False
-    moved = value if value.shape == flat else sweep.emit("reshape", [value], {"shape": flat}, node)
-    sweep.emit("fully_connected", [moved, weights, *node.inputs[2:]], node.attrs, node, output=node.output)
-    return True
-
-
-def _first(node: Node) -> Value:
-    value = node.inputs[0]
-    assert value is not None  # every operator here needs its first input
-    return value
-
-
-def _column_order(source: Value, chain: list[Node], flat: tuple[int, ...]) -> Array | None:
-    """Which element of a row of the source, taken as [rows, K], each column of the flattened input is."""
-    index: Array = np.arange(int(np.prod(source.shape)), dtype=np.int64).reshape(source.shape)
-    for link in reversed(chain):
-        perm = link.attrs.get("perm")
-        index = index.reshape(link.output.shape) if perm is None else index.transpose(perm)
-    rows = index.reshape(-1, flat[-1])
-    order: Array = rows[0]
-    same = rows - np.arange(len(rows))[:, np.newaxis] * flat[-1]
-    if not (same == order).all() or not (np.sort(order) == np.arange(flat[-1])).all():
-        return None
-    return order
-
-
-def _with_columns(sweep: Sweep, weights: Value | None, order: Array, like: Node) -> Value | None:
-    """Weights [N, K] with column order[k] from column k, constant or dequantised from a constant; None for others."""
-    if weights is None:
-        return None
-    if weights.data is not None:
-        data = np.empty_like(weights.data)
-        data[:, order] = weights.data
-        return sweep.constant(data, weights, weights.quant)
-    above = sweep.producer.get(weights)
-    stored = above.inputs[0] if above is not None and above.op == "dequantize" else None
-    if above is None or stored is None or (stored.quant is not None and stored.quant.axis != 0):
-        return None
-    reordered = _with_columns(sweep, stored, order, like)
-    return reordered and sweep.emit("dequantize", [reordered], {}, above)
-
-
 def _rise(sweep: Sweep, node: Node) -> bool:
     """Movement of a dequantised tensor becomes movement of the quantised one."""
-    above = sweep.producer.get(_first(node)) if node.op in _views.MOVES else None
-    if above is None or above.op != "dequantize" or _per_channel(above.inputs[0]):
+    above = sweep.producer.get(first_input(node)) if node.op in _views.MOVES else None
+    if above is None or above.op != "dequantize" or is_per_channel(above.inputs[0]):
         return False
-    stored = _first(above)
+    stored = first_input(above)
     if stored.constant:
         (data,) = OPS_BY_NAME[node.op].run(node, [stored.data])
         moved = sweep.constant(np.ascontiguousarray(data), stored, stored.quant)

@@ -7,9 +7,9 @@ operators that do nothing (with a reshape to the same shape, a broadcast_to of t
 
 from __future__ import annotations
 
-from edgert.ir import Graph, Node, Value
+from edgert.ir import Graph, Node
 from edgert.passes import _views
-from edgert.passes._rewrite import Sweep
+from edgert.passes._rewrite import Sweep, first_input
 
 
 def merge_movement(graph: Graph) -> bool:
@@ -25,10 +25,10 @@ def shorten(sweep: Sweep, node: Node) -> bool:
     if node.op not in _views.MOVES:
         return False
     chain = [node]
-    while (above := sweep.producer.get(_input(chain[-1]))) is not None and above.op in _views.MOVES:
+    while (above := sweep.producer.get(first_input(chain[-1]))) is not None and above.op in _views.MOVES:
         chain.append(above)
     while chain:
-        source = _input(chain[-1])
+        source = first_input(chain[-1])
         view: _views.View | None = _views.whole(source.shape)
         for link in reversed(chain):
             view = view and _views.apply(view, link.op, link.attrs, link.output.shape)
@@ -39,14 +39,8 @@ def shorten(sweep: Sweep, node: Node) -> bool:
     return False
 
 
-def _input(node: Node) -> Value:
-    value = node.inputs[0]
-    assert value is not None  # every operator that moves needs its first input
-    return value
-
-
 def _emit(sweep: Sweep, node: Node, chain: list[Node], steps: list[_views.Step]) -> bool:
-    value = _input(chain[-1])
+    value = first_input(chain[-1])
     if not steps:
         return sweep.replace(node.output, value)
     for index, (op, attrs) in enumerate(steps):

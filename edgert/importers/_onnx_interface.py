@@ -1,0 +1,117 @@
+"""Inputs and outputs of an ONNX graph: shapes settled, names, layout and uint8 kept as the source has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import InputError, ModelError, Unsupported, UnsupportedError
+from edgert.importers._onnx_builder import Builder, SourceNode
+from edgert.ir import Value
+
+
+def add_inputs(builder: Builder, source: Any, input_shapes: dict[str, tuple[int, ...]]) -> None:
+    """Makes the graph's inputs; initializers that are listed as inputs too (before IR version 4) are none."""
+    inputs = [value for value in source.input if value.name not in builder.constants]
+    unknown = sorted(set(input_shapes) - {value.name for value in inputs})
+    if unknown:
+        names = ", ".join(repr(value.name) for value in inputs)
+        raise InputError(f"input_shapes names {unknown[0]!r}, which is no input of the model (it has: {names})")
+    open_inputs = []
+    for info in inputs:
+        stated = _stated_shape(info)
+        shape = _settle(info.name, stated, input_shapes.get(info.name), builder.graph.notes)
+        if shape is None:
+            described = "any" if stated is None else f"[{', '.join(str(size) for size in stated)}]"
+            open_inputs.append(f"{info.name!r} {described}")
+            continue
+        value = Value(info.name, shape, _input_dtype(info, builder.graph.notes))
+        builder.graph.inputs.append(value)
+        builder.values[info.name] = value
+    if open_inputs:
+        example = open_inputs[0].split("'")[1]
+        raise InputError(
+            f"the model leaves dimensions open: {'; '.join(open_inputs)}: give their sizes as "
+            f"input_shapes={{{example!r}: (1, ...)}}, on the command line --input-shape {example}=1,..."
+        )
+
+
+def _stated_shape(info: Any) -> tuple[int | str, ...] | None:
+    """Sizes and names of dimensions; None when not even the rank is known."""
+    if not info.type.HasField("tensor_type"):
+        fix = "export the model with tensors only"
+        raise UnsupportedError([Unsupported(info.name, "input", "it is no tensor", fix)])
+    if not info.type.tensor_type.HasField("shape"):
+        return None
+    dims = info.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.dim_value > 0 else (dim.dim_param or "?") for dim in dims)
+
+
+def _settle(
+    name: str, stated: tuple[int | str, ...] | None, given: tuple[int, ...] | None, notes: list[str]
+) -> tuple[int, ...] | None:
+    """The input's shape; None when a dimension stays open."""
+    if given is not None:
+        shape = tuple(int(size) for size in given)
+        fits = stated is None or (
+            len(stated) == len(shape)
+            and all(isinstance(old, str) or old == new for old, new in zip(stated, shape, strict=True))
+        )
+        if not fits or any(size < 1 for size in shape):
+            model = list(stated or ())
+            raise InputError(f"input_shapes gives {name!r} the shape {list(shape)}, the model states {model}")
+        return shape
+    if stated is None or any(isinstance(size, str) for size in stated[1:]):
+        return None
+    if stated and isinstance(stated[0], str):
+        notes.append(f"Input {name!r}: the first dimension is dynamic ({stated[0]}), 1 is assumed.")
+        stated = (1, *stated[1:])
+    return tuple(int(size) for size in stated)
+
+
+def _input_dtype(info: Any, notes: list[str]) -> DType:
+    from onnx import helper
+
+    fix = "use float32, int8, uint8, int32 or int64"
+    number = info.type.tensor_type.elem_type
+    try:
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(number))
+    except KeyError:
+        raise UnsupportedError([Unsupported(info.name, "input", f"its type has the number {number}", fix)]) from None
+    if dtype.name in ("float64", "float16", "bfloat16"):
+        notes.append(f"Input {info.name!r}: {dtype.name} in the source, float32 here.")
+        return DType.FLOAT32
+    try:
+        return DType.of(dtype)
+    except KeyError:
+        raise UnsupportedError([Unsupported(info.name, "input", f"its type is {dtype.name}", fix)]) from None
+
+
+def add_outputs(builder: Builder, source: Any) -> None:
+    """Makes the graph's outputs: each its own value, with the source's name; uint8 again where the source says so."""
+    graph = builder.graph
+    taken = set(graph.inputs)
+    for info in source.output:
+        builder.current = SourceNode(info.name, "output", 0, (), (info.name,))
+        if not builder.known(info.name):
+            raise ModelError(f"the graph's output {info.name!r} is written by no node")
+        value = builder.value_of(info.name)
+        if value in builder.unsigned and value.quant is not None:
+            quant = QuantParams(value.quant.scales, tuple(zero + 128 for zero in value.quant.zero_points))
+            _free_name(value, builder)
+            value = builder.emit("quantize", [value], quant=quant, dtype=DType.UINT8)
+        elif value in taken or value.constant:
+            _free_name(value, builder)
+            value = builder.emit("copy", [value])
+        if value.name != info.name:
+            value.name = info.name
+        taken.add(value)
+        graph.outputs.append(value)
+
+
+def _free_name(value: Value, builder: Builder) -> None:
+    """Takes an output's name from a value that has to stand behind another one, unless it is an interface's own."""
+    if value.name == builder.current.name and value not in builder.graph.inputs:
+        value.name = builder.unique(f"{value.name}/source")
