@@ -31,8 +31,11 @@ void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, co
     float *multipliers = (float *)(biases + nr);
     void *weights = multipliers + nr;
     for (size_t lane = 0; lane < nr; lane++) {
-      const size_t c = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
-      if (c >= channels) continue;
+      size_t c = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
+      if (c >= channels) {
+        if (first != 0 || nr % channels != 0) continue;
+        c %= channels;
+      }
       uint32_t sum = 0;
       for (size_t s = 0; s < slots; s++) {
         const size_t t = kernel->slot_tap != NULL ? kernel->slot_tap[s] : s;

@@ -52,7 +52,8 @@ const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count);
 const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
                                      bool symmetric);
 
-/* One block for every nr channels, the last one padded with zeros:
+/* One block for every nr channels, the last one padded with zeros, or, when it is the only one and nr a multiple of
+ * channels, with repetitions of the channels (so that it serves nr / channels pixels at once):
  *   int32 bias'[nr], float multiplier[nr], then weights in groups of taps. 0 on overflow. */
 size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_t taps);
 

@@ -22,13 +22,21 @@ typedef struct block_work {
 
 typedef void (*block_fn)(const block_work *b);
 
-/* full computes blocks of nr channels, part one of fewer. */
+/* full computes blocks of nr channels, part one of fewer.
+ *
+ * With stride 1 and few channels the whole row counts as one pixel with pixels * channels channels: neighbouring pixels
+ * fill the vectors, and the only block of weights, which repeats the channels, serves them all. */
 INLINE void walk(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out, size_t nr,
                  size_t weight_bytes, block_fn full, block_fn part) {
   block_work b = {.args = args, .block = args->weights, .pixels = pixels, .channels = nr, .rows = rows, .out = out};
-  const size_t block_bytes = (8 * nr + weight_bytes + 63) / 64 * 64;
-  for (; b.first + nr <= args->channels; b.first += nr, b.out += nr, b.block += block_bytes) full(&b);
-  b.channels = args->channels - b.first;
+  size_t block_bytes = (8 * nr + weight_bytes + 63) / 64 * 64, channels = args->channels;
+  if (channels < nr && nr % channels == 0 && args->pixel_stride == channels) {
+    channels *= pixels;
+    b.pixels = 1;
+    block_bytes = 0;
+  }
+  for (; b.first + nr <= channels; b.first += nr, b.out += nr, b.block += block_bytes) full(&b);
+  b.channels = channels - b.first;
   if (b.channels != 0) part(&b);
 }
 

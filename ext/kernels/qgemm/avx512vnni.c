@@ -7,6 +7,7 @@ typedef __m512i vec;
 
 static inline vec load(const void *p) { return _mm512_loadu_si512(p); }
 static inline vec splat(uint32_t x) { return _mm512_set1_epi32((int32_t)x); }
+static inline vec drop_bytes(vec x, size_t n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128((int)(8 * n))); }
 static inline vec add(vec a, vec b) { return _mm512_add_epi32(a, b); }
 static inline vec flip_sign(vec x) { return _mm512_xor_si512(x, _mm512_set1_epi32((int32_t)0x80808080)); }
 

@@ -12,6 +12,7 @@ typedef __m256i vec;
 
 static inline vec load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline vec splat(uint32_t x) { return _mm256_set1_epi32((int32_t)x); }
+static inline vec drop_bytes(vec x, size_t n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128((int)(8 * n))); }
 static inline vec add(vec a, vec b) { return _mm256_add_epi32(a, b); }
 static inline vec flip_sign(vec x) { return _mm256_xor_si256(x, _mm256_set1_epi32((int32_t)0x80808080)); }
 

@@ -5,6 +5,7 @@
  *   vec               the type
  *   load, splat       unaligned load; all lanes from one 32-bit value
  *   add, flip_sign    32-bit sums; every byte XOR 0x80
+ *   drop_bytes(x, n)  the n lowest bytes out of every 32 bits, zeros in from above
  *   dot4(acc, x, w)   the accumulator after the instruction
  *   store(tile, row, acc, vectors)   requantises a row of the tile and writes tile->channels bytes
  */
@@ -18,12 +19,18 @@ enum { MAX_ROWS = 14, MAX_VECTORS = 4 };
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* One step of 4 k: w points to the weights of the step, x to the step's bytes of each row, packed into 32 bits. */
-INLINE void step(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const uint32_t *x, int rows, int vectors) {
+INLINE vec splat_4(const int8_t *p) {
+  uint32_t bytes;
+  memcpy(&bytes, p, 4);
+  return splat(bytes);
+}
+
+/* One step of 4 k: w points to the weights of the step, x has each row's bytes in all lanes. */
+INLINE void step(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const vec *x, int rows, int vectors) {
   vec b[MAX_VECTORS];
   UNROLL for (int v = 0; v < vectors; v++) b[v] = load(w + v * (int)sizeof(vec));
   UNROLL for (int r = 0; r < rows; r++) {
-    const vec a = flip_sign(splat(x[r]));
+    const vec a = flip_sign(x[r]);
     UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = dot4(acc[r][v], a, b[v]);
   }
 }
@@ -50,23 +57,27 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int vector
   }
   for (size_t t = 0; t < args->taps; t++) {
     const int8_t *x[MAX_ROWS];
-    uint32_t bytes[MAX_ROWS];
+    vec bytes[MAX_ROWS];
     UNROLL for (int r = 0; r < rows; r++) x[r] = tile->rows[r] + args->tap_offset[t];
     size_t l = 0;
     if (two_sets) {
       for (; l + 8 <= k; l += 8, w += 2 * step_bytes) {
-        UNROLL for (int r = 0; r < rows; r++) memcpy(&bytes[r], x[r] + l, 4);
+        UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
         step(acc, w, bytes, rows, vectors);
-        UNROLL for (int r = 0; r < rows; r++) memcpy(&bytes[r], x[r] + l + 4, 4);
+        UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l + 4);
         step(odd, w + step_bytes, bytes, rows, vectors);
       }
     }
     for (; l + 4 <= k; l += 4, w += step_bytes) {
-      UNROLL for (int r = 0; r < rows; r++) memcpy(&bytes[r], x[r] + l, 4);
+      UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
       step(acc, w, bytes, rows, vectors);
     }
     if (l < k) {
-      UNROLL for (int r = 0; r < rows; r++) bytes[r] = ert_load_below_4(x[r] + l, k - l);
+      if (k >= 4) { /* the last 4 bytes, less those that have been */
+        UNROLL for (int r = 0; r < rows; r++) bytes[r] = drop_bytes(splat_4(x[r] + (k - 4)), 4 - (k - l));
+      } else {
+        UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat(ert_load_below_4(x[r], k));
+      }
       step(acc, w, bytes, rows, vectors);
       w += step_bytes;
     }
