@@ -1,0 +1,162 @@
+"""Packages that tests damage or carry to other machines: small, and together they hold every operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgert
+from edgert.dtypes import DType, QuantParams
+from edgert.ir import Graph, Node, Value
+from edgert.ops import ALL_OPS, OPS_BY_NAME
+from edgert.ops._enums import Activation, BinaryFunction, CompareFunction, PadMode, ReduceFunction, ResizeMode
+from edgert.ops._enums import UnaryFunction
+from edgert.pack.metadata import Metadata
+from edgert.pack.writer import write
+from edgert.quickstart import sample_folder
+
+QUANT = QuantParams((float(np.float32(0.05)),), (3,))
+SOFTMAX_QUANT = QuantParams((1 / 256,), (-128,))
+
+
+def digits(quantize: bool) -> bytes:
+    """The sample network: convolutions, depthwise convolutions, pooling and a dense layer."""
+    folder = sample_folder()
+    with np.load(folder / "calibration.npz") as archive:
+        samples = [{"image": image[None]} for image in archive["image"][:20]]
+    options: dict[str, Any] = {"quantize": "int8", "calibrate": samples, "io": "int8"} if quantize else {}
+    return edgert.convert(folder / "digits.onnx", labels=tuple("0123456789"), **options).data
+
+
+class _Builder:
+    """A graph that grows by one node at a time; every result is an output."""
+
+    def __init__(self) -> None:
+        self.graph = Graph("every_operator")
+        self.rng = np.random.default_rng(3)
+        self.constants = 0
+
+    def input(self, name: str, shape: tuple[int, ...], dtype: DType, quant: QuantParams | None = None) -> Value:
+        value = Value(name, shape, dtype, quant)
+        self.graph.inputs.append(value)
+        return value
+
+    def constant(self, shape: tuple[int, ...], dtype: DType, quant: QuantParams | None = None, high: int = 100) -> Value:
+        self.constants += 1
+        name = f"constant{self.constants}"
+        if dtype == DType.FLOAT32:
+            data = self.rng.normal(size=shape).astype(np.float32)
+        else:
+            low = 0 if high < 100 else -high
+            data = self.rng.integers(low, high, shape).astype(dtype.numpy_name)
+        return Value(name, shape, dtype, quant, data)
+
+    def add(self, op: str, *inputs: Value | None, quant: QuantParams | None = None, out: DType | None = None,
+            **attrs: Any) -> Value | None:  # fmt: skip
+        """Adds a node; int8 results get `quant`, or QUANT."""
+        definition = OPS_BY_NAME[op]
+        name = f"{op}{len(self.graph.nodes)}"
+        specs = definition.infer(list(inputs), definition.complete(attrs)) if op not in _TYPED else None
+        outputs = []
+        if specs is None:
+            assert inputs[0] is not None
+            assert out is not None
+            outputs = [Value(name, _TYPED[op](inputs[0], attrs), out, (quant or QUANT) if out == DType.INT8 else None)]
+        else:
+            for spec in specs:
+                params = (quant or QUANT) if spec.dtype == DType.INT8 else None
+                outputs.append(Value(name, spec.shape, spec.dtype, params))
+        self.graph.nodes.append(Node(op, list(inputs), outputs, attrs, name))
+        self.graph.outputs += outputs
+        return outputs[0] if outputs else None
+
+
+def _same_shape(value: Value, attrs: dict[str, Any]) -> tuple[int, ...]:
+    return value.shape
+
+
+# Operators whose output type is the output's own choice.
+_TYPED: dict[str, Callable[[Value, dict[str, Any]], tuple[int, ...]]] = {
+    "cast": _same_shape,
+    "quantize": _same_shape,
+    "arg_max": lambda value, attrs: value.shape[:-1],
+}
+
+
+def every_operator() -> bytes:
+    """Every operator at least once, in float32 and in int8 where it has both, on tensors of a few dozen elements."""
+    b = _Builder()
+    x = b.input("x", (1, 6, 5, 4), DType.FLOAT32)
+    q = b.input("q", (1, 6, 5, 4), DType.INT8, QUANT)
+    index = b.input("index", (2,), DType.INT32)
+    window = {"stride_h": 2, "pad_top": 1, "pad_left": 1, "pad_right": 1, "activation": Activation.RELU6}
+    per_channel = QuantParams(tuple(float(np.float32(s)) for s in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)), (0,) * 6, 0)
+    for value in (x, q):
+        int8 = value.dtype == DType.INT8
+        kind, bias_kind = (DType.INT8, DType.INT32) if int8 else (DType.FLOAT32, DType.FLOAT32)
+        weight_quant = per_channel if int8 else None
+        b.add("conv2d", value, b.constant((6, 3, 3, 2), kind, weight_quant), b.constant((6,), bias_kind), groups=2, **window)
+        per_tensor = QuantParams((0.015625,), (5,)) if int8 else None
+        b.add("depthwise_conv2d", value, b.constant((3, 3, 8), kind, per_tensor), None, multiplier=2, **window)
+        b.add("fully_connected", value, b.constant((6, 4), kind, weight_quant), b.constant((6,), bias_kind))
+        b.add("matmul", value, b.constant((5, 4), kind, QUANT if int8 else None), transpose_b=True)
+        for op in ("add", "sub", "mul"):
+            b.add(op, value, b.constant((5, 1), kind, QUANT if int8 else None), activation=Activation.RELU)
+        b.add("max_pool2d", value, kernel_h=3, kernel_w=2, stride_h=2, pad_top=1)
+        b.add("average_pool2d", value, kernel_h=3, kernel_w=2, stride_w=2, pad_left=1)
+        b.add("reduce", value, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=True)
+        b.add("reduce", value, function=ReduceFunction.MAX, axes=(3,))
+        b.add("softmax", value, quant=SOFTMAX_QUANT, **({"exp_table": _exp_table()} if int8 else {}))
+        b.add("reshape", value, shape=(0, -1, 2))
+        b.add("transpose", value, perm=(0, 3, 1, 2))
+        b.add("concat", value, value, axis=-1 % 4)
+        b.add("slice", value, begin=(0, 5, 0, 1), end=(1, -1, 5, 4), strides=(1, -2, 2, 1))
+        b.add("pad", value, before=(0, 1, 2, 0), after=(0, 2, 1, 0), mode=PadMode.REFLECT)
+        b.add("gather", value, index, axis=1)
+        b.add("broadcast_to", value, shape=(2, 6, 5, 4))
+        b.add("resize", value, out_h=9, out_w=3, mode=ResizeMode.BILINEAR)
+        b.add("depth_to_space", value, block=2)
+        b.add("space_to_depth", b.add("slice", value, begin=(0, 0, 0, 0), end=(1, 6, 4, 4), strides=(1,) * 4), block=2)
+        b.add("arg_max", value, axis=3, out=DType.INT64)
+        mask = b.add("compare", value, value, function=CompareFunction.LESS_EQUAL)
+        b.add("select", mask, value, value)
+        b.add("copy", value)
+    b.add("log_softmax", x)
+    b.add("prelu", x, b.constant((4,), DType.FLOAT32))
+    b.add("lut", q, b.constant((256,), DType.INT8))
+    b.add("dequantize", q)
+    b.add("quantize", x, out=DType.INT8)
+    b.add("cast", x, out=DType.INT32)
+    for function in BinaryFunction:
+        whole = function in (BinaryFunction.LOGICAL_AND, BinaryFunction.LOGICAL_OR)
+        b.add("binary", mask if whole else x, mask if whole else x, function=function)
+    for function in UnaryFunction:
+        b.add("unary", mask if function == UnaryFunction.LOGICAL_NOT else x, function=function, alpha=0.1, beta=0.5)
+    state = Value("state", (1, 6, 5, 4), DType.FLOAT32, data=np.ones((1, 6, 5, 4), np.float32), variable=True)
+    b.add("add", state, x)
+    b.add("assign", state, x)
+    used = {node.op for node in b.graph.nodes}
+    missing = {op.name for op in ALL_OPS} - used
+    assert not missing, f"every_operator() leaves out {sorted(missing)}"
+    return write(b.graph, Metadata(name="every operator", labels=("a", "b"), input_mean=(0.0,), input_std=(1.0,)))
+
+
+def _exp_table() -> tuple[int, ...]:
+    return tuple(int(v) for v in np.rint(2**23 * np.exp(-QUANT.scale * np.arange(256))))
+
+
+PACKAGES: dict[str, Callable[[], bytes]] = {
+    "digits-int8": lambda: digits(quantize=True),
+    "digits-float": lambda: digits(quantize=False),
+    "every-operator": every_operator,
+}
+
+
+def write_package(name: str, folder: Path) -> Path:
+    """Writes one of PACKAGES into the folder."""
+    path = folder / f"{name}.ert"
+    path.write_bytes(PACKAGES[name]())
+    return path
