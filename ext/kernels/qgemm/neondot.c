@@ -18,6 +18,10 @@ enum { MR = 8, NR = 8, KR = 4 };
     }                                                        \
   } while (0)
 
+static inline int8x16x4_t load_64(const int8_t *p) {
+  return (int8x16x4_t){{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}};
+}
+
 ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
@@ -38,10 +42,25 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
     for (; i + 16 <= k; i += 16) {
       int8x16_t v[MR];
       ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
-      DOT_LANE(vdotq_laneq_s32, v, 0);
-      DOT_LANE(vdotq_laneq_s32, v, 1);
-      DOT_LANE(vdotq_laneq_s32, v, 2);
-      DOT_LANE(vdotq_laneq_s32, v, 3);
+      if (mr > 2) {
+        DOT_LANE(vdotq_laneq_s32, v, 0);
+        DOT_LANE(vdotq_laneq_s32, v, 1);
+        DOT_LANE(vdotq_laneq_s32, v, 2);
+        DOT_LANE(vdotq_laneq_s32, v, 3);
+      } else { /* weights of all lanes first: they are loaded in pairs */
+        const int8x16x4_t wa = load_64(w), wb = load_64(w + 64);
+        w += 4 * NR * KR;
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+          acc[r][0] = vdotq_laneq_s32(acc[r][0], wa.val[0], v[r], 0);
+          acc[r][1] = vdotq_laneq_s32(acc[r][1], wa.val[1], v[r], 0);
+          acc[r][0] = vdotq_laneq_s32(acc[r][0], wa.val[2], v[r], 1);
+          acc[r][1] = vdotq_laneq_s32(acc[r][1], wa.val[3], v[r], 1);
+          acc[r][0] = vdotq_laneq_s32(acc[r][0], wb.val[0], v[r], 2);
+          acc[r][1] = vdotq_laneq_s32(acc[r][1], wb.val[1], v[r], 2);
+          acc[r][0] = vdotq_laneq_s32(acc[r][0], wb.val[2], v[r], 3);
+          acc[r][1] = vdotq_laneq_s32(acc[r][1], wb.val[3], v[r], 3);
+        }
+      }
     }
     int8x8_t v[MR];
     if (i + 8 <= k) {

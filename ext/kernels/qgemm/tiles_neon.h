@@ -3,6 +3,7 @@
 #ifndef ERT_KERNELS_QGEMM_TILES_NEON_H
 #define ERT_KERNELS_QGEMM_TILES_NEON_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernels/qgemm/qgemm.h"
@@ -21,15 +22,18 @@ typedef struct ert_qgemm_work {
   size_t out_stride;
 } ert_qgemm_work;
 
-/* Computes `tiles` tiles, one below the other. */
-typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles);
+/* Computes `tiles` tiles, one below the other, for n channels from the work's block on. */
+typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, size_t n, size_t block_bytes);
 
 /* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
  * live in registers. The work is copied: stores of outputs might alias it, as far as the compiler can tell. */
-#define ERT_QGEMM_TILES(mr)                                                  \
-  static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles) {    \
-    const ert_qgemm_work work = *of_caller;                                  \
-    for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);              \
+#define ERT_QGEMM_TILES(mr)                                                                               \
+  static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {   \
+    ert_qgemm_work work = *of_caller;                                                                     \
+    for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {           \
+      work.valid_n = n - first < NR ? n - first : NR;                                                     \
+      for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);                                         \
+    }                                                                                                     \
   }
 
 /* The outputs of a tile whose block has fewer channels than the kernel. Out of line, to leave the full tiles alone. */
@@ -45,20 +49,23 @@ static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qge
 static inline void ert_qgemm_run_tiles(const ert_qgemm_kernel *kernel, const ert_qgemm_tiles_fn *tiles,
                                        const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out,
                                        size_t out_stride) {
-  const size_t block_bytes = ert_qgemm_block_bytes(kernel, args->taps, args->k), nr = kernel->nr;
+  const size_t block_bytes = ert_qgemm_block_bytes(kernel, args->taps, args->k);
   ert_qgemm_work work = {.taps = args->taps, .k = args->k, .tap_offset = args->tap_offset, .out_stride = out_stride};
   work.requant = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
-  work.block = args->weights;
-  for (size_t n = 0; n < args->n; n += nr, work.block += block_bytes) {
-    work.valid_n = args->n - n < nr ? args->n - n : nr;
+  /* A call for every block, unless one call for all computes all rows. */
+  const bool at_once = m <= kernel->mr && (m & (m - 1)) == 0;
+  const size_t step = at_once ? args->n : kernel->nr;
+  for (size_t first = 0; first < args->n; first += step) {
+    const size_t n = args->n - first < step ? args->n - first : step;
+    work.block = (const uint8_t *)args->weights + first / kernel->nr * block_bytes;
     size_t r = 0;
     for (size_t mr = kernel->mr, i = (size_t)__builtin_ctzl(mr); mr != 0; mr /= 2, i--) {
       const size_t count = (m - r) / mr;
       if (count == 0) continue;
       work.rows = rows + r;
       work.row_bias = args->row_bias != NULL ? args->row_bias + r : NULL;
-      work.out = out + r * out_stride + n;
-      tiles[i](&work, count);
+      work.out = out + r * out_stride + first;
+      tiles[i](&work, count, n, block_bytes);
       r += count * mr;
     }
   }
