@@ -1,5 +1,6 @@
 /* y = x where x >= 0, else x * slope; the slope broadcasts to x. float32. */
 #include "ops/broadcast.h"
+#include "ops/pick.h"
 
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *slope = op->in[1];
@@ -14,17 +15,17 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   return ERT_OK;
 }
 
+static inline float prelu(float x, float slope) { return ert_pick_f32(x < 0.0f, x * slope, x); }
+
 static void run(void *arg, const ert_broadcast *plan, size_t n, const size_t *from, size_t to) {
   const ert_op *op = arg;
   const float *x = (const float *)op->in[0]->data + from[0], *slope = (const float *)op->in[1]->data + from[1];
   float *y = (float *)op->out[0]->data + to;
-  if (plan->step[0] == 1 && plan->step[1] == 1) {
-    for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? x[i] * slope[i] : x[i];
-  } else {
-    for (size_t i = 0; i < n; i++) { /* x is never broadcast: its step is 1 unless the run is one element */
-      const float value = x[i * plan->step[0]];
-      y[i] = value < 0.0f ? value * slope[0] : value;
-    }
+  const size_t x_step = plan->step[0], slope_step = plan->step[1];
+  if (x_step == 1 && slope_step == 1) {
+    for (size_t i = 0; i < n; i++) y[i] = prelu(x[i], slope[i]);
+  } else { /* x is as large as the output: its step is 0 in runs of one element only */
+    for (size_t i = 0; i < n; i++) y[i] = prelu(x[i], slope[0]);
   }
 }
 

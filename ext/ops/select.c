@@ -6,15 +6,23 @@ typedef struct select_state {
   ert_broadcast_fn run;
 } select_state;
 
+/* Chosen by a mask instead of a branch: conditions are as good as random. Where nothing is broadcast within the run,
+ * the loop becomes vectors. */
 #define DEFINE_RUN(name, type)                                                                                  \
+  static inline type name##_one(uint8_t condition, type yes, type no) {                                         \
+    const type mask = (type)(0 - (type)(condition != 0));                                                       \
+    return (type)((yes & mask) | (no & (type)~mask));                                                           \
+  }                                                                                                             \
   static void name(void *arg, const ert_broadcast *plan, size_t n, const size_t *from, size_t to) {             \
     const ert_op *op = arg;                                                                                     \
     const uint8_t *condition = (const uint8_t *)op->in[0]->data + from[0];                                      \
     const type *a = (const type *)op->in[1]->data + from[1], *b = (const type *)op->in[2]->data + from[2];      \
     type *y = (type *)op->out[0]->data + to;                                                                    \
-    for (size_t i = 0; i < n; i++) {                                                                            \
-      const type yes = a[i * plan->step[1]], no = b[i * plan->step[2]];                                         \
-      y[i] = condition[i * plan->step[0]] != 0 ? yes : no;                                                      \
+    const size_t c_step = plan->step[0], a_step = plan->step[1], b_step = plan->step[2];                        \
+    if (c_step == 1 && a_step == 1 && b_step == 1) {                                                            \
+      for (size_t i = 0; i < n; i++) y[i] = name##_one(condition[i], a[i], b[i]);                               \
+    } else {                                                                                                    \
+      for (size_t i = 0; i < n; i++) y[i] = name##_one(condition[i * c_step], a[i * a_step], b[i * b_step]);    \
     }                                                                                                           \
   }
 DEFINE_RUN(run_1, uint8_t)

@@ -4,6 +4,7 @@
 
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
+#include "ops/pick.h"
 
 typedef struct unary_state {
   ert_chunk_fn run;
@@ -21,6 +22,12 @@ static inline float softplus(float x) { return (x > 0.0f ? x : 0.0f) + log1pf(ex
 static inline float gelu(float x) { return 0.5f * x * erfcf(x * -0.70710678f); }
 static inline float gelu_tanh(float x) {
   return x * sigmoid(1.5957691f * (x + 0.044715f * x * x * x)); /* 2 sqrt(2 / pi) */
+}
+/* x * tanh(softplus(x)): with e = exp(x), tanh(log(1 + e)) is ((1 + e)^2 - 1) / ((1 + e)^2 + 1). From 20 on it is 1. */
+static inline float mish(float x) {
+  if (x > 20.0f) return x;
+  const float e = expf(x), t = e * (e + 2.0f);
+  return x * (t / (t + 2.0f));
 }
 static inline float clamp_unit(float x) { return x < 0.0f ? 0.0f : x > 1.0f ? 1.0f : x; }
 static inline float hard_swish(float x) {
@@ -40,7 +47,7 @@ static inline float hard_swish(float x) {
       out[i] = (expression);                                  \
     }                                                         \
   }
-FLOAT_RUN(leaky_relu, x < 0.0f ? a * x : x)
+FLOAT_RUN(leaky_relu, ert_pick_f32(x < 0.0f, a *x, x))
 FLOAT_RUN(elu, x < 0.0f ? a * expm1f(x) : x)
 FLOAT_RUN(selu, b *(x < 0.0f ? a * expm1f(x) : x))
 FLOAT_RUN(celu, x < 0.0f ? a * expm1f(x / a) : x)
@@ -68,7 +75,7 @@ FLOAT_RUN(softplus, softplus(x))
 FLOAT_RUN(reciprocal, 1.0f / x)
 FLOAT_RUN(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x)
 FLOAT_RUN(softsign, x / (1.0f + fabsf(x)))
-FLOAT_RUN(mish, x *tanhf(softplus(x)))
+FLOAT_RUN(mish, mish(x))
 #undef FLOAT_RUN
 
 /* relu, relu6, relu_n1_to_1 and clip: prepare puts their bounds into alpha and beta. */
