@@ -57,26 +57,20 @@ def _nearest(positions: Array, size: int, mode: int) -> Array:
     return np.clip(rounded, 0, size - 1).astype(np.int64)
 
 
-def _float_taps(positions: Array, size: int) -> tuple[Array, Array, Array]:
+def _bilinear_positions(size: int, out: int, scale: float, mode: int) -> Array:
+    """As _positions, but that LiteRT's default (XNNPACK, src/indirection.c) adds the half pixels in another order."""
+    if scale or mode not in _HALF or (mode == CoordinateMode.PYTORCH_HALF_PIXEL and out == 1):
+        return _positions(size, out, scale, mode)
+    half, step = np.float32(0.5), np.float32(size) / np.float32(out)
+    return np.arange(out, dtype=np.float32) * step + (half * step - half)
+
+
+def _bilinear_taps(size: int, out: int, scale: float, mode: int) -> tuple[Array, Array, Array]:
     """Lower index, upper index, and the upper one's weight."""
+    positions = _bilinear_positions(size, out, scale, mode)
     lower = np.clip(np.floor(positions), 0, size - 1).astype(np.int64)
     upper = np.clip(np.ceil(positions), 0, size - 1).astype(np.int64)
     return lower, upper, np.where(lower == upper, np.float32(0), positions - np.floor(positions))
-
-
-def _fixed_taps(size: int, out: int, scale: float, mode: int) -> tuple[Array, Array, Array]:
-    """The same in units of 1/1024, as TFLite's ComputeInterpolationValues counts them."""
-    if mode == CoordinateMode.ALIGN_CORNERS and out > 1:
-        step = (1024 * (size - 1) + (out - 1) // 2) // (out - 1)
-    elif mode != CoordinateMode.ALIGN_CORNERS and scale:
-        step = int(np.rint(1024.0 / float(np.float32(scale))))
-    else:
-        step = (1024 * size + out // 2) // out
-    half = mode in _HALF and not (mode == CoordinateMode.PYTORCH_HALF_PIXEL and out == 1)
-    positions = np.arange(out, dtype=np.int64) * step + (step // 2 - 512 if half else 0)
-    lower = np.clip(positions // 1024, 0, size - 1)
-    upper = np.clip(-(-positions // 1024), 0, size - 1)
-    return lower, upper, np.where(lower == upper, 0, positions - 1024 * lower)
 
 
 def _reference(
@@ -85,8 +79,8 @@ def _reference(
     in_quants: Sequence[QuantParams | None],
     out_quants: Sequence[QuantParams | None],
 ) -> list[Array]:
-    """int8 bilinear is TFLite's (tensorflow/lite/kernels/internal/reference/resize_bilinear.h, the int8 overload):
-    weights in units of 1/1024, the sum rounded half away from zero."""
+    """int8 bilinear is LiteRT's default (XNNPACK's s8 bilinear interpolation): weights in units of 2^-11 on each axis,
+    the sum rounded half up."""
     (x,) = arrays
     assert x is not None
     axes = [
@@ -96,20 +90,20 @@ def _reference(
     if attrs["mode"] == ResizeMode.NEAREST:
         rows, columns = (_nearest(_positions(*axis), axis[0], attrs["nearest"]) for axis in axes)
         return [x[:, rows][:, :, columns]]
-    fixed = x.dtype == np.int8
-    (top, bottom, fy), (left, right, fx) = (
-        _fixed_taps(*axis) if fixed else _float_taps(_positions(*axis), axis[0]) for axis in axes
-    )
+    (top, bottom, fy), (left, right, fx) = (_bilinear_taps(*axis) for axis in axes)
     fy, fx = fy[:, None, None], fx[:, None]
-    if not fixed:
-        above = x[:, top][:, :, left] + (x[:, top][:, :, right] - x[:, top][:, :, left]) * fx
-        below = x[:, bottom][:, :, left] + (x[:, bottom][:, :, right] - x[:, bottom][:, :, left]) * fx
+
+    def corners(image: Array) -> list[Array]:
+        return [image[:, rows][:, :, columns] for rows in (top, bottom) for columns in (left, right)]
+
+    if x.dtype != np.int8:
+        a, b, c, d = corners(x)
+        above, below = a + (b - a) * fx, c + (d - c) * fx
         return [above + (below - above) * fy]
-    wide = x.astype(np.int64)
-    above = wide[:, top][:, :, left] * (1024 - fx) + wide[:, top][:, :, right] * fx
-    below = wide[:, bottom][:, :, left] * (1024 - fx) + wide[:, bottom][:, :, right] * fx
-    total = above * (1024 - fy) + below * fy
-    return [(np.sign(total) * ((np.abs(total) + (1 << 19)) >> 20)).astype(np.int8)]
+    a, b, c, d = corners(x.astype(np.int64))
+    gx, gy = np.rint(fx * np.float32(2048)).astype(np.int64), np.rint(fy * np.float32(2048)).astype(np.int64)
+    total = (a * (2048 - gx) + b * gx) * (2048 - gy) + (c * (2048 - gx) + d * gx) * gy
+    return [((total + (1 << 21)) >> 22).astype(np.int8)]
 
 
 RESIZE = OpDef(

@@ -40,15 +40,14 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   state->items = (size_t)dims[0] * state->out_h;
 
   ert_resize_axis axis = {.coordinates = ert_resize_attrs_coordinates(a), .nearest = ert_resize_attrs_nearest(a)};
-  const int kind = !bilinear ? ERT_RESIZE_NEAREST : in->dtype == ERT_DTYPE_INT8 ? ERT_RESIZE_FIXED : ERT_RESIZE_FLOAT;
   axis.in = in->dims[1];
   axis.out = dims[1];
   axis.scale = ert_resize_attrs_scale_h(a);
-  ERT_TRY(ert_resize_axis_prepare(p, &axis, kind, &state->rows));
+  ERT_TRY(ert_resize_axis_prepare(p, &axis, bilinear, &state->rows));
   axis.in = in->dims[2];
   axis.out = dims[2];
   axis.scale = ert_resize_attrs_scale_w(a);
-  return ert_resize_axis_prepare(p, &axis, kind, &state->columns);
+  return ert_resize_axis_prepare(p, &axis, bilinear, &state->columns);
 }
 
 static void nearest_row(const resize_state *state, const uint8_t *in, uint8_t *out, const ert_resize_tap *row,
@@ -76,21 +75,20 @@ static void bilinear_row_f32(const resize_state *state, const float *in, float *
   }
 }
 
-/* TFLite's integers (tensorflow/lite/kernels/internal/reference/resize_bilinear.h, the int8 overload): weights in
- * units of 1/1024 on each axis, the sum in units of 2^-20 rounded half away from zero. Weights of a pixel sum to
- * 2^20, so that the sum stays below 2^27. */
+/* LiteRT's default integers (XNNPACK's s8 bilinear interpolation): weights in units of 2^-11 on each axis, the sum in
+ * units of 2^-22 rounded half up. The four weights sum to 2^22, so that the sum stays below 2^30. */
 static void bilinear_row_i8(const resize_state *state, const int8_t *in, int8_t *out, const ert_resize_tap *row) {
   const size_t c = state->c, in_row = (size_t)state->w * c;
   const int8_t *top = in + (size_t)row->lower * in_row, *bottom = in + (size_t)row->upper * in_row;
-  const int32_t fy = row->fraction_10, gy = 1024 - fy;
+  const int32_t fy = row->fraction_11, gy = 2048 - fy;
   for (size_t x = 0; x < state->out_w; x++, out += c) {
     const ert_resize_tap *column = &state->columns[x];
     const size_t left = (size_t)column->lower * c, right = (size_t)column->upper * c;
-    const int32_t fx = column->fraction_10, gx = 1024 - fx;
+    const int32_t fx = column->fraction_11, gx = 2048 - fx;
     const int32_t w00 = gy * gx, w01 = gy * fx, w10 = fy * gx, w11 = fy * fx;
     for (size_t k = 0; k < c; k++) {
       const int32_t sum = top[left + k] * w00 + top[right + k] * w01 + bottom[left + k] * w10 + bottom[right + k] * w11;
-      out[k] = (int8_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
+      out[k] = (int8_t)((sum + (1 << 21)) >> 22);
     }
   }
 }

@@ -17,6 +17,16 @@ static float source_position(const ert_resize_axis *a, int32_t i) {
   return (a->scale > 0.0f ? at / a->scale : at * (in / out)) - half;
 }
 
+/* LiteRT's default (XNNPACK, src/indirection.c) adds the half pixels in this order; where the model states a scale,
+ * ONNX Runtime's order holds. */
+static float bilinear_position(const ert_resize_axis *a, int32_t i) {
+  const bool half = a->coordinates == ERT_COORDINATE_MODE_HALF_PIXEL ||
+                    (a->coordinates == ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL && a->out > 1);
+  if (a->scale > 0.0f || !half) return source_position(a, i);
+  const float step = (float)a->in / (float)a->out;
+  return (float)i * step + (0.5f * step - 0.5f);
+}
+
 static float round_nearest(int mode, float position) {
   switch (mode) {
     case ERT_NEAREST_MODE_FLOOR: return floorf(position);
@@ -32,39 +42,16 @@ static int32_t clamp_index(float position, int32_t size) {
   return position >= (float)(size - 1) ? size - 1 : (int32_t)position;
 }
 
-static ert_resize_tap float_tap(const ert_resize_axis *a, int32_t i) {
-  const float position = source_position(a, i), floor_position = floorf(position);
+static ert_resize_tap bilinear_tap(const ert_resize_axis *a, int32_t i) {
+  const float position = bilinear_position(a, i), floor_position = floorf(position);
   ert_resize_tap tap = {.lower = clamp_index(floor_position, a->in), .upper = clamp_index(ceilf(position), a->in)};
   tap.fraction = tap.lower == tap.upper ? 0.0f : position - floor_position;
+  tap.fraction_11 = (int32_t)rintf(tap.fraction * 2048.0f);
   return tap;
 }
 
-/* Positions in units of 1/1024, as TFLite's ComputeInterpolationValues. Where both taps are one pixel the weight does
- * not matter. Unlike there, the lower tap is kept on the axis too: the rounded step may run off its end. */
-static ert_resize_tap fixed_tap(const ert_resize_axis *a, int64_t step, int64_t start, int32_t i) {
-  const int64_t position = i * step + start, most = a->in - 1;
-  int64_t lower = position / 1024, upper = (position + 1023) / 1024;
-  if (lower < 0) lower = 0;
-  if (lower > most) lower = most;
-  if (upper < 0) upper = 0;
-  if (upper > most) upper = most;
-  ert_resize_tap tap = {.lower = (int32_t)lower, .upper = (int32_t)upper};
-  tap.fraction_10 = lower == upper ? 0 : (int32_t)(position - lower * 1024);
-  return tap;
-}
-
-static int64_t fixed_step(const ert_resize_axis *a) {
-  int64_t in = a->in, out = a->out;
-  if (a->coordinates == ERT_COORDINATE_MODE_ALIGN_CORNERS && out > 1) {
-    in--;
-    out--;
-  } else if (a->scale > 0.0f) {
-    return (int64_t)rint(1024.0 / (double)a->scale);
-  }
-  return (1024 * in + out / 2) / out;
-}
-
-ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *a, int kind, ert_resize_tap **taps) {
+ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *a, bool bilinear,
+                                   ert_resize_tap **taps) {
   ERT_REQUIRE(p, a->coordinates < ERT_COORDINATE_MODE_COUNT, "coordinates is %d, needed less than %d", a->coordinates,
               ERT_COORDINATE_MODE_COUNT);
   ERT_REQUIRE(p, a->nearest < ERT_NEAREST_MODE_COUNT, "nearest is %d, needed less than %d", a->nearest,
@@ -76,13 +63,8 @@ ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *a, int
   *taps = ert_prepare_alloc(p, bytes);
   if (*taps == NULL) return ERT_OUT_OF_MEMORY;
 
-  const bool single = a->out == 1 && a->coordinates == ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL;
-  const bool half = !single && (a->coordinates == ERT_COORDINATE_MODE_HALF_PIXEL ||
-                                a->coordinates == ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL);
-  const int64_t step = fixed_step(a), start = half ? step / 2 - 512 : 0;
   for (int32_t i = 0; i < a->out; i++) {
-    if (kind == ERT_RESIZE_FLOAT) (*taps)[i] = float_tap(a, i);
-    else if (kind == ERT_RESIZE_FIXED) (*taps)[i] = fixed_tap(a, step, start, i);
+    if (bilinear) (*taps)[i] = bilinear_tap(a, i);
     else (*taps)[i].lower = clamp_index(round_nearest(a->nearest, source_position(a, i)), a->in);
   }
   return ERT_OK;

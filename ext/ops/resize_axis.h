@@ -11,17 +11,13 @@ typedef struct ert_resize_axis {
 } ert_resize_axis;
 
 typedef struct ert_resize_tap {
-  int32_t lower, upper; /* both in [0, in) */
-  union {
-    float fraction;      /* ERT_RESIZE_FLOAT: weight of upper */
-    int32_t fraction_10; /* ERT_RESIZE_FIXED: the same in units of 1/1024, 0 to 1024 */
-  };
+  int32_t lower, upper; /* both in [0, in); nearest reads `lower` alone */
+  float fraction;       /* weight of upper, 0 to 1 */
+  int32_t fraction_11;  /* the same in units of 2^-11, rounded to nearest even */
 } ert_resize_tap;
 
-/* NEAREST fills `lower` alone. */
-enum { ERT_RESIZE_NEAREST, ERT_RESIZE_FLOAT, ERT_RESIZE_FIXED };
-
 /* Checks the attributes and makes the table of axis->out taps (not 0), which lives as long as the binding. */
-ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *axis, int kind, ert_resize_tap **taps);
+ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *axis, bool bilinear,
+                                   ert_resize_tap **taps);
 
 #endif

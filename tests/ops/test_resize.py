@@ -38,7 +38,7 @@ def test_bilinear(coordinates: CoordinateMode, size: tuple[int, int]) -> None:
 
 
 def test_much_larger_than_its_input() -> None:
-    """The step of 1/1024 rounds: without a clamp, positions would run off the input."""
+    """Positions beyond the last pixel are clamped to it."""
     attrs = {"out_h": 1, "out_w": 4000, "mode": ResizeMode.BILINEAR}
     check("resize", attrs, [i8(1, 1, 10, 1)], quant=quant_i8())
 
