@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,11 @@ from edgert.ops._enums import Activation, UnaryFunction
 
 Array = NDArray[Any]
 
-FOLD_LIMIT = 1 << 28  # bytes of a constant that folding may make; a hostile file could ask for any number
+# Bytes of a constant that folding may make: this many, or so many times its inputs (int8 to float32 is 4). A broadcast
+# constant is better broadcast at run time, and a hostile file could ask for any size.
+FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
 SHIFT = 128  # from uint8 to int8
-RESHAPED_BY_NAME = "export the model with fixed shapes, so that this is a constant"
+FIX_THE_SHAPES = "export the model with fixed shapes, so that this is a constant"
 
 
 class Refusal(Exception):  # noqa: N818 - a verdict that the importer collects, no error of its caller
@@ -38,6 +41,15 @@ class Refusal(Exception):  # noqa: N818 - a verdict that the importer collects, 
         super().__init__(reason)
         self.reason = reason
         self.fix = fix
+
+
+@dataclass(frozen=True)
+class Batched:
+    """A SPACE_TO_BATCH_ND: its input, and block and padding for each spatial dimension."""
+
+    x: Value
+    block: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
 
 
 class Builder:
@@ -50,6 +62,7 @@ class Builder:
         self.variables: dict[int, Value] = {}  # source tensor of type RESOURCE -> the variable it names
         self.current: SourceOp | None = None
         self._fresh: set[Value] = set()  # what the operator at hand has made
+        self.batched: dict[Value, Batched] = {}  # what SPACE_TO_BATCH_ND has made
         self._names: set[str] = set()
         self.tensor_names = [self.unique(tensor.name or f"tensor_{i}") for i, tensor in enumerate(source.tensors)]
 
@@ -83,7 +96,7 @@ class Builder:
         """The input's elements; Refusal when they are only known at run time."""
         value = self.value(op, index)
         if value.data is None or value.variable:
-            raise Refusal(f"its {what} ({value.name!r}) depends on the data", RESHAPED_BY_NAME)
+            raise Refusal(f"its {what} ({value.name!r}) depends on the data", FIX_THE_SHAPES)
         return value.data
 
     def ints(self, op: SourceOp, index: int, what: str) -> tuple[int, ...]:
@@ -236,7 +249,7 @@ class Builder:
         quant = quant if spec.dtype in (DType.INT8, DType.UINT8, DType.INT16) else None
         output = Value(self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype, quant)
         node = Node(op, list(inputs), [output], complete, self.label(), self.current.kind if self.current else "")
-        if all(value is None or value.constant for value in inputs) and _bytes(spec) <= FOLD_LIMIT:
+        if _foldable(inputs, spec):
             (output.data,) = definition.run(node, [None if value is None else value.data for value in inputs])
         else:
             self.graph.nodes.append(node)
@@ -306,8 +319,13 @@ def _quantized(value: Value | None) -> bool:
     return value is not None and value.dtype == DType.INT8 and value.quant is not None
 
 
-def _bytes(spec: TensorSpec) -> int:
-    return math.prod(spec.shape) * spec.dtype.itemsize
+def _foldable(inputs: Sequence[Value | None], spec: TensorSpec) -> bool:
+    """Whether a node's output can be computed here, and is not too large for that."""
+    arrays = [value.data for value in inputs if value is not None and value.constant and value.data is not None]
+    if len(arrays) != sum(value is not None for value in inputs):
+        return False
+    size = math.prod(spec.shape) * spec.dtype.itemsize
+    return size <= max(FOLD_LIMIT, FOLD_GROWTH * sum(array.nbytes for array in arrays))
 
 
 def _channel_axis(tensor: SourceTensor, quant: SourceQuant, wanted: int | None) -> int:

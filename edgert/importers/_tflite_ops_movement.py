@@ -10,7 +10,7 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
-from edgert.importers._tflite_builder import FOLD_LIMIT, Builder, Handler, Refusal
+from edgert.importers._tflite_builder import FOLD_LIMIT, Batched, Builder, Handler, Refusal
 from edgert.importers._tflite_ops_linear import fused
 from edgert.importers._tflite_read import SourceOp
 from edgert.ir import Value
@@ -255,7 +255,7 @@ def _blocks(b: Builder, op: SourceOp, rank: int) -> tuple[tuple[int, ...], list[
 
 def space_to_batch_nd(b: Builder, op: SourceOp) -> Value:
     """Every block-th position of the padded space, from each start, becomes a batch of its own."""
-    x = b.value(op, 0)
+    source = x = b.value(op, 0)
     block, pads = _blocks(b, op, len(x.shape))
     rest = len(x.shape) - 1 - len(block)
     before, after = ((0, *(pair[i] for pair in pads), *(0,) * rest) for i in (0, 1))
@@ -270,13 +270,18 @@ def space_to_batch_nd(b: Builder, op: SourceOp) -> Value:
     others = [axis for axis in range(len(y.shape)) if axis not in steps]
     y = b.transpose(y, [*steps, *others])
     batch = x.shape[0] * math.prod(block)
-    return b.reshape(y, (batch, *(parts[::2]), *x.shape[1 + len(block) :]))
+    y = b.reshape(y, (batch, *(parts[::2]), *x.shape[1 + len(block) :]))
+    b.batched[y] = Batched(source, block, tuple(pads))
+    return y
 
 
 def batch_to_space_nd(b: Builder, op: SourceOp) -> Value:
     """The inverse of SPACE_TO_BATCH_ND, with crops in place of padding."""
     x = b.value(op, 0)
     block, crops = _blocks(b, op, len(x.shape))
+    dilated = _dilated(b, x, block, crops)
+    if dilated is not None:
+        return dilated
     count, n = math.prod(block), len(block)
     if x.shape[0] % count:
         raise ModelError(f"a batch of {x.shape[0]} is no multiple of the block {list(block)}")
@@ -289,6 +294,30 @@ def batch_to_space_nd(b: Builder, op: SourceOp) -> Value:
     begin = (0, *(before for before, _ in crops), *(0,) * len(rest))
     ends = (batch, *(size - after for size, (_, after) in zip(y.shape[1 : 1 + n], crops, strict=True)), *rest)
     return b.slice(y, begin, ends)
+
+
+def _dilated(b: Builder, x: Value, block: tuple[int, ...], crops: list[tuple[int, int]]) -> Value | None:
+    """SPACE_TO_BATCH_ND, a convolution with stride 1, BATCH_TO_SPACE_ND: how old exporters write a dilated convolution.
+
+    Every start of the grid has its own batch, so that the convolution sees each block-th pixel. None for anything else.
+    """
+    node = next((node for node in reversed(b.graph.nodes) if x in node.outputs), None)
+    if node is None or node.op not in ("conv2d", "depthwise_conv2d") or len(block) != 2:
+        return None
+    before = b.batched.get(node.inputs[0]) if node.inputs[0] is not None else None
+    window = ("stride_h", "stride_w", "dilation_h", "dilation_w")
+    if before is None or before.block != block or any(node.attrs[name] != 1 for name in window):
+        return None
+    names = (("pad_top", "pad_bottom"), ("pad_left", "pad_right"))
+    if any(node.attrs[name] for pair in names for name in pair):
+        return None
+    attrs = {**node.attrs, "dilation_h": block[0], "dilation_w": block[1]}
+    for pair, pads, crop in zip(names, before.pads, crops, strict=True):
+        for name, pad_, crop_ in zip(pair, pads, crop, strict=True):
+            if pad_ < crop_:
+                return None
+            attrs[name] = pad_ - crop_
+    return b.emit(node.op, [before.x, *node.inputs[1:]], attrs, x.quant)
 
 
 def shape(b: Builder, op: SourceOp) -> Value:

@@ -124,6 +124,32 @@ def test_shape_arithmetic_is_computed() -> None:
     assert graph.outputs[0].shape == (3, 6)
 
 
+@pytest.mark.parametrize("block", [(2, 2), (2, 3)])
+def test_dilated_convolution_written_with_batches(block: tuple[int, int]) -> None:
+    """SPACE_TO_BATCH_ND, CONV_2D, BATCH_TO_SPACE_ND become one convolution, paddings and crops included."""
+    height, width, (a, b) = 10, 11, block
+    pads = [[2, -(height + 2) % a], [3, -(width + 3) % b]]
+    inner = (a * b, (height + sum(pads[0])) // a, (width + sum(pads[1])) // b)
+    made = (a * b, inner[1] - 2, inner[2] - 1)
+    crops = [[1, pads[0][1]], [2, 0]]
+    outer = (1, made[1] * a - sum(crops[0]), made[2] * b - sum(crops[1]), 4)
+    tensors = [
+        Tensor((1, height, width, 2)), constant(block, "int32"), constant(pads, "int32"), Tensor((*inner, 2)),
+        constant(rng.standard_normal((4, 3, 2, 2))), constant(rng.standard_normal(4)), Tensor((*made, 4)),
+        constant(crops, "int32"), Tensor(outer),
+    ]  # fmt: skip
+    ops = [
+        Op("SPACE_TO_BATCH_ND", (0, 1, 2), (3,)),
+        Op("CONV_2D", (3, 4, 5), (6,), "Conv2DOptions", {"padding": 1, "strideH": 1, "strideW": 1}),
+        Op("BATCH_TO_SPACE_ND", (6, 1, 7), (8,)),
+    ]
+    model = build(tensors, ops, [0], [8])
+    x = rng.standard_normal((1, height, width, 2)).astype(np.float32)
+    graph = convert(model).graph
+    assert [node.op for node in graph.nodes] == ["conv2d"]
+    np.testing.assert_allclose(ReferenceExecutor(graph).run(x)[0], LiteRT(model).run(x)[0], rtol=1e-5, atol=1e-5)
+
+
 def test_rank_zeros_like_and_reduce_all() -> None:
     tensors = [
         Tensor((2, 3)), Tensor((), "int32"), Tensor((2, 3)), Tensor((2, 3), "bool"), constant([0, 1], "int32"),
