@@ -12,6 +12,10 @@
  * it decides which arrays live in registers: without it the accumulators go through memory. */
 #define ERT_UNROLL _Pragma("GCC unroll 16")
 
+/* Makes the compiler forget that it knows what is at p, so that it loads again instead of copying a register: where
+ * many accumulators start from the same bias, the load pipes are idle and the vector pipes are not. */
+#define ERT_LOAD_AGAIN(p) __asm__("" : "+r"(p))
+
 /* Turns a function into one that is specialised for the constants it is called with. */
 #define ERT_SPECIALISE static inline __attribute__((always_inline))
 

@@ -35,10 +35,12 @@ static inline void multiply_add(int32x4_t acc[2], int16x8_t x, int16x8_t w) {
 ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t width, const bool whole, const ert_qdw_args *args,
                                     const block *b, const ert_requant_neon *q, const int8_t *const *rows,
                                     size_t offset, int8_t *out) {
+  const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    acc[p][0] = vld1q_s32(b->bias);
-    acc[p][1] = vld1q_s32(b->bias + 4);
+    acc[p][0] = vld1q_s32(bias);
+    acc[p][1] = vld1q_s32(bias + 4);
+    ERT_LOAD_AGAIN(bias);
   }
   const int16_t *w = b->weights;
   for (size_t i = 0; i < args->kernel_h; i++) {

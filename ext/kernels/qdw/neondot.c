@@ -38,10 +38,12 @@ ERT_SPECIALISE column load_column(const bool whole, const int8_t *const *x, size
 ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t apart, const bool whole, const ert_qdw_args *args,
                                     const block *b, const ert_requant_neon *q, const int8_t *const *x,
                                     column shared[WIDTH], int8_t *out) {
+  const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    acc[p][0] = vld1q_s32(b->bias);
-    acc[p][1] = vld1q_s32(b->bias + 4);
+    acc[p][0] = vld1q_s32(bias);
+    acc[p][1] = vld1q_s32(bias + 4);
+    ERT_LOAD_AGAIN(bias);
   }
   ERT_UNROLL for (size_t k = 0; k < (count - 1) * apart + WIDTH; k++) {
     const size_t offset = apart < 3 ? k * args->tap_stride : k / 3 * args->pixel_stride + k % 3 * args->tap_stride;

@@ -32,6 +32,7 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
   ERT_UNROLL for (size_t r = 0; r < mr; r++) {
     acc[r][0] = vld1q_s32(bias);
     acc[r][1] = vld1q_s32(bias + 4);
+    ERT_LOAD_AGAIN(bias);
   }
   size_t t = 0;
   do {
