@@ -64,3 +64,13 @@ def test_large() -> None:
 
 def test_refused() -> None:
     refused("cast", {}, [f32(4)], [f32(5)], "has shape")
+
+
+def test_float16_rounds_to_nearest_even_everywhere() -> None:
+    """Every float16, the middle between it and the next, and the float32 on either side of that middle."""
+    halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    above = np.concatenate([halves[1:], [np.float32(65536)]])
+    middles = (halves + above) / 2
+    around = [np.nextafter(middles, np.float32(end)) for end in (0, np.inf)]
+    x = np.concatenate([halves, middles, *around]).astype(np.float32)
+    check("cast", {}, [of_data(np.concatenate([x, -x]))], dtype=DType.FLOAT16, relative=0, absolute=0)
