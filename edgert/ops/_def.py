@@ -94,7 +94,9 @@ class OpDef:
         for value, spec in zip(node.outputs, specs, strict=True):
             if self.out_dtypes and value.dtype not in self.out_dtypes:
                 allowed = ", ".join(dtype.name.lower() for dtype in self.out_dtypes)
-                raise ModelError(f"{where}: output {value.name!r} is {value.dtype.name.lower()}, needed one of {allowed}")
+                raise ModelError(
+                    f"{where}: output {value.name!r} is {value.dtype.name.lower()}, needed one of {allowed}"
+                )
             if value.shape != spec.shape or value.dtype != spec.dtype:
                 raise ModelError(
                     f"{where}: output {value.name!r} is {value.dtype.name}{list(value.shape)}, "

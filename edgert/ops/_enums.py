@@ -140,4 +140,3 @@ class NearestMode(enum.IntEnum):
     ROUND_PREFER_FLOOR = 1
     ROUND_PREFER_CEIL = 2
     CEIL = 3
-
