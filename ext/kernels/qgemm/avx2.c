@@ -1,6 +1,5 @@
 #include <immintrin.h>
-
-#include "requant/requant_avx2.h"
+#include <stdint.h>
 
 enum { LANES = 8 };
 typedef __m256i vec;
@@ -23,20 +22,8 @@ static inline __attribute__((always_inline)) void widen_8(eight *x, uint64_t byt
 }
 #define SPREAD(x, pair) _mm256_set1_epi32(x.pairs[pair])
 
-#include "kernels/partial_x86.h"
-#include "kernels/qgemm/x86_tiles.h"
-
-static inline __attribute__((always_inline)) void store(const ert_qgemm_tile *tile, int row, const vec *acc) {
-  const ert_requant_avx2 r = ert_requant_avx2_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max);
-  const float *multiplier = (const float *)(tile->block + 2 * sizeof(vec));
-  const __m128i q = ert_requant_avx2_x16(acc[0], _mm256_loadu_ps(multiplier), acc[1], _mm256_loadu_ps(multiplier + 8), &r);
-  ert_store_up_to_16(tile->out + (size_t)row * tile->out_stride, q, tile->channels);
-}
-
+#include "kernels/qgemm/x86_finish_256.h"
 #include "kernels/qgemm/x86_madd.h"
-
-/* The order in which ert_requant_avx2_x16 packs. */
-static const uint8_t LANE_CHANNEL[] = {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15};
 
 const ert_qgemm_kernel ert_qgemm_avx2_4x16 = {
     .name = "qgemm_avx2_4x16", .isa = ERT_ISA_AVX2, .mr = MAX_ROWS, .nr = NR, .kr = 2, .weight_bytes = 1,

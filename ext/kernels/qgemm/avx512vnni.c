@@ -1,5 +1,6 @@
 #include <immintrin.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "requant/requant_avx512vnni.h"
 
@@ -19,21 +20,39 @@ static inline vec dot4(vec acc, vec x, vec w) {
 
 #include "kernels/qgemm/x86_tiles.h"
 
-static inline __attribute__((always_inline)) void store(const ert_qgemm_tile *tile, int row, const vec *acc, int vectors) {
-  const ert_requant_avx512 r = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max);
-  const float *multiplier = (const float *)(tile->block + vectors * (int)sizeof(vec));
-  int8_t *out = tile->out + (size_t)row * tile->out_stride;
-  const uint64_t valid = ~UINT64_C(0) >> (64 - tile->channels);
+typedef struct finish {
+  ert_requant_avx512 rule;
+  __m512 multiplier[4];
+  int8_t *out;
+  size_t out_stride;
+  uint64_t valid; /* a bit for every channel */
+} finish;
+
+static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_tile *tile, int vectors) {
+  finish f = {.rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
+              .out = tile->out,
+              .out_stride = tile->out_stride,
+              .valid = ~UINT64_C(0) >> (64 - tile->channels)};
+  for (int v = 0; v < vectors; v++) {
+    f.multiplier[v] = _mm512_loadu_ps((const float *)(tile->block + (vectors + v) * (int)sizeof(vec)));
+  }
+  return f;
+}
+
+static inline __attribute__((always_inline)) void store(const finish *f, int row, const vec *acc, int vectors) {
+  int8_t *out = f->out + (size_t)row * f->out_stride;
   if (vectors == 1) {
-    _mm_mask_storeu_epi8(out, (__mmask16)valid, ert_requant_avx512_x16(acc[0], _mm512_loadu_ps(multiplier), &r));
+    __m128i bytes = ert_requant_avx512_x16(acc[0], f->multiplier[0], &f->rule);
+    __asm__("" : "+v"(bytes)); /* or GCC fuses narrowing and store to VPMOVDB to memory, which is slower */
+    _mm_mask_storeu_epi8(out, (__mmask16)f->valid, bytes);
     return;
   }
   vec q[4];
-  for (int v = 0; v < vectors; v++) q[v] = ert_requant_avx512_round(acc[v], _mm512_loadu_ps(multiplier + 16 * v), &r);
+  for (int v = 0; v < vectors; v++) q[v] = ert_requant_avx512_round(acc[v], f->multiplier[v], &f->rule);
   if (vectors == 2) {
-    _mm256_mask_storeu_epi8(out, (__mmask32)valid, ert_requant_avx512_x32(q[0], q[1], &r));
+    _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &f->rule));
   } else {
-    _mm512_mask_storeu_epi8(out, valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &r));
+    _mm512_mask_storeu_epi8(out, f->valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &f->rule));
   }
 }
 

@@ -1,7 +1,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "requant/requant_avx2.h"
 
 /* The test of this file runs it with the AVX-512 encoding of the same instruction, for processors that lack this one. */
 #ifndef ERT_VNNI_ENCODING
@@ -22,16 +22,7 @@ static inline vec dot4(vec acc, vec x, vec w) {
   return acc;
 }
 
-#include "kernels/partial_x86.h"
-#include "kernels/qgemm/x86_tiles.h"
-
-static inline __attribute__((always_inline)) void store(const ert_qgemm_tile *tile, int row, const vec *acc, int vectors) {
-  const ert_requant_avx2 r = ert_requant_avx2_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max);
-  const float *multiplier = (const float *)(tile->block + vectors * (int)sizeof(vec));
-  const __m128i q = ert_requant_avx2_x16(acc[0], _mm256_loadu_ps(multiplier), acc[1], _mm256_loadu_ps(multiplier + 8), &r);
-  ert_store_up_to_16(tile->out + (size_t)row * tile->out_stride, q, tile->channels);
-}
-
+#include "kernels/qgemm/x86_finish_256.h"
 #include "kernels/qgemm/x86_dot4.h"
 
 TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2)
@@ -40,9 +31,6 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
   static const ert_qgemm_tile_fn tiles[] = {tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2};
   ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 5, 16, dot4_block_bytes(args, 16));
 }
-
-/* The order in which ert_requant_avx2_x16 packs. */
-static const uint8_t LANE_CHANNEL[] = {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15};
 
 const ert_qgemm_kernel ert_qgemm_avxvnni_5x16 = {
     .name = "qgemm_avxvnni_5x16", .isa = ERT_ISA_AVXVNNI, .mr = 5, .nr = 16, .kr = 4, .weight_bytes = 1, .x_offset = 128,

@@ -18,15 +18,30 @@ static inline void widen_8(eight *x, uint64_t bytes) { *x = _mm_cvtepi8_epi16(_m
 #include "kernels/partial_x86.h"
 #include "kernels/qgemm/x86_tiles.h"
 
-static inline __attribute__((always_inline)) void store(const ert_qgemm_tile *tile, int row, const vec *acc) {
-  const ert_requant_sse41 r = ert_requant_sse41_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max);
-  const float *multiplier = (const float *)(tile->block + 2 * sizeof(vec));
-  const __m128i q = ert_requant_sse41_x8(acc[0], _mm_loadu_ps(multiplier), acc[1], _mm_loadu_ps(multiplier + 4), &r);
-  int8_t *out = tile->out + (size_t)row * tile->out_stride;
-  if (tile->channels == 8) {
+typedef struct finish {
+  ert_requant_sse41 rule;
+  __m128 multiplier[2];
+  int8_t *out;
+  size_t out_stride, channels;
+} finish;
+
+static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_tile *tile, int vectors) {
+  const float *multiplier = (const float *)(const void *)(tile->block + vectors * (int)sizeof(vec));
+  return (finish){ert_requant_sse41_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
+                  {_mm_loadu_ps(multiplier), _mm_loadu_ps(multiplier + 4)},
+                  tile->out,
+                  tile->out_stride,
+                  tile->channels};
+}
+
+static inline __attribute__((always_inline)) void store(const finish *f, int row, const vec *acc, int vectors) {
+  (void)vectors; /* 2 */
+  const __m128i q = ert_requant_sse41_x8(acc[0], f->multiplier[0], acc[1], f->multiplier[1], &f->rule);
+  int8_t *out = f->out + (size_t)row * f->out_stride;
+  if (f->channels == 8) {
     _mm_storel_epi64((__m128i *)(void *)out, q);
   } else {
-    ert_store_up_to_16(out, q, tile->channels);
+    ert_store_up_to_16(out, q, f->channels);
   }
 }
 

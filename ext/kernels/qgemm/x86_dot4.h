@@ -7,7 +7,9 @@
  *   add, flip_sign    32-bit sums; every byte XOR 0x80
  *   drop_bytes(x, n)  the n lowest bytes out of every 32 bits, zeros in from above
  *   dot4(acc, x, w)   the accumulator after the instruction
- *   store(tile, row, acc, vectors)   requantises a row of the tile and writes tile->channels bytes
+ *   finish, make_finish(tile, vectors)   what the end of a tile needs, gathered once: stores could change what they are
+ *                                        gathered from, as far as the compiler knows
+ *   store(finish, row, acc, vectors)     requantises a row of the tile and writes tile->channels bytes
  */
 #include <string.h>
 
@@ -82,11 +84,12 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int vector
       w += step_bytes;
     }
   }
+  const finish f = make_finish(tile, vectors);
   UNROLL for (int r = 0; r < rows; r++) {
     if (two_sets) {
       UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], odd[r][v]);
     }
-    store(tile, r, acc[r], vectors);
+    store(&f, r, acc[r], vectors);
   }
 }
 

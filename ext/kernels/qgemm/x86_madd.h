@@ -8,7 +8,7 @@
  *   widen_weights(p)        2 * LANES bytes at p to 16 bits each
  *   SPREAD(x, pair)         pair number `pair` (a constant, 0 to 3) of an eight in all lanes
  *   madd(a, b)              PMADDWD
- *   store(tile, row, acc)   requantises a row of the tile and writes tile->channels bytes
+ *   finish, make_finish, store   as in x86_dot4.h
  */
 #include <stdbool.h>
 #include <string.h>
@@ -80,7 +80,8 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
       w += (odd + 1) / 2 * PAIR_BYTES;
     }
   }
-  UNROLL for (int r = 0; r < rows; r++) store(tile, r, acc[r]);
+  const finish f = make_finish(tile, 2);
+  UNROLL for (int r = 0; r < rows; r++) store(&f, r, acc[r], 2);
 }
 
 static void tile_1(const ert_qgemm_tile *tile) { compute(tile, 1); }
