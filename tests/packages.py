@@ -12,8 +12,15 @@ import edgert
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
 from edgert.ops import ALL_OPS, OPS_BY_NAME
-from edgert.ops._enums import Activation, BinaryFunction, CompareFunction, PadMode, ReduceFunction, ResizeMode
-from edgert.ops._enums import UnaryFunction
+from edgert.ops._enums import (
+    Activation,
+    BinaryFunction,
+    CompareFunction,
+    PadMode,
+    ReduceFunction,
+    ResizeMode,
+    UnaryFunction,
+)
 from edgert.pack.metadata import Metadata
 from edgert.pack.writer import write
 from edgert.quickstart import sample_folder
@@ -44,7 +51,9 @@ class _Builder:
         self.graph.inputs.append(value)
         return value
 
-    def constant(self, shape: tuple[int, ...], dtype: DType, quant: QuantParams | None = None, high: int = 100) -> Value:
+    def constant(
+        self, shape: tuple[int, ...], dtype: DType, quant: QuantParams | None = None, high: int = 100
+    ) -> Value:
         self.constants += 1
         name = f"constant{self.constants}"
         if dtype == DType.FLOAT32:
@@ -98,7 +107,14 @@ def every_operator() -> bytes:
         int8 = value.dtype == DType.INT8
         kind, bias_kind = (DType.INT8, DType.INT32) if int8 else (DType.FLOAT32, DType.FLOAT32)
         weight_quant = per_channel if int8 else None
-        b.add("conv2d", value, b.constant((6, 3, 3, 2), kind, weight_quant), b.constant((6,), bias_kind), groups=2, **window)
+        b.add(
+            "conv2d",
+            value,
+            b.constant((6, 3, 3, 2), kind, weight_quant),
+            b.constant((6,), bias_kind),
+            groups=2,
+            **window,
+        )
         per_tensor = QuantParams((0.015625,), (5,)) if int8 else None
         b.add("depthwise_conv2d", value, b.constant((3, 3, 8), kind, per_tensor), None, multiplier=2, **window)
         b.add("fully_connected", value, b.constant((6, 4), kind, weight_quant), b.constant((6,), bias_kind))

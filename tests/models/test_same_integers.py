@@ -1,0 +1,133 @@
+"""An int8 model gives the same bytes on every instruction set, number of threads and architecture.
+
+x86 runs through Python; ARM through the C API without Python (tests/c/run_model.c) under qemu-user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arm.test_arm import run_on
+from c_build import build
+from packages import digits, every_operator
+
+import edgert
+from edgert.dtypes import DType
+from edgert.runtime import _native
+
+Find = Callable[[str], Path]
+
+MODELS = [
+    "kws_dscnn_int8",
+    "ic_resnet8_int8",
+    "vww_mnv1_int8",
+    "ad_ae_int8",
+    "person_detect_int8",
+    "micro_speech_int8",
+    "hello_world_int8",
+    "mobilenet_v1_0.25_128_qat_uint8",
+    "mobilenet_v1_0.25_224_qat_uint8",
+    "mobilenet_v2_1.0_224_qat_uint8",
+]
+PROCESSORS = [
+    ("aarch64", "cortex-a53"),
+    ("aarch64", "cortex-a72"),
+    ("aarch64", "cortex-a76"),
+    ("aarch64", "max"),
+    ("armv7", "max"),
+]
+RUNS = 4  # random inputs a model
+LARGE_BYTES = 1 << 20  # of package; larger ones run once where every instruction is emulated
+
+
+def package_of(name: str, find: Find) -> bytes:
+    if name == "digits":
+        return digits(quantize=True)
+    return edgert.convert(find(f"tflite/{name}.tflite")).data
+
+
+def random_runs(model: edgert.Model, count: int) -> list[list[np.ndarray]]:
+    rng = np.random.default_rng(11)
+    runs = []
+    for _ in range(count):
+        run = []
+        for info in model.inputs:
+            limits = np.iinfo(info.dtype.numpy_name)
+            run.append(rng.integers(limits.min, limits.max + 1, info.shape).astype(info.dtype.numpy_name))
+        runs.append(run)
+    return runs
+
+
+def outputs_of(package: bytes, runs: list[list[np.ndarray]], **options: object) -> bytes:
+    """Raw bytes of all outputs of all runs."""
+    model = edgert.Model(package, **options)  # type: ignore[arg-type]
+    made = []
+    for run in runs:
+        outputs = model.run({info.name: x for info, x in zip(model.inputs, run, strict=True)})
+        made += [outputs[info.name].tobytes() for info in model.outputs]
+    return b"".join(made)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "digits"])
+def test_instruction_sets_and_threads(name: str, shared_data: Find) -> None:
+    package = package_of(name, shared_data)
+    runs = random_runs(edgert.Model(package), RUNS)
+    expected = outputs_of(package, runs, isa="scalar")
+    assert len(set(expected)) > 1
+    for isa in _native.cpu_isas():
+        for threads in (1, 2, 4):
+            assert outputs_of(package, runs, isa=isa, threads=threads) == expected, (isa, threads)
+
+
+@pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
+@pytest.mark.parametrize("name", [*MODELS, "digits"])
+def test_arm(name: str, architecture: str, processor: str, shared_data: Find, tmp_path: Path) -> None:
+    program = build(architecture) / "run_model"
+    package = package_of(name, shared_data)
+    runs = random_runs(edgert.Model(package), 1 if len(package) > LARGE_BYTES else RUNS)
+    (tmp_path / "model.ert").write_bytes(package)
+    (tmp_path / "in.bin").write_bytes(b"".join(x.tobytes() for run in runs for x in run))
+    expected = outputs_of(package, runs)
+    for threads in (1, 2):
+        run_on(
+            architecture,
+            processor,
+            program,
+            tmp_path / "model.ert",
+            threads,
+            "-",
+            tmp_path / "in.bin",
+            tmp_path / "out",
+        )
+        assert (tmp_path / "out").read_bytes() == expected
+
+
+@pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
+def test_every_operator_on_arm(architecture: str, processor: str, tmp_path: Path) -> None:
+    """int8 results are equal; float32 ones are as near as another order of multiply and add allows."""
+    package = every_operator()
+    model = edgert.Model(package)
+    rng = np.random.default_rng(4)
+    inputs = {
+        "x": rng.normal(size=(1, 6, 5, 4)).astype(np.float32),
+        "q": rng.integers(-128, 128, (1, 6, 5, 4)).astype(np.int8),
+        "index": np.array([4, 1], np.int32),
+    }
+    (tmp_path / "model.ert").write_bytes(package)
+    (tmp_path / "in.bin").write_bytes(b"".join(inputs[info.name].tobytes() for info in model.inputs))
+    program = build(architecture) / "run_model"
+    run_on(architecture, processor, program, tmp_path / "model.ert", 1, "-", tmp_path / "in.bin", tmp_path / "out")
+    raw = (tmp_path / "out").read_bytes()
+    expected = model.run(inputs)
+    for info in model.outputs:
+        dtype = np.dtype(info.dtype.numpy_name)
+        got = np.frombuffer(raw, dtype, int(np.prod(info.shape)))
+        raw = raw[got.nbytes :]
+        if info.dtype == DType.FLOAT32:
+            np.testing.assert_allclose(got, expected[info.name].ravel(), rtol=1e-5, atol=1e-6, err_msg=info.name)
+        else:
+            assert np.array_equal(got, expected[info.name].ravel()), info.name
+    assert not raw
