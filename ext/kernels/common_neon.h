@@ -29,6 +29,14 @@ static inline int16x8_t ert_mull_high_s8(int8x16_t a, int8x16_t b) {
 #endif
 }
 
+static inline int16x8_t ert_mlal_high_s8(int16x8_t acc, int8x16_t a, int8x16_t b) {
+#if defined(__aarch64__)
+  return vmlal_high_s8(acc, a, b);
+#else
+  return vmlal_s8(acc, vget_high_s8(a), vget_high_s8(b));
+#endif
+}
+
 static inline int32x4_t ert_mlal_high_s16(int32x4_t acc, int16x8_t a, int16x8_t b) {
 #if defined(__aarch64__)
   return vmlal_high_s16(acc, a, b);

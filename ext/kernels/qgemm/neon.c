@@ -2,7 +2,9 @@
  * partial sums of one row and one channel: 16 k of the row are multiplied with 16 k of the channel to int16, added in
  * pairs into it, and the four are summed at the end.
  *
- * Each product is widened on its own: the sum of two, (-128)(-128) + (-128)(-128) = 32768, does not fit int16. */
+ * The sum of two products fits int16 unless all four factors are -128. Weights of trained models have no -128, weights
+ * of a stranger's file may: with many rows a block is searched for it first, and two products are added before they are
+ * widened where there is none. */
 #include <arm_neon.h>
 
 #include "kernels/common_neon.h"
@@ -21,6 +23,10 @@ static inline int32x4_t dot_16(int32x4_t acc, int8x16_t x, int8x16_t w) {
   return vpadalq_s16(dot_8(acc, vget_low_s8(x), vget_low_s8(w)), ert_mull_high_s8(x, w));
 }
 
+static inline int32x4_t dot_16_pairs(int32x4_t acc, int8x16_t x, int8x16_t w) {
+  return vpadalq_s16(acc, ert_mlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w));
+}
+
 /* Lane i of the result is the sum of the lanes of a[i]. */
 static inline int32x4_t sum_each(const int32x4_t *a) {
 #if defined(__aarch64__)
@@ -31,6 +37,16 @@ static inline int32x4_t sum_each(const int32x4_t *a) {
   return vcombine_s32(vpadd_s32(half[0], half[1]), vpadd_s32(half[2], half[3]));
 #endif
 }
+
+#define MULTIPLY_16(dot)                                                                       \
+  do {                                                                                         \
+    int8x16_t v[MR];                                                                           \
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);                      \
+    ERT_UNROLL for (size_t c = 0; c < NR; c++) {                                               \
+      const int8x16_t wc = vld1q_s8(w + c * KR);                                               \
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot(acc[r][c], v[r], wc);         \
+    }                                                                                          \
+  } while (0)
 
 ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
@@ -48,13 +64,10 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
     const int8_t *x[MR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
     size_t i = 0;
-    for (; i + 16 <= k; i += 16, w += NR * KR) {
-      int8x16_t v[MR];
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
-      ERT_UNROLL for (size_t c = 0; c < NR; c++) {
-        const int8x16_t wc = vld1q_s8(w + c * KR);
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot_16(acc[r][c], v[r], wc);
-      }
+    if (work->pairs_fit) {
+      for (; i + 16 <= k; i += 16, w += NR * KR) MULTIPLY_16(dot_16_pairs);
+    } else {
+      for (; i + 16 <= k; i += 16, w += NR * KR) MULTIPLY_16(dot_16);
     }
     /* At most 15 are left: two halves of a group. */
     const int8_t *group = w;
@@ -101,6 +114,25 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
     vst1_s8(part + 8, y[1]);
     ert_qgemm_store_part(work, first_row, mr, NR, part);
   }
+}
+
+/* The search costs as much as a third of a row; a row of pairs saves a quarter. */
+enum { MANY_ROWS = 2 * MR };
+
+static void look_at_block(ert_qgemm_work *work, size_t rows) {
+  work->pairs_fit = false;
+  if (rows < MANY_ROWS) return;
+  const int8_t *w = (const int8_t *)work->block + NR * (sizeof(int32_t) + sizeof(float));
+  const size_t bytes = work->taps * ((work->k + KR - 1) / KR) * NR * KR;
+  int8x16_t least[2] = {vdupq_n_s8(0), vdupq_n_s8(0)};
+  for (size_t i = 0; i < bytes; i += 32) {
+    least[0] = vminq_s8(least[0], vld1q_s8(w + i));
+    least[1] = vminq_s8(least[1], vld1q_s8(w + i + 16));
+  }
+  const int8x16_t both = vminq_s8(least[0], least[1]);
+  int8x8_t half = vmin_s8(vget_low_s8(both), vget_high_s8(both));
+  ERT_UNROLL for (size_t i = 0; i < 3; i++) half = vpmin_s8(half, half);
+  work->pairs_fit = vget_lane_s8(half, 0) > -128;
 }
 
 #if defined(__aarch64__)

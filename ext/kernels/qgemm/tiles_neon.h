@@ -20,18 +20,20 @@ typedef struct ert_qgemm_work {
   const int32_t *row_bias; /* or NULL */
   int8_t *out;
   size_t out_stride;
+  bool pairs_fit; /* set by neon.c for itself */
 } ert_qgemm_work;
 
 /* Computes `tiles` tiles, one below the other, for n channels from the work's block on. */
 typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, size_t n, size_t block_bytes);
 
 /* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
- * live in registers. The work is copied: stores of outputs might alias it, as far as the compiler can tell. */
+ * live in registers, and `look_at_block` once a block before. The work is copied: stores of outputs might alias it, as far as the compiler can tell. */
 #define ERT_QGEMM_TILES(mr)                                                                               \
   static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {   \
     ert_qgemm_work work = *of_caller;                                                                     \
     for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {           \
       work.valid_n = n - first < NR ? n - first : NR;                                                     \
+      look_at_block(&work, tiles * mr);                                                                   \
       for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);                                         \
     }                                                                                                     \
   }
