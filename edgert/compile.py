@@ -31,6 +31,7 @@ from edgert.passes.float_fallback import float_fallback
 from edgert.passes.fold_batch_norm import fold_batch_norm
 from edgert.passes.fold_constants import fold_constants
 from edgert.passes.fold_qdq import fold_qdq
+from edgert.passes.free_batch import free_batch
 from edgert.passes.fuse_activations import fuse_activations
 from edgert.passes.fuse_pad import fuse_pad
 from edgert.passes.interface import float_interface, int8_interface
@@ -57,7 +58,7 @@ OPTIMISE: tuple[Pass, ...] = (
     merge_duplicates,
     remove_dead_code,
 )
-LOWER: tuple[Pass, ...] = (float_fallback, lower, merge_duplicates, remove_dead_code)
+LOWER: tuple[Pass, ...] = (float_fallback, lower, merge_duplicates, remove_dead_code, free_batch)
 MOST_ROUNDS = 20  # each round but the last makes the graph smaller or moves work towards the inputs
 
 

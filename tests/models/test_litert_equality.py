@@ -221,3 +221,19 @@ def test_each_operator_is_within_one_of_the_reference_kernels(name: str, shared_
             ours[node.output] = found
             difference = np.abs(found.astype(int) - theirs(node.output).reshape(found.shape)).max()
             assert difference <= (1 if node.op in OFTEN_OFF_BY_ONE else 0), node
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_interface_is_that_of_litert_and_its_batch_can_be_resized(case: Case, shared_data: Find) -> None:
+    ours, theirs = engines(shared_data(f"tflite/{case.name}.tflite"), cut=False, mend=case.mend)
+    for a, b in zip([*ours.inputs, *ours.outputs], [*theirs.inputs, *theirs.outputs], strict=True):
+        assert (a["name"], a["dtype"], a["quantization"]) == (b["name"], b["dtype"], b["quantization"])
+        np.testing.assert_array_equal(a["shape"], b["shape"])
+    wide = edgert.Interpreter(model_content=shared_data(f"tflite/{case.name}.tflite").read_bytes())
+    source, target = wide.get_input_details()[0], wide.get_output_details()[0]
+    batch = np.concatenate(list(random_inputs(tuple(source["shape"]), "int8", 3)))
+    wide.resize_tensor_input(source["index"], batch.shape)
+    wide.set_tensor(source["index"], batch)
+    wide.invoke()
+    alone = np.concatenate([ours.run(x[None])[0] for x in batch])
+    np.testing.assert_array_equal(wide.get_tensor(target["index"]), alone)
