@@ -1,9 +1,10 @@
 /* depthwise_conv2d: x[N,H,W,C] with w[KH,KW,C*multiplier].
  *
- * The kernels compute a run of pixels of one output row from a pointer for every kernel row. Pixels whose window lies
- * between the left and right edges read the input in place; rows above and below it are one row of padding. Pixels at
- * the left and right edges read a small padded copy, one a task. A multiplier above 1 repeats the channels first; with
- * one input channel the operator is an ordinary convolution and runs as one.
+ * The kernels compute a run of pixels of one output row from a pointer for every kernel row. Without padding on the
+ * left and right those point into the input. Otherwise each task keeps the rows under its window in a ring, where
+ * every input row is copied once with its padding around it. Rows above and below the input are one row of padding.
+ * A multiplier above 1 repeats the channels first; with one input channel the operator is an ordinary convolution and
+ * runs as one.
  */
 #include <string.h>
 
@@ -21,52 +22,33 @@ typedef struct depthwise {
   const ert_fdw_kernel *fdw;
   void *packed;
   size_t multiplier, element;
-  size_t interior_begin, interior_end; /* output columns that need no padded copy */
-  size_t left_columns, right_columns;  /* input columns of the padded copies */
+  bool in_place;         /* no padding on the left and right: rows are read where they are */
   size_t tasks;
-  size_t copy_bytes;     /* a task's padded copy */
-  size_t task_bytes;     /* that, and then its kernel_h row pointers */
+  size_t row_bytes;      /* of a padded row */
+  size_t ring_bytes;     /* a task's span_h rows */
+  size_t task_bytes;     /* those, and then its kernel_h row pointers */
   size_t expanded_bytes; /* the input with its channels repeated; 0 when multiplier is 1 */
-  size_t zero_row_bytes; /* a row of padding */
 } depthwise;
 
-static size_t ceil_divide(size_t a, size_t b) { return a / b + (a % b != 0); }
-
-/* Output columns whose windows lie within the input's columns, and the extent of the two edges. */
-static void find_interior(depthwise *d) {
-  const ert_window *w = &d->window;
-  const size_t begin = ert_min_size(ceil_divide(w->pad_left, w->stride_w), w->out_w);
-  size_t end = begin;
-  if (w->in_w + w->pad_left >= w->span_w)
-    end = ert_max_size(begin, ert_min_size((w->in_w + w->pad_left - w->span_w) / w->stride_w + 1, w->out_w));
-  d->interior_begin = begin == end ? w->out_w : begin; /* no interior: all columns are the left edge */
-  d->interior_end = begin == end ? w->out_w : end;
-  const size_t left = d->interior_begin, right = w->out_w - d->interior_end;
-  d->left_columns = left != 0 ? (left - 1) * w->stride_w + w->span_w : 0;
-  d->right_columns = right != 0 ? (right - 1) * w->stride_w + w->span_w : 0;
-}
-
-/* Scratch: [expanded input][row of padding][padded copy and row pointers of each task], each aligned. */
+/* Scratch: [expanded input][row of padding][ring and row pointers of each task], each aligned. */
 static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
   const ert_window *w = &d->window;
   const size_t pixel = w->channels * d->element; /* no more than an output pixel */
-  size_t total, copies, pointers;
-  bool fits = ert_mul(ert_max_size(d->left_columns, d->right_columns), pixel, &d->copy_bytes) &&
-              ert_mul(d->copy_bytes, w->kernel_h, &d->copy_bytes) && d->copy_bytes <= PTRDIFF_MAX &&
-              ert_mul(w->kernel_h, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX &&
-              ert_mul(w->in_w, pixel, &d->zero_row_bytes) && d->zero_row_bytes <= PTRDIFF_MAX;
+  size_t total, rings, pointers;
+  d->in_place = w->pad_left == 0 && w->needed_w <= w->in_w;
+  bool fits = ert_mul(w->needed_w, pixel, &d->row_bytes) && d->row_bytes <= PTRDIFF_MAX &&
+              ert_mul(d->in_place ? 0 : w->span_h, d->row_bytes, &d->ring_bytes) && d->ring_bytes <= PTRDIFF_MAX &&
+              ert_mul(w->kernel_h, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX;
   ERT_REQUIRE(p, fits, "an input of %zu by %zu by %zu is too large to pad", w->in_h, w->in_w, w->channels);
-  d->copy_bytes = ert_round_up(d->copy_bytes, ERT_ALIGN);
-  fits = ert_add(d->copy_bytes, ert_round_up(pointers, ERT_ALIGN), &d->task_bytes);
-  d->zero_row_bytes = ert_round_up(d->zero_row_bytes, ERT_ALIGN);
-  d->expanded_bytes = 0;
+  d->ring_bytes = ert_round_up(d->ring_bytes, ERT_ALIGN);
+  fits = ert_add(d->ring_bytes, ert_round_up(pointers, ERT_ALIGN), &d->task_bytes) &&
+         ert_mul(d->task_bytes, d->tasks, &rings) && ert_add(rings, ert_round_up(d->row_bytes, ERT_ALIGN), &total);
   if (d->multiplier > 1) {
     fits = fits && ert_mul(w->batch * w->in_h * w->in_w, pixel, &d->expanded_bytes) && d->expanded_bytes <= PTRDIFF_MAX;
     d->expanded_bytes = ert_round_up(d->expanded_bytes, ERT_ALIGN);
   }
-  fits = fits && ert_mul(d->task_bytes, d->tasks, &copies) && ert_add(copies, d->zero_row_bytes, &total) &&
-         ert_add(total, d->expanded_bytes, &total);
-  ERT_REQUIRE(p, fits, "an input of %zu by %zu by %zu is too large to pad", w->in_h, w->in_w, w->channels);
+  ERT_REQUIRE(p, fits && ert_add(total, d->expanded_bytes, &total), "an input of %zu by %zu by %zu is too large to pad",
+              w->in_h, w->in_w, w->channels);
   ert_prepare_scratch(p, total);
   return ERT_OK;
 }
@@ -152,7 +134,6 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 
   d->window.channels = (size_t)w->dims[2];
   ERT_TRY(pack_weights(p, op, d, w->data, bias));
-  find_interior(d);
   size_t work;
   if (!ert_mul(op->out[0]->elements, d->window.kernel_h * d->window.kernel_w, &work)) work = SIZE_MAX;
   d->tasks = ert_min_size((size_t)ert_prepare_threads(p), d->window.batch * d->window.out_h);
@@ -165,7 +146,7 @@ typedef struct depthwise_run {
   const depthwise *d;
   const uint8_t *x; /* [N,H,W,output channels] */
   uint8_t *y;
-  uint8_t *zero_row, *copies;
+  uint8_t *padding_row, *rings;
 } depthwise_run;
 
 /* The kernel on `pixels` pixels; rows_at holds kernel_h pointers to the first column of the first one. */
@@ -196,56 +177,45 @@ static void set_row(const depthwise *d, void *rows_at, size_t i, const uint8_t *
   }
 }
 
-/* Row i of the window of output row oy in image n, or NULL where it lies in the padding. */
-static const uint8_t *input_row(const depthwise_run *run, size_t n, size_t oy, size_t i) {
+/* Row y of the padded input lies in the input itself. */
+static bool is_inside(const ert_window *w, size_t y) { return y >= w->pad_top && y - w->pad_top < w->in_h; }
+
+static const uint8_t *input_row(const depthwise_run *run, size_t n, size_t y) {
   const ert_window *w = &run->d->window;
-  const size_t y = oy * w->stride_h + i * w->dilation_h; /* of the padded input */
-  if (y < w->pad_top || y - w->pad_top >= w->in_h) return NULL;
   return run->x + (n * w->in_h + y - w->pad_top) * w->in_w * w->channels * run->d->element;
 }
 
-/* Output columns [begin, end) of a row through a copy of `columns` input columns with their padding. */
-static void run_edge(const depthwise_run *run, size_t n, size_t oy, size_t begin, size_t end, size_t columns,
-                     uint8_t *copy, void *rows_at, uint8_t *out_row) {
+/* Copies a row of the input into the ring, with padding on both sides. */
+static void fill_slot(const depthwise_run *run, size_t n, size_t y, uint8_t *slot) {
   const depthwise *d = run->d;
   const ert_window *w = &d->window;
   const size_t pixel = w->channels * d->element;
-  const size_t first = begin * w->stride_w; /* columns of the padded input: [first, first + columns) */
-  const size_t inside_begin = ert_min_size(ert_max_size(w->pad_left, first) - first, columns);
-  const size_t right = w->pad_left + w->in_w; /* the first column of padding on the right */
-  const size_t inside_end = ert_max_size(inside_begin, ert_min_size(columns, right > first ? right - first : 0));
-  for (size_t i = 0; i < w->kernel_h; i++, copy += columns * pixel) {
-    const uint8_t *row = input_row(run, n, oy, i);
-    set_row(d, rows_at, i, copy);
-    if (row == NULL || inside_begin == inside_end) {
-      memset(copy, d->rule.zero_x, columns * pixel);
-      continue;
-    }
-    memset(copy, d->rule.zero_x, inside_begin * pixel);
-    memcpy(copy + inside_begin * pixel, row + (first + inside_begin - w->pad_left) * pixel,
-           (inside_end - inside_begin) * pixel);
-    memset(copy + inside_end * pixel, d->rule.zero_x, (columns - inside_end) * pixel);
-  }
-  run_pixels(d, end - begin, rows_at, out_row + begin * pixel);
+  const size_t left = ert_min_size(w->pad_left, w->needed_w), inside = ert_min_size(w->in_w, w->needed_w - left);
+  memset(slot, d->rule.zero_x, left * pixel);
+  memcpy(slot + left * pixel, input_row(run, n, y), inside * pixel);
+  memset(slot + (left + inside) * pixel, d->rule.zero_x, (w->needed_w - left - inside) * pixel);
 }
 
-static void run_row(const depthwise_run *run, size_t n, size_t oy, uint8_t *copy) {
+/* Output rows [begin, end) of all images' rows; the ring keeps row y of the padded input in slot y mod span_h. */
+static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t *ring) {
   const depthwise *d = run->d;
   const ert_window *w = &d->window;
-  const size_t pixel = w->channels * d->element;
-  void *rows_at = copy + d->copy_bytes;
-  uint8_t *out_row = run->y + (n * w->out_h + oy) * w->out_w * pixel;
-  if (d->interior_begin > 0) run_edge(run, n, oy, 0, d->interior_begin, d->left_columns, copy, rows_at, out_row);
-  if (d->interior_end > d->interior_begin) {
-    const size_t first = d->interior_begin * w->stride_w - w->pad_left;
-    for (size_t i = 0; i < w->kernel_h; i++) {
-      const uint8_t *row = input_row(run, n, oy, i);
-      set_row(d, rows_at, i, row != NULL ? row + first * pixel : run->zero_row);
+  void *rows_at = ring + d->ring_bytes;
+  size_t filled = 0; /* rows of the padded image before this one have been in the ring */
+  for (size_t r = begin; r < end; r++) {
+    const size_t n = r / w->out_h, oy = r % w->out_h, top = oy * w->stride_h;
+    if (r == begin || oy == 0 || filled < top) filled = top;
+    for (; !d->in_place && filled < top + w->span_h; filled++) {
+      if (is_inside(w, filled)) fill_slot(run, n, filled, ring + filled % w->span_h * d->row_bytes);
     }
-    run_pixels(d, d->interior_end - d->interior_begin, rows_at, out_row + d->interior_begin * pixel);
+    for (size_t i = 0; i < w->kernel_h; i++) {
+      const size_t y = top + i * w->dilation_h;
+      const uint8_t *row = run->padding_row;
+      if (is_inside(w, y)) row = d->in_place ? input_row(run, n, y) : ring + y % w->span_h * d->row_bytes;
+      set_row(d, rows_at, i, row);
+    }
+    run_pixels(d, w->out_w, rows_at, run->y + r * w->out_w * w->channels * d->element);
   }
-  if (d->interior_end < w->out_w)
-    run_edge(run, n, oy, d->interior_end, w->out_w, d->right_columns, copy, rows_at, out_row);
 }
 
 static void run_task(void *arg, size_t task) {
@@ -253,8 +223,7 @@ static void run_task(void *arg, size_t task) {
   const ert_window *w = &run->d->window;
   size_t begin, end;
   ert_split(w->batch * w->out_h, 1, run->d->tasks, task, &begin, &end);
-  for (size_t r = begin; r < end; r++)
-    run_row(run, r / w->out_h, r % w->out_h, run->copies + task * run->d->task_bytes);
+  run_rows(run, begin, end, run->rings + task * run->d->task_bytes);
 }
 
 typedef struct expand_run {
@@ -284,15 +253,15 @@ static ert_status invoke(ert_op *op) {
       .d = d,
       .x = op->in[0]->data,
       .y = op->out[0]->data,
-      .zero_row = scratch + d->expanded_bytes,
-      .copies = scratch + d->expanded_bytes + d->zero_row_bytes,
+      .padding_row = scratch + d->expanded_bytes,
+      .rings = scratch + d->expanded_bytes + ert_round_up(d->row_bytes, ERT_ALIGN),
   };
   if (d->multiplier > 1) {
     expand_run expand = {d, op->in[0]->data, scratch};
     ert_pool_run(op->pool, d->tasks, expand_task, &expand);
     run.x = scratch;
   }
-  memset(run.zero_row, d->rule.zero_x, d->zero_row_bytes);
+  memset(run.padding_row, d->rule.zero_x, d->row_bytes);
   ert_pool_run(op->pool, d->tasks, run_task, &run);
   return ERT_OK;
 }
