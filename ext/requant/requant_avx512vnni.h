@@ -15,7 +15,8 @@ typedef struct ert_requant_avx512 {
 
 static inline ert_requant_avx512 ert_requant_avx512_init(int32_t out_zero, int8_t out_min, int8_t out_max) {
   return (ert_requant_avx512){_mm512_set1_ps((float)(out_min - out_zero)), _mm512_set1_ps((float)(out_max - out_zero)),
-                              _mm512_set1_epi32(out_zero), _mm512_set1_epi16((int16_t)out_zero), _mm512_set1_epi8(out_min)};
+                              _mm512_set1_epi32(out_zero), _mm512_set1_epi16((int16_t)out_zero),
+                              _mm512_set1_epi8(out_min)};
 }
 
 /* Rounded and bounded above, without out_zero. */

@@ -155,7 +155,9 @@ static void bench_dw(const dw_layer *l) {
     if (!ert_isa_has(isa, kernel->isa) || !wanted(l->name, kernel->name)) continue;
     if (kernel->kernel_h != 0 && (kernel->kernel_h != l->kernel_h || kernel->kernel_w != l->kernel_w)) continue;
     ert_qdw_pack(kernel, l->channels, taps, w, NULL, NULL, multiplier, 3, packed);
-    const dw_work d = {kernel, l, {l->channels, l->kernel_h, l->kernel_w, l->channels, l->stride * l->channels, packed, 5, -128, 127}};
+    const ert_qdw_args args = {l->channels, l->kernel_h, l->kernel_w, l->channels, l->stride * l->channels,
+                               packed, 5, -128, 127};
+    const dw_work d = {kernel, l, args};
     const ert_isa_set up_to = ert_isa_up_to(isa, kernel->isa);
     const bool selected = ert_qdw_select(up_to, l->channels, l->kernel_h, l->kernel_w, true) == kernel;
     report(l->name, kernel->name, selected, (double)(l->out_h * l->out_w * l->channels * taps), measure(run_dw, &d));

@@ -42,7 +42,8 @@ static void compare(const ert_qadd_kernel *kernel, size_t n) {
   int8_t lo, hi;
   check_random_clamp(&lo, &hi);
   ert_qadd_params params;
-  check_begin("%s n=%zu a=%g(%d) b=%g(%d) out=%g(%d)", kernel->name, n, s.a, s.a_zero, s.b, s.b_zero, s.out, s.out_zero);
+  check_begin("%s n=%zu a=%g(%d) b=%g(%d) out=%g(%d)", kernel->name, n, s.a, s.a_zero, s.b, s.b_zero, s.out,
+              s.out_zero);
   if (!ert_qadd_params_init(&params, s.a, s.a_zero, s.b, s.b_zero, s.b_sign, s.out, s.out_zero, lo, hi)) {
     check_fail("the parameters were refused");
   }
@@ -68,7 +69,9 @@ static void test_bounds_of_scales(void) {
   ert_qadd_params p;
   check_begin("bounds of scales");
   if (ert_qadd_params_init(&p, 0x1p16f, 0, 1.0f, 0, 1, 1.0f, 0, -128, 127)) check_fail("2^16 was taken");
-  if (!ert_qadd_params_init(&p, 0x1.fffffep15f, -128, 0x1.fffffep15f, -128, 1, 1.0f, 0, -128, 127)) check_fail("just below 2^16 was refused");
+  if (!ert_qadd_params_init(&p, 0x1.fffffep15f, -128, 0x1.fffffep15f, -128, 1, 1.0f, 0, -128, 127)) {
+    check_fail("just below 2^16 was refused");
+  }
   if (define(&p, 127, 127) != 127 || define(&p, -128, -128) != 0) check_fail("the largest scales go wrong");
   if (!ert_qadd_params_init(&p, 0x1p-20f, -128, 1e-30f, 0, -1, 1.0f, 5, -128, 127)) check_fail("2^-20 was refused");
   if (define(&p, 127, 127) != 5) check_fail("the smallest scales go wrong");

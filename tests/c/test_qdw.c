@@ -91,7 +91,8 @@ static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, 
 }
 
 static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel) {
-  static const uint8_t windows[][2] = {{3, 3}, {1, 1}, {1, 2}, {2, 1}, {2, 2}, {1, 3}, {3, 1}, {3, 5}, {5, 5}, {7, 7}, {10, 4}};
+  static const uint8_t windows[][2] = {{3, 3}, {1, 1}, {1, 2}, {2, 1}, {2, 2}, {1, 3},
+                                       {3, 1}, {3, 5}, {5, 5}, {7, 7}, {10, 4}};
   for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
     const size_t h = windows[w][0], width = windows[w][1];
     if (kernel->kernel_h != 0 && (kernel->kernel_h != h || kernel->kernel_w != width)) continue;

@@ -21,7 +21,8 @@ typedef struct values {
 
 /* Accumulators of every size, and multipliers that put the result near the int8 range, on ties and far outside. */
 static void fill(values *v) {
-  static const int32_t special[] = {0, 1, -1, INT32_MIN, INT32_MAX, INT32_MIN + 1, 16777217, -16777217, 33554433, 8388609};
+  static const int32_t special[] = {0, 1, -1, INT32_MIN, INT32_MAX, INT32_MIN + 1, 16777217, -16777217, 33554433,
+                                    8388609};
   v->out_zero = check_random_zero();
   check_random_clamp(&v->out_min, &v->out_max);
   for (int i = 0; i < CHANNELS; i++) {

@@ -45,7 +45,8 @@ INLINE void add_vector(const factors *f, vec a, vec b, int8_t *out) {
   store(out, add_16(q, f->out_zero), f->out_min, f->out_max);
 }
 
-INLINE void add_all(const ert_qadd_params *params, size_t n, const int8_t *a, const int8_t *b, int8_t *out, bool one_b) {
+INLINE void add_all(const ert_qadd_params *params, size_t n, const int8_t *a, const int8_t *b, int8_t *out,
+                    const bool one_b) {
   const factors f = make_factors(params);
   const vec first_b = splat_16(n != 0 ? b[0] : 0);
   size_t i = 0;

@@ -20,8 +20,11 @@ static inline vec madd_add(vec acc, vec x, vec w) {
   __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(x), "vm"(w));
   return acc;
 }
-static inline rule make_rule(const ert_qdw_args *a) { return ert_requant_avx512_init(a->out_zero, a->out_min, a->out_max); }
-static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels, bool full) {
+static inline rule make_rule(const ert_qdw_args *args) {
+  return ert_requant_avx512_init(args->out_zero, args->out_min, args->out_max);
+}
+static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels,
+                         bool full) {
   const float *m = (const float *)(const void *)multiplier;
   const vec q0 = ert_requant_avx512_round(acc0, _mm512_loadu_ps(m), r);
   const vec q1 = ert_requant_avx512_round(acc1, _mm512_loadu_ps(m + 16), r);

@@ -1,6 +1,6 @@
 #include "kernels/qdw/x86_256.h"
 
-/* The test of this file runs it with the AVX-512 encoding of the same instruction, for processors that lack this one. */
+/* The test of this file runs it with the AVX-512 encoding of the same instruction, where a processor lacks this one. */
 #ifndef ERT_VNNI_ENCODING
 #define ERT_VNNI_ENCODING "%{vex%} "
 #endif

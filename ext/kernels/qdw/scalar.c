@@ -26,7 +26,8 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
             ert_requant((int32_t)acc[c], multiplier[c], args->out_zero, args->out_min, args->out_max);
       }
     }
-    const size_t used = NR * (sizeof *bias + sizeof *multiplier) + args->kernel_h * args->kernel_w * NR * sizeof *weights;
+    const size_t taps = args->kernel_h * args->kernel_w;
+    const size_t used = NR * (sizeof *bias + sizeof *multiplier + taps * sizeof *weights);
     block += (used + 63) / 64 * 64;
   }
 }

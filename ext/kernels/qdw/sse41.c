@@ -20,8 +20,11 @@ static inline vec madd_add(vec acc, vec x, vec w) {
   __asm__("" : "+x"(acc)); /* or GCC adds products to each other first, for which registers do not suffice */
   return acc;
 }
-static inline rule make_rule(const ert_qdw_args *a) { return ert_requant_sse41_init(a->out_zero, a->out_min, a->out_max); }
-static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels, bool full) {
+static inline rule make_rule(const ert_qdw_args *args) {
+  return ert_requant_sse41_init(args->out_zero, args->out_min, args->out_max);
+}
+static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels,
+                         bool full) {
   const float *m = (const float *)(const void *)multiplier;
   const __m128i q = ert_requant_sse41_x8(acc0, _mm_loadu_ps(m), acc1, _mm_loadu_ps(m + 4), r);
   if (full) {

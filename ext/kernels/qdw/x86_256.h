@@ -12,12 +12,16 @@ typedef ert_requant_avx2 rule;
 
 static inline vec load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline vec fetch(const int8_t *p, size_t channels, bool full) {
-  return _mm256_cvtepi8_epi16(full ? _mm_loadu_si128((const __m128i *)(const void *)p) : ert_load_up_to_16(p, channels));
+  return _mm256_cvtepi8_epi16(full ? _mm_loadu_si128((const __m128i *)(const void *)p)
+                                   : ert_load_up_to_16(p, channels));
 }
 static inline vec zip_low(vec a, vec b) { return _mm256_unpacklo_epi16(a, b); }
 static inline vec zip_high(vec a, vec b) { return _mm256_unpackhi_epi16(a, b); }
-static inline rule make_rule(const ert_qdw_args *a) { return ert_requant_avx2_init(a->out_zero, a->out_min, a->out_max); }
-static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels, bool full) {
+static inline rule make_rule(const ert_qdw_args *args) {
+  return ert_requant_avx2_init(args->out_zero, args->out_min, args->out_max);
+}
+static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels,
+                         bool full) {
   const float *m = (const float *)(const void *)multiplier;
   const __m128i q = ert_requant_avx2_x16(acc0, _mm256_loadu_ps(m), acc1, _mm256_loadu_ps(m + 8), r);
   if (full) {

@@ -21,7 +21,8 @@ typedef struct taps {
 static const uint8_t COLUMNS_SLOTS[12] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_QDW_NO_TAP, 2, 5, 8, ERT_QDW_NO_TAP};
 
 #define COLUMNS_FOUR(c) c, c + 1, c + 2, c + 3, c + 16, c + 17, c + 18, c + 19
-static const uint8_t COLUMNS_LANE_CHANNEL[COLUMNS_NR] = {COLUMNS_FOUR(0), COLUMNS_FOUR(4), COLUMNS_FOUR(8), COLUMNS_FOUR(12)};
+static const uint8_t COLUMNS_LANE_CHANNEL[COLUMNS_NR] = {COLUMNS_FOUR(0), COLUMNS_FOUR(4), COLUMNS_FOUR(8),
+                                                           COLUMNS_FOUR(12)};
 
 INLINE taps columns_at(const int8_t *const rows[3], size_t offset, size_t channels, const bool full) {
   const __m256i flip = _mm256_set1_epi8(-128);
@@ -47,7 +48,8 @@ INLINE void columns_pixel(const block_work *b, size_t pixel, const taps *left, c
     acc = columns_dot4(acc, right->x[v], _mm256_load_si256(&w[8 + v]));
     q[v] = ert_requant_avx2_round(acc, _mm256_load_ps(multiplier + 8 * v), rule);
   }
-  columns_store(b->out + pixel * b->args->channels, ert_requant_avx2_x32(q[0], q[1], q[2], q[3], rule), b->channels, full);
+  const __m256i bytes = ert_requant_avx2_x32(q[0], q[1], q[2], q[3], rule);
+  columns_store(b->out + pixel * b->args->channels, bytes, b->channels, full);
 }
 
 INLINE void columns_block(const block_work *work, const bool full) {

@@ -1,5 +1,5 @@
-/* Bodies of the x86 kernels for int16 weights: two taps of a channel lie side by side as 16-bit values, and PMADDWD (or VPDPWSSD) adds both
- * products to the channel's accumulator. A block is two vectors of channels.
+/* Bodies of the x86 kernels for int16 weights: two taps of a channel lie side by side as 16-bit values, and PMADDWD (or
+ * VPDPWSSD) adds both products to the channel's accumulator. A block is two vectors of channels.
  *
  * The including file defines, for its vector of NR / 2 accumulators (or NR 16-bit values):
  *   vec, load                  the type, its unaligned load

@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 
-/* The test of this file runs it with the AVX-512 encoding of the same instruction, for processors that lack this one. */
+/* The test of this file runs it with the AVX-512 encoding of the same instruction, where a processor lacks this one. */
 #ifndef ERT_VNNI_ENCODING
 #define ERT_VNNI_ENCODING "%{vex%} "
 #endif
@@ -33,5 +33,5 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
 }
 
 const ert_qgemm_kernel ert_qgemm_avxvnni_5x16 = {
-    .name = "qgemm_avxvnni_5x16", .isa = ERT_ISA_AVXVNNI, .mr = 5, .nr = 16, .kr = 4, .weight_bytes = 1, .x_offset = 128,
-    .lane_channel = LANE_CHANNEL, .run = run};
+    .name = "qgemm_avxvnni_5x16", .isa = ERT_ISA_AVXVNNI, .mr = 5, .nr = 16, .kr = 4, .weight_bytes = 1,
+    .x_offset = 128, .lane_channel = LANE_CHANNEL, .run = run};

@@ -1,7 +1,7 @@
 /* Tiles of kernels that multiply 16-bit pairs and add them to 32 bits (PMADDWD), two vectors of channels wide.
  *
- * Eight k of a row are widened at once, then every pair of them is spread over a vector; weights are widened as they are
- * loaded. The including file defines, for its vector of LANES accumulators:
+ * Eight k of a row are widened at once, then every pair of them is spread over a vector; weights are widened as they
+ * are loaded. The including file defines, for its vector of LANES accumulators:
  *   vec, load, splat, add   as in x86_dot4.h
  *   eight                   8 widened bytes of a row
  *   widen_8(&x, bytes)      fills an eight
