@@ -138,9 +138,11 @@ class Builder:
         return node.has(index) and (node.inputs[index] in self.constants or node.inputs[index] in self.quantized)
 
     def need_constant(self, node: SourceNode, index: int, what: str) -> Array:
-        """The input's elements; RefusedError when only the run knows them, ModelError when the input is missing."""
+        """The input's elements, dequantised if need be; RefusedError when only the run knows them."""
         array = self.constant(node, index)
         if array is None:
+            if node.has(index) and node.inputs[index] in self.quantized:
+                return self.quantized[node.inputs[index]].dequantized()
             if not node.has(index):
                 raise ModelError(f"{node.op} {node.name!r}: input {index} ({what}) is missing")
             raise RefusedError(

@@ -23,6 +23,8 @@ NEVER = {
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial",
     "If", "Loop", "Scan", "SequenceMap", "DequantizeLinear", "Dropout",
 }  # fmt: skip
+# Operators that exist here only because they are computed here, and so have no handler.
+ONLY_FOLDED = {"Shape", "Size", "Constant", "ConstantOfShape", "Range", "EyeLike", "OneHot"}
 # Operators that can make a large array of a few numbers; a damaged model must not fill the memory.
 GROWING = {"ConstantOfShape", "Expand", "Tile", "Range"}
 LARGEST_GROWN = 1 << 28  # elements

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers._onnx_builder import Builder, Handler, Outputs, RefusedError, SourceNode
 from edgert.ir import Value
@@ -173,6 +174,8 @@ def pad(b: Builder, node: SourceNode) -> Value:
         axes = [axis % rank for axis in b.ints(node, 3, "axes")] if node.has(3) else range(rank)
         if node.has(2):
             value = float(b.need_constant(node, 2, "value").reshape(-1)[0])
+    if x.dtype == DType.INT8 and mode == "constant":
+        value = _real_value(b, x, value)
     before, after = [0] * rank, [0] * rank
     for position, axis in enumerate(axes):
         before[axis], after[axis] = amounts[position], amounts[position + len(axes)]
@@ -185,6 +188,14 @@ def pad(b: Builder, node: SourceNode) -> Value:
         return x
     attrs = {"before": tuple(before), "after": tuple(after), "mode": PAD_MODES[mode], "value": value}
     return b.emit("pad", [x], attrs)
+
+
+def _real_value(b: Builder, x: Value, number: float) -> float:
+    """The real number that a quantised one of the source stands for."""
+    if x.quant is None:
+        raise RefusedError("it pads 8-bit numbers whose scale is not known", "dequantise before it (DequantizeLinear)")
+    shifted = number - 128 if x in b.unsigned else number
+    return x.quant.scale * (shifted - x.quant.zero_point)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -15,7 +15,7 @@ from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, Unsupported, UnsupportedError
 from edgert.importers import _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_quant, _onnx_spatial
 from edgert.importers._onnx_builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
-from edgert.importers._onnx_constants import Folder, plain
+from edgert.importers._onnx_constants import ONLY_FOLDED, Folder, plain
 from edgert.importers._onnx_interface import add_inputs, add_outputs
 from edgert.ir import Graph, Value
 
@@ -47,10 +47,11 @@ ADVICE = {
 }
 GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before export"
 
-# Operators whose meaning does not change when uint8 numbers are shifted to int8 (Cast undoes the shift itself).
+# Operators whose meaning does not change when uint8 numbers are shifted to int8 (Cast and Pad see to it themselves).
 MOVES_ONLY = {
     "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Concat", "Slice", "Split", "Gather", "Identity",
     "Dropout", "MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Cast",
+    "Pad", "Resize", "Upsample", "ArgMax", "ArgMin",
 }  # fmt: skip
 KNOWS_INT8 = MOVES_ONLY | _onnx_quant.HANDLERS.keys()
 
@@ -151,7 +152,7 @@ def _add_nodes(builder: Builder, source: Any, opsets: Mapping[str, int]) -> None
         handler = HANDLERS.get(node.op)
         try:
             if any(name in lost for name in node.inputs):
-                if handler is None:
+                if handler is None and node.op not in ONLY_FOLDED:
                     raise _no_handler(node)
                 lost.update(node.outputs)
                 continue

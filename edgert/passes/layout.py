@@ -6,8 +6,8 @@ through the operators below them until they meet their inverse, and both vanish.
 Cases: a transpose sinks through
 - operators of one tensor, element by element: unary, quantize, dequantize, cast, copy, lut;
 - operators of several (add, sub, mul, binary, compare, select, prelu) and concat, when every other operand has the
-  same transpose, or is a constant (transposed here), or is a tensor whose transpose is a reshape (a vector of
-  channels, say);
+  same transpose, or is a constant (transposed here), or is a tensor that needs no transpose to be had in that order
+  (a vector of channels, say, or a chain of movement that ends up as a slice);
 - pad, slice, reduce, softmax, log_softmax, arg_max and gather, whose axes it renames;
 - fully_connected when the last axis stays in place; matmul when only the last two axes change places (a flag there).
 A reshape sinks through operators that work element by element, constants fitting. Chains of transposes and reshapes are
@@ -22,6 +22,7 @@ channels and pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from edgert.passes._columns import reorder_weights
 from edgert.passes._rewrite import Array, Sweep, first_input, inverse, is_per_channel, permuted
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.merge_duplicates import merge_duplicates
-from edgert.passes.merge_movement import shorten
+from edgert.passes.merge_movement import chains_above, shorten
 
 Perm = tuple[int, ...]
 Rule = Callable[[Sweep, Node], bool]
@@ -142,21 +143,29 @@ def _writer(sweep: Sweep, value: Value | None) -> str:
 
 def _untransposed(sweep: Sweep, node: Node, value: Value, perm: Perm) -> Callable[[], Value] | None:
     """How to have a value in the order that the transpose `perm` starts from; None when that costs a transpose."""
-    above = _above(sweep, value)
-    if above is not None and above[1] == perm:
-        source = above[0]
-        return lambda: source
     if int(np.prod(value.shape)) == 1 and len(value.shape) <= 1:
         return lambda: value
     full = (1,) * (len(perm) - len(value.shape)) + value.shape
     back = inverse(perm)
-    shape = tuple(permuted(full, back))
     if value.constant and value.data is not None:
         data: Array = np.ascontiguousarray(value.data.reshape(full).transpose(back))
         return lambda: sweep.constant(data, value, value.quant)
-    if [axis for axis in back if full[axis] != 1] == [axis for axis in range(len(full)) if full[axis] != 1]:
-        return lambda: value if shape == value.shape else sweep.emit("reshape", [value], {"shape": shape}, node)
+    for source, chain in chains_above(sweep, value):
+        view: _views.View | None = _views.whole(source.shape)
+        for link in chain:
+            view = view and _views.apply(view, link.op, link.attrs, link.output.shape)
+        view = view and _views.apply(view, "reshape", {}, full)
+        view = view and _views.apply(view, "transpose", {"perm": back}, ())
+        steps = None if view is None else _views.steps(source.shape, view)
+        if steps is not None and all(op != "transpose" for op, _ in steps):
+            return partial(_emit_steps, sweep, node, source, steps)
     return None
+
+
+def _emit_steps(sweep: Sweep, node: Node, value: Value, steps: list[_views.Step]) -> Value:
+    for op, attrs in steps:
+        value = sweep.emit(op, [value], attrs, node)
+    return value
 
 
 def _several(sweep: Sweep, node: Node) -> bool:

@@ -63,6 +63,7 @@ def test_all_unsupported_operators_at_once(tmp_path):
         node("MaxPool", ["x"], ["d", "indices"], "pool", kernel_shape=[2, 2]),
         node("Resize", ["x", "", "s"], ["e"], "cubic", mode="cubic"),
         node("Relu", ["x"], ["fine"], "fine"),
+        node("Shape", ["b"], ["shape_of_lost"], "shape"),
     ]
     constants = {"w": cases.w(3, 2, 2, 2), "s": cases.f(1, 1, 2, 2)}
     infos = [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 8))]

@@ -180,6 +180,50 @@ def test_uint8_interface(tmp_path):
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
+def test_padding_and_resizing_of_8_bit_numbers(tmp_path):
+    """QOperator models leave Pad and Resize on uint8: with the zero point, with another number, with none given."""
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantize"),
+        node("Pad", ["q", "pads", "z"], ["p0"], "pad_zero"),
+        node("Pad", ["p0", "pads", "seven"], ["p1"], "pad_seven"),
+        node("Pad", ["p1", "pads"], ["p2"], "pad_default"),
+        node("Resize", ["p2", "", "scales"], ["r"], "resize", mode="nearest"),
+        node("DequantizeLinear", ["r", "s", "z"], ["y"], "dequantize"),
+        node("ArgMax", ["r"], ["best"], "best", axis=1),
+    ]
+    constants = {
+        "s": cases.scalar(0.02), "z": np.asarray(100, np.uint8), "seven": np.asarray(7, np.uint8),
+        "pads": cases.i(0, 0, 1, 2, 0, 0, 2, 1), "scales": cases.f(1, 1, 2, 2),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 5, 4))
+    model = cases.model(nodes, [x], ["y", "best"], tensors)
+    onnx.save(model, tmp_path / "model.onnx")
+    sample = {"x": np.random.default_rng(1).normal(size=(1, 3, 5, 4)).astype(np.float32)}
+    theirs = run_onnxruntime(model, sample)
+    assert_close(ReferenceExecutor(load(tmp_path / "model.onnx")).run(*sample.values()), theirs)
+    assert_close(run_converted(tmp_path / "model.onnx", sample), theirs)
+
+
+def test_batch_norm_with_quantised_numbers(tmp_path):
+    """onnxruntime quantises the scale of a BatchNormalization that was not folded before."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["scale"], "scale"),
+        helper.make_node("BatchNormalization", ["x", "scale", "b", "m", "v"], ["y"], "norm"),
+    ]
+    constants = {
+        "q": np.asarray([-100, 3, 90], np.int8), "s": cases.scalar(0.02), "z": np.asarray(0, np.int8),
+        "b": cases.w(3), "m": cases.w(3), "v": cases.positive(3),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 5, 4))
+    model = cases.model(nodes, [x], ["y"], tensors)
+    onnx.save(model, tmp_path / "model.onnx")
+    sample = {"x": cases.w(1, 3, 5, 4)}
+    assert_close(run_converted(tmp_path / "model.onnx", sample), run_onnxruntime(model, sample))
+
+
 def test_quantised_weights_of_float_layers(tmp_path):
     """Weights behind DequantizeLinear, activations float: folded to float weights, scales per channel respected."""
     rng = np.random.default_rng(1)
