@@ -116,7 +116,8 @@ static inline void check_paint(check_memory memory) { memset(memory.data, CHECK_
 /* Fails when a byte near [begin, begin + bytes) no longer has the colour of check_paint. */
 static inline void check_painted_around(check_memory memory, const uint8_t *begin, size_t bytes) {
   const uint8_t *first = begin - memory.data > 256 ? begin - 256 : memory.data;
-  const uint8_t *end = begin + bytes, *limit = memory.data + memory.bytes, *last = limit - end > 256 ? end + 256 : limit;
+  const uint8_t *end = begin + bytes, *limit = memory.data + memory.bytes;
+  const uint8_t *last = limit - end > 256 ? end + 256 : limit;
   for (const uint8_t *p = first; p < last; p++) {
     if ((p < begin || p >= end) && *p != CHECK_FILL) check_fail("wrote byte %td of an output of %zu", p - begin, bytes);
   }
