@@ -137,9 +137,9 @@ _ONNX_TYPES = {"float": "float32", "double": "float64"}
 
 
 def _onnx_info(index: int, item: Any) -> TensorInfo:
-    """An open dimension counts as 1, as edgert's importer settles it."""
+    """An open dimension is -1."""
     element = item.type.removeprefix("tensor(").removesuffix(")")
-    shape = tuple(size if isinstance(size, int) and size > 0 else 1 for size in item.shape)
+    shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in item.shape)
     try:
         dtype = DType.of(_ONNX_TYPES.get(element, element))
     except KeyError as error:
@@ -187,15 +187,16 @@ def open_native(path: Path, threads: int = 1) -> Engine:
 
 def random_inputs(inputs: tuple[TensorInfo, ...], rng: np.random.Generator) -> dict[str, Array]:
     """Floats from the standard normal distribution; integers over their whole range where they are quantised, else
-    0 or 1, which is the safest guess for indices and flags."""
+    0 or 1, which is the safest guess for indices and flags. An open dimension is taken as 1."""
     arrays: dict[str, Array] = {}
     for info in inputs:
         dtype: np.dtype[Any] = np.dtype(info.dtype.numpy_name)
+        shape = tuple(abs(size) for size in info.shape)
         if dtype.kind == "f":
-            arrays[info.name] = rng.standard_normal(info.shape).astype(dtype)
+            arrays[info.name] = rng.standard_normal(shape).astype(dtype)
         elif info.quant is not None or dtype.itemsize == 1:
             low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-            arrays[info.name] = rng.integers(low, high, info.shape, endpoint=True).astype(dtype)
+            arrays[info.name] = rng.integers(low, high, shape, endpoint=True).astype(dtype)
         else:
-            arrays[info.name] = rng.integers(0, 2, info.shape).astype(dtype)
+            arrays[info.name] = rng.integers(0, 2, shape).astype(dtype)
     return arrays

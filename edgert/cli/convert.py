@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 @click.option("--labels", type=FILE, metavar="FILE", help="Class names, one a line.")
 @click.option("--mean", metavar="A[,B,C]", help="Per channel, in units of pixels: x = (pixel - mean) / std.")
 @click.option("--std", metavar="A[,B,C]", help="See --mean.")
+@click.option(
+    "--input-shape", "shapes", multiple=True, metavar="NAME=1,3,48,192", help="Sizes of an input that leaves some open."
+)
 @click.option("--io", type=click.Choice(["float", "int8"]), help="Element type of inputs and outputs.")
 @json_option
 def command(
@@ -37,6 +40,7 @@ def command(
     labels: Path | None,
     mean: str | None,
     std: str | None,
+    shapes: tuple[str, ...],
     io: Literal["float", "int8"] | None,
     as_json: bool,
 ) -> None:
@@ -46,12 +50,14 @@ def command(
     from edgert.runtime.model import Model
 
     normalisation = _normalisation(mean, std)
+    input_shapes = _shapes(shapes)
     samples = None
     if calibrate is not None and quantize != "none":
-        samples = _samples(source, calibrate, normalisation)
+        samples = _samples(source, calibrate, normalisation, input_shapes)
     with progress("calibrating", samples.count if samples else None, not as_json) as bar:
         result = convert(
             source,
+            input_shapes=input_shapes,
             quantize=quantize,
             calibrate=samples.arrays() if samples else None,
             labels=_labels(labels),
@@ -98,13 +104,16 @@ class _Calibration:
         self.arrays: Callable[[], Iterator[dict[str, NDArray[Any]]]] = lambda: (sample.inputs for sample in samples)
 
 
-def _samples(source: Path, data: str, normalisation: Normalisation) -> _Calibration:
+def _samples(
+    source: Path, data: str, normalisation: Normalisation, input_shapes: dict[str, tuple[int, ...]]
+) -> _Calibration:
     """The model is converted once without quantising, to learn what its inputs take."""
     from edgert.compile import convert
     from edgert.data import load_samples
     from edgert.runtime.model import Model
 
-    return _Calibration(load_samples(data, Model(convert(source, quantize="none").data).inputs, normalisation))
+    plain = Model(convert(source, input_shapes=input_shapes, quantize="none").data)
+    return _Calibration(load_samples(data, plain.inputs, normalisation))
 
 
 def _numbers(text: str | None, option: str) -> tuple[float, ...]:
@@ -122,6 +131,17 @@ def _normalisation(mean: str | None, std: str | None) -> Normalisation:
     if len(means) != len(stds):
         raise InputError(f"--mean has {len(means)} channels and --std has {len(stds)}")
     return means, stds
+
+
+def _shapes(words: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for word in words:
+        name, _, sizes = word.rpartition("=")
+        parts = sizes.split(",")
+        if not name or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+            raise InputError(f"--input-shape is {word!r}, needed a name and sizes such as image=1,3,224,224")
+        shapes[name] = tuple(int(part) for part in parts)
+    return shapes
 
 
 def _labels(path: Path | None) -> tuple[str, ...]:

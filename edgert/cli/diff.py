@@ -137,14 +137,20 @@ def _inputs(
         return
     rng = np.random.default_rng(0)
     for _ in range(RANDOM_SAMPLES):
-        # Integers reach what floats would leave out: the side that is quantised says which numbers occur.
-        drawn = random_inputs(tuple(y if y.quant is not None else x for x, y in pairs), rng)
+        sources = [_stricter(x, y) for x, y in pairs]
+        drawn = random_inputs(tuple(sources), rng)
         mine, theirs = {}, {}
-        for x, y in pairs:
-            source = y if y.quant is not None else x
+        for (x, y), source in zip(pairs, sources, strict=True):
             mine[x.name] = _as(drawn[source.name], source, x)
             theirs[y.name] = _as(drawn[source.name], source, y)
         yield mine, theirs
+
+
+def _stricter(x: TensorInfo, y: TensorInfo) -> TensorInfo:
+    """The side that says more: which shape, where the other leaves it open, and which numbers occur."""
+    if -1 in x.shape or -1 in y.shape:
+        return y if -1 in x.shape else x
+    return y if y.quant is not None else x
 
 
 def _as(array: NDArray[Any], given: TensorInfo, needed: TensorInfo) -> NDArray[Any]:
@@ -158,15 +164,19 @@ def _as(array: NDArray[Any], given: TensorInfo, needed: TensorInfo) -> NDArray[A
         numbers = real(array, given)
         quantize = needed.quant is not None and numbers.dtype.kind == "f"
         converted = needed.quantize(numbers) if quantize else numbers.astype(needed.dtype.numpy_name)
-    if converted.shape == needed.shape:
+    if _fits(converted.shape, needed.shape):
         return converted
     if converted.ndim == 4:
         for order in ((0, 3, 1, 2), (0, 2, 3, 1)):
-            if converted.transpose(order).shape == needed.shape:
+            if _fits(converted.transpose(order).shape, needed.shape):
                 return converted.transpose(order)
     if converted.size == math.prod(needed.shape):
         return converted.reshape(needed.shape)
     raise InputError(f"A's input {given} does not fit B's input {needed}")
+
+
+def _fits(shape: tuple[int, ...], needed: tuple[int, ...]) -> bool:
+    return len(shape) == len(needed) and all(b in (a, -1) for a, b in zip(shape, needed, strict=True))
 
 
 def _paired(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli.helpers import DIGITS, Command, assert_one_line
+from cli.helpers import DIGITS, Command, Outcome, assert_one_line
 
 from edgert.cli.main import COMMANDS
 
@@ -101,6 +101,16 @@ def test_models_that_do_not_fit_each_other(edgert: Command, digits: Path, tmp_pa
     assert_one_line(outcome, 2, "holds no labels")
     outcome = edgert("convert", DIGITS / "digits.onnx", "-o", tmp_path / "absent" / "o.ert")
     assert_one_line(outcome, 2, "cannot be written")
+
+
+def test_input_shape(edgert: Command, tmp_path: Path) -> None:
+    def convert(shape: str) -> Outcome:
+        return edgert("convert", DIGITS / "digits.onnx", "-o", tmp_path / "o.ert", "--input-shape", shape)
+
+    assert convert("image=1,1,8,8").code == 0
+    assert_one_line(convert("image"), 2, "--input-shape is 'image'")
+    assert_one_line(convert("image=1,-1,8,8"), 2, "--input-shape is")
+    assert_one_line(convert("picture=1,1,8,8"), 2, "picture")
 
 
 def test_debug_shows_the_traceback(edgert: Command, tmp_path: Path) -> None:
