@@ -141,10 +141,13 @@ cdef class Session:
         cdef ert_error error
         cdef ert_session_options options
         cdef bytes isa_name = b"" if isa is None else isa.encode()
+        cdef const char *isa_max = isa_name
         cdef ert_status status
         self.model = model
         options.threads = threads
-        options.isa_max = NULL if isa is None else <const char *>isa_name
+        options.isa_max = NULL
+        if isa is not None:
+            options.isa_max = isa_max
         options.memory_limit = memory_limit
         options.keep_all_tensors = keep_all_tensors
         with nogil:

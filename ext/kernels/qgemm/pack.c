@@ -18,26 +18,42 @@ size_t ert_qgemm_packed_bytes(const ert_qgemm_kernel *kernel, size_t n, size_t t
   return ert_mul(n / kernel->nr + (n % kernel->nr != 0), block, &bytes) ? bytes : 0;
 }
 
-/* Packs one channel into lane `lane` of the weights of its block and returns the sum of its weights. */
-static uint32_t pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
-                          uint8_t *weights) {
-  const size_t nr = kernel->nr, kr = kernel->kr;
-  uint32_t sum = 0;
-  for (size_t t = 0; t < taps; t++) {
-    for (size_t first = 0; first < k; first += kr) {
-      const size_t valid = ert_min_size(kr, k - first);
-      uint8_t *group = weights + lane * kr * kernel->weight_bytes;
-      for (size_t i = 0; i < valid; i++) sum += (uint32_t)(int32_t)w[i];
-      if (kernel->weight_bytes == 1) {
-        memcpy(group, w, valid);
-      } else {
-        for (size_t i = 0; i < valid; i++) memcpy(group + 2 * i, &(int16_t){w[i]}, sizeof(int16_t));
-      }
-      w += valid;
-      weights += nr * kr * kernel->weight_bytes;
-    }
-  }
+static uint32_t sum_of(const int8_t *w, size_t count) {
+  uint32_t sum = 0; /* modulo 2^32, as the accumulator */
+  for (size_t i = 0; i < count; i++) sum += (uint32_t)(int32_t)w[i];
   return sum;
+}
+
+/* Copies the k weights of one tap into groups of kr bytes that lie `stride` bytes apart; inlined for each kr, so that
+ * a group is one move. */
+static inline __attribute__((always_inline)) void pack_bytes(const int8_t *w, size_t k, size_t kr, size_t stride,
+                                                             uint8_t *group) {
+  size_t i = 0;
+  for (; i + kr <= k; i += kr, group += stride) memcpy(group, w + i, kr);
+  if (i < k) memcpy(group, w + i, k - i);
+}
+
+static void pack_words(const int8_t *w, size_t k, size_t kr, size_t stride, uint8_t *group) {
+  for (size_t i = 0; i < k; group += stride)
+    for (const size_t end = ert_min_size(i + kr, k), first = i; i < end; i++)
+      memcpy(group + 2 * (i - first), &(int16_t){w[i]}, sizeof(int16_t));
+}
+
+/* Packs one channel into lane `lane` of the weights of its block. */
+static void pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
+                      uint8_t *weights) {
+  const size_t kr = kernel->kr, group_bytes = kr * kernel->weight_bytes, stride = kernel->nr * group_bytes;
+  uint8_t *group = weights + lane * group_bytes;
+  for (size_t t = 0; t < taps; t++, w += k, group += (k + kr - 1) / kr * stride) {
+    if (kernel->weight_bytes != 1)
+      pack_words(w, k, kr, stride, group);
+    else if (kr == 4)
+      pack_bytes(w, k, 4, stride, group);
+    else if (kr == 8)
+      pack_bytes(w, k, 8, stride, group);
+    else
+      pack_bytes(w, k, kr, stride, group);
+  }
 }
 
 void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const int8_t *w,
@@ -51,7 +67,9 @@ void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_
     for (size_t lane = 0; lane < nr; lane++) {
       const size_t channel = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
       if (channel >= n) continue;
-      const uint32_t sum = pack_lane(kernel, lane, taps, k, w + channel * taps * k, weights);
+      const int8_t *own = w + channel * taps * k;
+      const uint32_t sum = sum_of(own, taps * k);
+      pack_lane(kernel, lane, taps, k, own, weights);
       uint32_t b = bias != NULL ? (uint32_t)bias[channel] : 0;
       b += constant - ((uint32_t)zero_x + kernel->x_offset) * sum;
       memcpy(biases + lane * sizeof b, &b, sizeof b);
