@@ -28,7 +28,7 @@ typedef struct ert_qdw_args {
   int8_t out_min, out_max;
 } ert_qdw_args;
 
-/* rows: kernel_h pointers. out: pixels * channels bytes. pixels >= 1. */
+/* rows: kernel_h pointers. out: pixels * channels bytes. pixels and channels >= 1. */
 typedef void (*ert_qdw_fn)(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out);
 
 enum { ERT_QDW_NO_TAP = 255 };
