@@ -2,7 +2,8 @@
 
 Cases, by the operator's QuantRule, where the quantize is the only reader of its result:
 - WEIGHTED (conv2d, depthwise_conv2d, fully_connected): input dequantised, weights dequantised from an int8 constant,
-  bias absent, dequantised from an int32 constant, or a float constant (rounded to int32 here);
+  bias absent, dequantised from an int32 constant, or a float constant (rounded to int32 here); a depthwise_conv2d of
+  one tap (a batch norm of its own, see fuse_affine) may have float weights: one number a channel is one int8 number;
 - FREE, TABLE: all float inputs dequantised; the output takes the scale of the quantize;
 - SHARED (concat): the same, and inputs at another scale than the output are requantised first;
 - SAME (pools, reshape, pad ...): runs at the input's scale, and a quantize follows where the source changes the scale;
@@ -118,6 +119,8 @@ def _inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:
 def _weighted_inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:
     """Input, weights and bias as int8, int8 and int32."""
     x, weights = _stored(sweep, node.inputs[0]), _stored_constant(sweep, node.inputs[1], DType.INT8)
+    if weights is None and x is not None and x.quant is not None:
+        weights = _one_tap(sweep, node, x.quant.scale)
     if x is None or weights is None or x.quant is None or weights.quant is None:
         return None
     integers: list[Value | None] = [x, weights]
@@ -137,6 +140,24 @@ def _weighted_inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:
         return None
     rounded = np.clip(np.rint(real / scales), -LARGEST_INT32, LARGEST_INT32).astype(np.int32)
     return [*integers, sweep.constant(rounded, bias, quant)]
+
+
+def _one_tap(sweep: Sweep, node: Node, input_scale: float) -> Value | None:
+    """Float weights [1,1,C] of a depthwise convolution as +-127, each at its own scale.
+
+    A channel whose bias is so much larger than its weight that it would not fit into int32 gets a larger scale.
+    """
+    weights, bias = node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None
+    if node.op != "depthwise_conv2d" or weights is None or weights.data is None or weights.shape[:2] != (1, 1):
+        return None
+    if bias is not None and bias.data is None:
+        return None
+    factors = weights.data.reshape(-1).astype(np.float64)
+    offsets = np.zeros_like(factors) if bias is None or bias.data is None else bias.data.astype(np.float64)
+    smallest = np.maximum(np.abs(offsets) / (input_scale * 2**30), np.finfo(np.float32).tiny)
+    scales = np.maximum(np.abs(factors) / 127, smallest).astype(np.float32)
+    data = np.clip(np.rint(factors / scales), -127, 127).astype(np.int8).reshape(weights.shape)
+    return sweep.constant(data, weights, QuantParams(tuple(map(float, scales)), (0,) * len(scales), 2))
 
 
 def _stored_constant(sweep: Sweep, value: Value | None, dtype: DType) -> Value | None:

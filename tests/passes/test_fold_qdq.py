@@ -75,6 +75,16 @@ def test_depthwise_dense_and_matmul():
     assert ops(graph) == {"depthwise_conv2d": 1, "fully_connected": 1, "matmul": 1}
 
 
+def test_one_tap_with_float_weights():
+    """A batch norm between quantize and dequantize: weights of both signs, none, and hardly any beside a large bias."""
+    m = Maker()
+    weights = m.constant(np.asarray([1.7, -0.3, 0.0, 1e-9], np.float32).reshape(1, 1, 4))
+    y = m.op("depthwise_conv2d", int8_input(m, 1, 6, 6, 4), weights, m.constant([0.5, -0.25, 1.0, 2.0]))
+    graph = fold(m.outputs(m.op("quantize", y, quant=B)))
+    assert ops(graph) == {"depthwise_conv2d": 1}
+    np.testing.assert_array_equal(graph.nodes[0].inputs[1].data.reshape(-1)[:3], [127, -127, 0])
+
+
 def test_free_and_table():
     m = Maker()
     a, b = int8_input(m, 1, 4, 4, 3), int8_input(m, 1, 4, 4, 3, quant=B)

@@ -14,6 +14,7 @@ from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.fold_batch_norm import fold_batch_norm
 from edgert.passes.fold_constants import fold_constants
 from edgert.passes.fuse_activations import fuse_activations
+from edgert.passes.fuse_affine import fuse_affine
 from edgert.passes.fuse_pad import fuse_pad
 from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.passes.merge_movement import merge_movement
@@ -303,3 +304,28 @@ class TestOthers:
         assert remove_dead_code(graph)
         assert ops(graph) == {"add": 1, "assign": 1}
         assert not remove_dead_code(graph)
+
+
+class TestFuseAffine:
+    @pytest.mark.parametrize("kind", ["add", "sub"])
+    @pytest.mark.parametrize("shapes", [((4,), (1, 1, 4)), ((1,), (4,)), ((1, 1, 1, 4), ())])
+    def test_product_and_sum_per_channel(self, kind, shapes):
+        m = Maker()
+        y = m.op("mul", m.weights(*shapes[0]), m.input(1, 5, 5, 4))
+        graph = m.outputs(m.op(kind, y, m.weights(*shapes[1]), activation=Activation.RELU))
+        assert run_kept(graph, fuse_affine, remove_dead_code)
+        assert ops(graph) == {"depthwise_conv2d": 1}
+
+    def test_others_stay(self):
+        """Scalars, a vector per row, another reader, a rank other than 4."""
+        m = Maker()
+        x, y = m.input(1, 5, 5, 4), m.input(5, 4)
+        shared = m.op("mul", x, m.weights(4))
+        graph = m.outputs(
+            m.op("add", m.op("mul", x, 2.0), 1.0),
+            m.op("add", m.op("mul", x, m.weights(5, 1)), m.weights(4)),
+            m.op("add", shared, m.weights(4)),
+            shared,
+            m.op("add", m.op("mul", y, m.weights(4)), m.weights(4)),
+        )
+        assert not run_kept(graph, fuse_affine)
