@@ -17,16 +17,6 @@ enum { MR = 2 };
 #endif
 enum { NR = 4, KR = 16 };
 
-static inline int32x4_t dot_8(int32x4_t acc, int8x8_t x, int8x8_t w) { return vpadalq_s16(acc, vmull_s8(x, w)); }
-
-static inline int32x4_t dot_16(int32x4_t acc, int8x16_t x, int8x16_t w) {
-  return vpadalq_s16(dot_8(acc, vget_low_s8(x), vget_low_s8(w)), ert_mull_high_s8(x, w));
-}
-
-static inline int32x4_t dot_16_pairs(int32x4_t acc, int8x16_t x, int8x16_t w) {
-  return vpadalq_s16(acc, ert_mlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w));
-}
-
 /* Lane i of the result is the sum of the lanes of a[i]. */
 static inline int32x4_t sum_each(const int32x4_t *a) {
 #if defined(__aarch64__)
@@ -38,15 +28,42 @@ static inline int32x4_t sum_each(const int32x4_t *a) {
 #endif
 }
 
-#define MULTIPLY_16(dot)                                                                       \
-  do {                                                                                         \
-    int8x16_t v[MR];                                                                           \
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);                      \
-    ERT_UNROLL for (size_t c = 0; c < NR; c++) {                                               \
-      const int8x16_t wc = vld1q_s8(w + c * KR);                                               \
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot(acc[r][c], v[r], wc);         \
-    }                                                                                          \
-  } while (0)
+/* The products of a group, or of one half of it, with a column of channels at a time. The order keeps four results in
+ * flight: an in-order core waits for none of them. */
+#define EACH_ROW ERT_UNROLL for (size_t r = 0; r < mr; r++)
+#define EACH_CHANNEL ERT_UNROLL for (size_t c = 0; c < NR; c++)
+
+#define MULTIPLY_16_IN_PAIRS(v)                                                          \
+  EACH_CHANNEL {                                                                         \
+    const int8x16_t wc = vld1q_s8(w + c * KR);                                           \
+    int16x8_t product[MR];                                                               \
+    EACH_ROW product[r] = vmull_s8(vget_low_s8((v)[r]), vget_low_s8(wc));                \
+    EACH_ROW product[r] = ert_mlal_high_s8(product[r], (v)[r], wc);                      \
+    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], product[r]);                             \
+  }
+
+#define MULTIPLY_16(v)                                                                   \
+  EACH_CHANNEL {                                                                         \
+    const int8x16_t wc = vld1q_s8(w + c * KR);                                           \
+    int16x8_t low[MR], high[MR];                                                         \
+    EACH_ROW low[r] = vmull_s8(vget_low_s8((v)[r]), vget_low_s8(wc));                    \
+    EACH_ROW high[r] = ert_mull_high_s8((v)[r], wc);                                     \
+    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], low[r]);                                 \
+    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], high[r]);                                \
+  }
+
+#define MULTIPLY_8(v, half)                                                              \
+  EACH_CHANNEL {                                                                         \
+    const int8x8_t wc = vld1_s8(w + c * KR + 8 * (half));                                \
+    int16x8_t product[MR];                                                               \
+    EACH_ROW product[r] = vmull_s8((v)[r], wc);                                          \
+    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], product[r]);                             \
+  }
+
+/* The last n bytes of a tap of k, 1 <= n <= 7, then zeros. */
+static inline int8x8_t load_end(const int8_t *tap, size_t k, size_t n) {
+  return k >= 8 ? ert_last_of_8_s8(tap + k - 8, n) : ert_load_upto_7_s8(tap, n);
+}
 
 ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
@@ -55,46 +72,51 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
   const int8_t *w = (const int8_t *)(multiplier + NR);
   const size_t k = work->k;
   int32x4_t acc[MR][NR];
-  ERT_UNROLL for (size_t r = 0; r < mr; r++) {
-    ERT_UNROLL for (size_t c = 0; c < NR; c++) acc[r][c] = vdupq_n_s32(0);
+  EACH_ROW {
+    EACH_CHANNEL acc[r][c] = vdupq_n_s32(0);
   }
   size_t t = 0;
   do {
     const ptrdiff_t offset = work->tap_offset[t];
     const int8_t *x[MR];
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
+    EACH_ROW x[r] = rows[r] + offset;
     size_t i = 0;
     if (work->pairs_fit) {
-      for (; i + 16 <= k; i += 16, w += NR * KR) MULTIPLY_16(dot_16_pairs);
+      for (; i + 16 <= k; i += 16, w += NR * KR) {
+        int8x16_t v[MR];
+        EACH_ROW v[r] = vld1q_s8(x[r] + i);
+        MULTIPLY_16_IN_PAIRS(v)
+      }
     } else {
-      for (; i + 16 <= k; i += 16, w += NR * KR) MULTIPLY_16(dot_16);
+      for (; i + 16 <= k; i += 16, w += NR * KR) {
+        int8x16_t v[MR];
+        EACH_ROW v[r] = vld1q_s8(x[r] + i);
+        MULTIPLY_16(v)
+      }
     }
-    /* At most 15 are left: two halves of a group. */
-    const int8_t *group = w;
-    w += i < k ? NR * KR : 0;
-    for (; i < k; i += 8, group += 8) {
+    if (i < k) {
       int8x8_t v[MR];
-      if (i + 8 <= k) {
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_s8(x[r] + i);
-      } else if (k >= 8) {
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_last_of_8_s8(x[r] + k - 8, k - i);
+      if (k - i >= 8) {
+        EACH_ROW v[r] = vld1_s8(x[r] + i);
       } else {
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_upto_7_s8(x[r] + i, k - i);
+        EACH_ROW v[r] = load_end(x[r], k, k - i);
       }
-      ERT_UNROLL for (size_t c = 0; c < NR; c++) {
-        const int8x8_t wc = vld1_s8(group + c * KR);
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][c] = dot_8(acc[r][c], v[r], wc);
+      MULTIPLY_8(v, 0)
+      if (k - i > 8) {
+        EACH_ROW v[r] = load_end(x[r], k, k - i - 8);
+        MULTIPLY_8(v, 1)
       }
+      w += NR * KR;
     }
   } while (++t < work->taps);
 
   const int32x4_t of_channel = vld1q_s32(bias);
   const float32x4_t m = vld1q_f32(multiplier);
   int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
-  ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
+  EACH_ROW sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
   if (work->row_bias != NULL) {
     const int32_t *row_bias = work->row_bias + first_row;
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) sum[r] = ert_add_s32(sum[r], vdupq_n_s32(row_bias[r]));
+    EACH_ROW sum[r] = ert_add_s32(sum[r], vdupq_n_s32(row_bias[r]));
   }
   ERT_UNROLL for (size_t r = mr; r < 4; r++) sum[r] = sum[mr - 1];
   int8x8_t y[2]; /* two rows each */
