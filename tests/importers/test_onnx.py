@@ -6,19 +6,16 @@ import contextlib
 import random
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from passes.pipeline import optimize
+from reference_executor import ReferenceExecutor
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, UnsupportedError  # noqa: E402
-from edgert.importers.onnx import load  # noqa: E402
-from tests.importers import _onnx_cases as cases  # noqa: E402
-from tests.importers.test_onnx_ops import assert_close, run_converted, run_onnxruntime  # noqa: E402
-from tests.passes.pipeline import optimize  # noqa: E402
-from tests.reference_executor import ReferenceExecutor  # noqa: E402
+from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, UnsupportedError
+from edgert.importers.onnx import load
+from importers import _onnx_cases as cases
+from importers._onnx_run import assert_close, run_converted, run_onnxruntime
 
 # Model, shapes of dynamic inputs, transposes that have to stay: one at an image input, one at an image output.
 MODELS = [

@@ -5,21 +5,18 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import quantization
+from passes.pipeline import optimize
+from reference_executor import ReferenceExecutor
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from onnxruntime import quantization  # noqa: E402
-
-from edgert.dtypes import DType  # noqa: E402
-from edgert.errors import UnsupportedError  # noqa: E402
-from edgert.importers.onnx import load  # noqa: E402
-from tests.importers import _onnx_cases as cases  # noqa: E402
-from tests.importers.test_onnx_ops import assert_close, run_converted, run_onnxruntime  # noqa: E402
-from tests.passes.pipeline import optimize  # noqa: E402
-from tests.reference_executor import ReferenceExecutor  # noqa: E402
+from edgert.dtypes import DType
+from edgert.errors import UnsupportedError
+from edgert.importers.onnx import load
+from importers import _onnx_cases as cases
+from importers._onnx_run import assert_close, run_converted, run_onnxruntime
 
 FORMATS = list(
     itertools.product(

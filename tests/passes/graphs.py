@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from reference_executor import ReferenceExecutor
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
-from tests.reference_executor import ReferenceExecutor
 
 
 class Maker:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from reference_executor import ReferenceExecutor
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ops._enums import Activation, ReduceFunction, UnaryFunction
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.fold_qdq import fold_qdq
-from tests.passes.graphs import Maker, ops, samples
-from tests.reference_executor import ReferenceExecutor
+from passes.graphs import Maker, ops, samples
 
 A = QuantParams((0.05,), (3,))
 B = QuantParams((0.07,), (-20,))

@@ -11,7 +11,7 @@ from edgert.dtypes import DType, QuantParams
 from edgert.ops._enums import BinaryFunction, CompareFunction, ReduceFunction, UnaryFunction
 from edgert.passes.fold_constants import fold_constants
 from edgert.passes.layout import layout
-from tests.passes.graphs import Maker, ops, run_kept
+from passes.graphs import Maker, ops, run_kept
 
 QUANT = QuantParams((0.05,), (3,))
 

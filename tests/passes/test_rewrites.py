@@ -19,7 +19,7 @@ from edgert.passes.fuse_pad import fuse_pad
 from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.passes.merge_movement import merge_movement
 from edgert.passes.simplify import simplify
-from tests.passes.graphs import Maker, ops, run_kept
+from passes.graphs import Maker, ops, run_kept
 
 QUANT = QuantParams((0.05,), (3,))
 
