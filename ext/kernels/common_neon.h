@@ -1,5 +1,5 @@
 /* What the NEON kernels share: loads and stores of fewer bytes than a register, which touch exactly the bytes they
- * name, and ERT_UNROLL. */
+ * name, and products. */
 #ifndef ERT_KERNELS_COMMON_NEON_H
 #define ERT_KERNELS_COMMON_NEON_H
 
@@ -8,9 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Stands before a loop of few, constant turns over an array of registers. It makes the compiler unroll the loop before
- * it decides which arrays live in registers: without it the accumulators go through memory. */
-#define ERT_UNROLL _Pragma("GCC unroll 16")
+#include "kernels/inline.h"
 
 /* Makes the compiler forget that it knows what is at p, so that it loads again instead of copying a register: where
  * many accumulators start from the same bias, the load pipes are idle and the vector pipes are not. */

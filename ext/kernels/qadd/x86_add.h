@@ -14,16 +14,15 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "kernels/inline.h"
 #include "kernels/qadd/qadd.h"
-
-#define INLINE static inline __attribute__((always_inline))
 
 typedef struct factors {
   vec bias, low, high, shift, out_zero;
   int8_t out_min, out_max;
 } factors;
 
-INLINE factors make_factors(const ert_qadd_params *p) {
+ERT_INLINE factors make_factors(const ert_qadd_params *p) {
   const uint32_t a = (uint32_t)p->a_multiplier, b = (uint32_t)p->b_multiplier;
   const uint32_t high_a = (uint32_t)(p->a_multiplier >> 12), high_b = (uint32_t)(p->b_multiplier >> 12);
   return (factors){splat_32(p->bias),
@@ -35,17 +34,17 @@ INLINE factors make_factors(const ert_qadd_params *p) {
                    p->out_max};
 }
 
-INLINE vec sum(const factors *f, vec pairs) {
+ERT_INLINE vec sum(const factors *f, vec pairs) {
   const vec low = add(madd(pairs, f->low), f->bias), high = shift_left(madd(pairs, f->high));
   return shift_right(add(low, high), f->shift);
 }
 
-INLINE void add_vector(const factors *f, vec a, vec b, int8_t *out) {
+ERT_INLINE void add_vector(const factors *f, vec a, vec b, int8_t *out) {
   const vec q = pack_32(sum(f, zip_low(a, b)), sum(f, zip_high(a, b)));
   store(out, add_16(q, f->out_zero), f->out_min, f->out_max);
 }
 
-INLINE void add_all(const ert_qadd_params *params, size_t n, const int8_t *a, const int8_t *b, int8_t *out,
+ERT_INLINE void add_all(const ert_qadd_params *params, size_t n, const int8_t *a, const int8_t *b, int8_t *out,
                     const bool one_b) {
   const factors f = make_factors(params);
   const vec first_b = splat_16(n != 0 ? b[0] : 0);

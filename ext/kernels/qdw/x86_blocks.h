@@ -5,10 +5,8 @@
 
 #include <stdbool.h>
 
+#include "kernels/inline.h"
 #include "kernels/qdw/qdw.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
 
 /* One block of channels over the pixels of a row. */
 typedef struct block_work {
@@ -26,7 +24,7 @@ typedef void (*block_fn)(const block_work *b);
  *
  * With stride 1 and few channels the whole row counts as one pixel with pixels * channels channels: neighbouring pixels
  * fill the vectors, and the only block of weights, which repeats the channels, serves them all. */
-INLINE void walk(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out, size_t nr,
+ERT_INLINE void walk(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out, size_t nr,
                  size_t weight_bytes, block_fn full, block_fn part) {
   block_work b = {.args = args, .block = args->weights, .pixels = pixels, .channels = nr, .rows = rows, .out = out};
   size_t block_bytes = (8 * nr + weight_bytes + 63) / 64 * 64, channels = args->channels;

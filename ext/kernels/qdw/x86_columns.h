@@ -24,7 +24,7 @@ static const uint8_t COLUMNS_SLOTS[12] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_
 static const uint8_t COLUMNS_LANE_CHANNEL[COLUMNS_NR] = {COLUMNS_FOUR(0), COLUMNS_FOUR(4), COLUMNS_FOUR(8),
                                                            COLUMNS_FOUR(12)};
 
-INLINE taps columns_at(const int8_t *const rows[3], size_t offset, size_t channels, const bool full) {
+ERT_INLINE taps columns_at(const int8_t *const rows[3], size_t offset, size_t channels, const bool full) {
   const __m256i flip = _mm256_set1_epi8(-128);
   const __m256i a = _mm256_xor_si256(columns_fetch(rows[0] + offset, channels, full), flip);
   const __m256i b = _mm256_xor_si256(columns_fetch(rows[1] + offset, channels, full), flip);
@@ -35,13 +35,13 @@ INLINE taps columns_at(const int8_t *const rows[3], size_t offset, size_t channe
                  _mm256_unpacklo_epi16(ab_high, cc_high), _mm256_unpackhi_epi16(ab_high, cc_high)}};
 }
 
-INLINE void columns_pixel(const block_work *b, size_t pixel, const taps *left, const taps *middle, const taps *right,
-                          const ert_requant_avx2 *rule, const bool full) {
+ERT_INLINE void columns_pixel(const block_work *b, size_t pixel, const taps *left, const taps *middle,
+                              const taps *right, const ert_requant_avx2 *rule, const bool full) {
   const __m256i *bias = (const __m256i *)(const void *)b->block;
   const float *multiplier = (const float *)(const void *)(b->block + 4 * COLUMNS_NR);
   const __m256i *w = (const __m256i *)(const void *)(b->block + COLUMNS_WEIGHTS); /* [3 columns][4 vectors] */
   __m256i q[4];
-  UNROLL for (int v = 0; v < 4; v++) {
+  ERT_UNROLL for (int v = 0; v < 4; v++) {
     __m256i acc = _mm256_load_si256(&bias[v]);
     acc = columns_dot4(acc, left->x[v], _mm256_load_si256(&w[v]));
     acc = columns_dot4(acc, middle->x[v], _mm256_load_si256(&w[4 + v]));
@@ -52,7 +52,7 @@ INLINE void columns_pixel(const block_work *b, size_t pixel, const taps *left, c
   columns_store(b->out + pixel * b->args->channels, bytes, b->channels, full);
 }
 
-INLINE void columns_block(const block_work *work, const bool full) {
+ERT_INLINE void columns_block(const block_work *work, const bool full) {
   const block_work local = *work, *b = &local; /* or it would be read again after every store */
   const int8_t *const rows[3] = {b->rows[0] + b->first, b->rows[1] + b->first, b->rows[2] + b->first};
   const ert_requant_avx2 r = ert_requant_avx2_init(b->args->out_zero, b->args->out_min, b->args->out_max);

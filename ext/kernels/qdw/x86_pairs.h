@@ -13,7 +13,7 @@
 
 enum { VEC_BYTES = sizeof(vec), HEADER_BYTES = 8 * NR /* biases and multipliers */, GROUP_BYTES = 4 * NR };
 
-INLINE vec weight(const block_work *b, size_t group, int half) {
+ERT_INLINE vec weight(const block_work *b, size_t group, int half) {
   return load(b->block + HEADER_BYTES + group * GROUP_BYTES + (size_t)half * VEC_BYTES);
 }
 
@@ -21,11 +21,12 @@ INLINE vec weight(const block_work *b, size_t group, int half) {
 
 /* Taps are paired in their order, across rows, as they were packed; a last odd one is paired with itself and a weight
  * of 0. `pixels` is a constant wherever this is expanded. */
-INLINE void any_window(const block_work *b, size_t first_pixel, const int pixels, const rule *rule, const bool full) {
+ERT_INLINE void any_window(const block_work *b, size_t first_pixel, const int pixels, const rule *rule,
+                           const bool full) {
   const ert_qdw_args *args = b->args;
   const size_t taps = args->kernel_h * args->kernel_w, offset = first_pixel * args->pixel_stride + b->first;
   vec acc[4][2];
-  UNROLL for (int p = 0; p < pixels; p++) {
+  ERT_UNROLL for (int p = 0; p < pixels; p++) {
     acc[p][0] = load(b->block);
     acc[p][1] = load(b->block + VEC_BYTES);
   }
@@ -44,20 +45,20 @@ INLINE void any_window(const block_work *b, size_t first_pixel, const int pixels
       }
     }
     const vec w0 = weight(b, t / 2, 0), w1 = weight(b, t / 2, 1);
-    UNROLL for (int p = 0; p < pixels; p++) {
+    ERT_UNROLL for (int p = 0; p < pixels; p++) {
       const vec u = fetch(x + (size_t)p * args->pixel_stride, b->channels, full);
       const vec v = fetch(y + (size_t)p * args->pixel_stride, b->channels, full);
       acc[p][0] = madd_add(acc[p][0], zip_low(u, v), w0);
       acc[p][1] = madd_add(acc[p][1], zip_high(u, v), w1);
     }
   }
-  UNROLL for (int p = 0; p < pixels; p++) {
+  ERT_UNROLL for (int p = 0; p < pixels; p++) {
     store(b->out + (first_pixel + (size_t)p) * args->channels, acc[p][0], acc[p][1],
           b->block + 2 * VEC_BYTES, rule, b->channels, full);
   }
 }
 
-INLINE void any_block(const block_work *b, const bool full) {
+ERT_INLINE void any_block(const block_work *b, const bool full) {
   const rule r = make_rule(b->args);
   size_t p = 0;
   for (; p + 4 <= b->pixels; p += 4) any_window(b, p, 4, &r, full);
@@ -72,7 +73,7 @@ typedef struct column {
   vec upper[2], lower[2];
 } column;
 
-INLINE column fetch_column(const int8_t *const rows[3], size_t offset, size_t channels, const bool full) {
+ERT_INLINE column fetch_column(const int8_t *const rows[3], size_t offset, size_t channels, const bool full) {
   const vec x = fetch(rows[0] + offset, channels, full), y = fetch(rows[1] + offset, channels, full);
   const vec z = fetch(rows[2] + offset, channels, full);
   return (column){{zip_low(x, y), zip_high(x, y)}, {zip_low(z, z), zip_high(z, z)}};
@@ -80,10 +81,10 @@ INLINE column fetch_column(const int8_t *const rows[3], size_t offset, size_t ch
 
 static const uint8_t SLOTS_3X3[12] = {0, 3, 1, 4, 2, 5, 6, ERT_QDW_NO_TAP, 7, ERT_QDW_NO_TAP, 8, ERT_QDW_NO_TAP};
 
-INLINE void pixel_3x3(const block_work *b, size_t pixel, const column *left, const column *middle, const column *right,
-                      const rule *rule, const bool full) {
+ERT_INLINE void pixel_3x3(const block_work *b, size_t pixel, const column *left, const column *middle,
+                          const column *right, const rule *rule, const bool full) {
   vec acc[2];
-  UNROLL for (int h = 0; h < 2; h++) {
+  ERT_UNROLL for (int h = 0; h < 2; h++) {
     acc[h] = load(b->block + h * (int)VEC_BYTES);
     acc[h] = madd_add(acc[h], left->upper[h], weight(b, 0, h));
     acc[h] = madd_add(acc[h], middle->upper[h], weight(b, 1, h));
@@ -95,7 +96,7 @@ INLINE void pixel_3x3(const block_work *b, size_t pixel, const column *left, con
   store(b->out + pixel * b->args->channels, acc[0], acc[1], b->block + 2 * VEC_BYTES, rule, b->channels, full);
 }
 
-INLINE void block_3x3(const block_work *work, const bool full) {
+ERT_INLINE void block_3x3(const block_work *work, const bool full) {
   const block_work local = *work, *b = &local; /* or it would be read again after every store */
   const int8_t *const rows[3] = {b->rows[0] + b->first, b->rows[1] + b->first, b->rows[2] + b->first};
   const rule r = make_rule(b->args);

@@ -16,7 +16,7 @@ typedef struct eight {
   int32_t pairs[4];
 } eight;
 
-static inline __attribute__((always_inline)) void widen_8(eight *x, uint64_t bytes) {
+static inline void widen_8(eight *x, uint64_t bytes) {
   _mm_storeu_si128((__m128i *)x->pairs, _mm_cvtepi8_epi16(_mm_cvtsi64_si128((long long)bytes)));
   __asm__("" : "+m"(*x)); /* or the compiler makes shuffles of it again */
 }

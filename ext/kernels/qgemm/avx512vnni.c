@@ -28,18 +28,18 @@ typedef struct finish {
   uint64_t valid; /* a bit for every channel */
 } finish;
 
-static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_tile *tile, int vectors) {
+ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
   finish f = {.rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
               .out = tile->out,
               .out_stride = tile->out_stride,
               .valid = ~UINT64_C(0) >> (64 - tile->channels)};
-  for (int v = 0; v < vectors; v++) {
+  ERT_UNROLL for (int v = 0; v < vectors; v++) {
     f.multiplier[v] = _mm512_loadu_ps((const float *)(tile->block + (vectors + v) * (int)sizeof(vec)));
   }
   return f;
 }
 
-static inline __attribute__((always_inline)) void store(const finish *f, int row, const vec *acc, int vectors) {
+ERT_INLINE void store(const finish *f, int row, const vec *acc, int vectors) {
   int8_t *out = f->out + (size_t)row * f->out_stride;
   if (vectors == 1) {
     __m128i bytes = ert_requant_avx512_x16(acc[0], f->multiplier[0], &f->rule);
@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) void store(const finish *f, int row
     return;
   }
   vec q[4];
-  for (int v = 0; v < vectors; v++) q[v] = ert_requant_avx512_round(acc[v], f->multiplier[v], &f->rule);
+  ERT_UNROLL for (int v = 0; v < vectors; v++) q[v] = ert_requant_avx512_round(acc[v], f->multiplier[v], &f->rule);
   if (vectors == 2) {
     _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &f->rule));
   } else {

@@ -25,7 +25,7 @@ typedef struct finish {
   size_t out_stride, channels;
 } finish;
 
-static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_tile *tile, int vectors) {
+ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
   const float *multiplier = (const float *)(const void *)(tile->block + vectors * (int)sizeof(vec));
   return (finish){ert_requant_sse41_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
                   {_mm_loadu_ps(multiplier), _mm_loadu_ps(multiplier + 4)},
@@ -34,7 +34,7 @@ static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_
                   tile->channels};
 }
 
-static inline __attribute__((always_inline)) void store(const finish *f, int row, const vec *acc, int vectors) {
+ERT_INLINE void store(const finish *f, int row, const vec *acc, int vectors) {
   (void)vectors; /* 2 */
   const __m128i q = ert_requant_sse41_x8(acc[0], f->multiplier[0], acc[1], f->multiplier[1], &f->rule);
   int8_t *out = f->out + (size_t)row * f->out_stride;

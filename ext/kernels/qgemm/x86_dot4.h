@@ -18,83 +18,80 @@
 
 enum { MAX_ROWS = 14, MAX_VECTORS = 4 };
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
-INLINE vec splat_4(const int8_t *p) {
+ERT_INLINE vec splat_4(const int8_t *p) {
   uint32_t bytes;
   memcpy(&bytes, p, 4);
   return splat(bytes);
 }
 
 /* One step of 4 k: w points to the weights of the step, x has each row's bytes in all lanes. */
-INLINE void step(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const vec *x, int rows, int vectors) {
+ERT_INLINE void step(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const vec *x, int rows, int vectors) {
   vec b[MAX_VECTORS];
-  UNROLL for (int v = 0; v < vectors; v++) b[v] = load(w + v * (int)sizeof(vec));
-  UNROLL for (int r = 0; r < rows; r++) {
+  ERT_UNROLL for (int v = 0; v < vectors; v++) b[v] = load(w + v * (int)sizeof(vec));
+  ERT_UNROLL for (int r = 0; r < rows; r++) {
     const vec a = flip_sign(x[r]);
-    UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = dot4(acc[r][v], a, b[v]);
+    ERT_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = dot4(acc[r][v], a, b[v]);
   }
 }
 
 /* rows and vectors are constants wherever this is expanded. Few rows have few accumulators, and each would wait for its
  * own last sum: then odd steps get accumulators of their own. */
-INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int vectors) {
+ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int vectors) {
   const ert_qgemm_args *args = tile->args;
   const size_t k = args->k, step_bytes = (size_t)vectors * sizeof(vec);
   const bool two_sets = rows * vectors <= 6;
   const uint8_t *w = tile->block + 2 * step_bytes; /* after biases and multipliers */
   vec acc[MAX_ROWS][MAX_VECTORS], odd[MAX_ROWS][MAX_VECTORS];
-  UNROLL for (int v = 0; v < vectors; v++) {
+  ERT_UNROLL for (int v = 0; v < vectors; v++) {
     const vec bias = load(tile->block + v * (int)sizeof(vec));
-    UNROLL for (int r = 0; r < rows; r++) acc[r][v] = bias;
+    ERT_UNROLL for (int r = 0; r < rows; r++) acc[r][v] = bias;
     if (two_sets) {
-      UNROLL for (int r = 0; r < rows; r++) odd[r][v] = splat(0);
+      ERT_UNROLL for (int r = 0; r < rows; r++) odd[r][v] = splat(0);
     }
   }
   if (tile->row_bias != NULL) {
-    UNROLL for (int r = 0; r < rows; r++) {
-      UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], splat((uint32_t)tile->row_bias[r]));
+    ERT_UNROLL for (int r = 0; r < rows; r++) {
+      ERT_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], splat((uint32_t)tile->row_bias[r]));
     }
   }
   for (size_t t = 0; t < args->taps; t++) {
     const int8_t *x[MAX_ROWS];
     vec bytes[MAX_ROWS];
-    UNROLL for (int r = 0; r < rows; r++) x[r] = tile->rows[r] + args->tap_offset[t];
+    ERT_UNROLL for (int r = 0; r < rows; r++) x[r] = tile->rows[r] + args->tap_offset[t];
     size_t l = 0;
     if (two_sets) {
       for (; l + 8 <= k; l += 8, w += 2 * step_bytes) {
-        UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
+        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
         step(acc, w, bytes, rows, vectors);
-        UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l + 4);
+        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l + 4);
         step(odd, w + step_bytes, bytes, rows, vectors);
       }
     }
     for (; l + 4 <= k; l += 4, w += step_bytes) {
-      UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
+      ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
       step(acc, w, bytes, rows, vectors);
     }
     if (l < k) {
       if (k >= 4) { /* the last 4 bytes, less those that have been */
-        UNROLL for (int r = 0; r < rows; r++) bytes[r] = drop_bytes(splat_4(x[r] + (k - 4)), 4 - (k - l));
+        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = drop_bytes(splat_4(x[r] + (k - 4)), 4 - (k - l));
       } else {
-        UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat(ert_load_below_4(x[r], k));
+        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat(ert_load_below_4(x[r], k));
       }
       step(acc, w, bytes, rows, vectors);
       w += step_bytes;
     }
   }
   const finish f = make_finish(tile, vectors);
-  UNROLL for (int r = 0; r < rows; r++) {
+  ERT_UNROLL for (int r = 0; r < rows; r++) {
     if (two_sets) {
-      UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], odd[r][v]);
+      ERT_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], odd[r][v]);
     }
     store(&f, r, acc[r], vectors);
   }
 }
 
 /* Bytes of a block of weights, as ert_qgemm_block_bytes counts them. */
-INLINE size_t dot4_block_bytes(const ert_qgemm_args *args, size_t nr) {
+ERT_INLINE size_t dot4_block_bytes(const ert_qgemm_args *args, size_t nr) {
   return (8 * nr + args->taps * ((args->k + 3) / 4) * nr * 4 + 63) / 64 * 64;
 }
 

@@ -15,7 +15,7 @@ typedef struct finish {
   size_t out_stride, channels;
 } finish;
 
-static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_tile *tile, int vectors) {
+ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
   const float *multiplier = (const float *)(const void *)(tile->block + vectors * (int)sizeof(__m256));
   return (finish){ert_requant_avx2_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
                   {_mm256_loadu_ps(multiplier), _mm256_loadu_ps(multiplier + 8)},
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) finish make_finish(const ert_qgemm_
                   tile->channels};
 }
 
-static inline __attribute__((always_inline)) void store(const finish *f, int row, const __m256i *acc, int vectors) {
+ERT_INLINE void store(const finish *f, int row, const __m256i *acc, int vectors) {
   (void)vectors; /* 2 */
   const __m128i q = ert_requant_avx2_x16(acc[0], f->multiplier[0], acc[1], f->multiplier[1], &f->rule);
   ert_store_up_to_16(f->out + (size_t)row * f->out_stride, q, f->channels);

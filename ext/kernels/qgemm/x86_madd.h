@@ -18,11 +18,8 @@
 
 enum { MAX_ROWS = 4, NR = 2 * LANES, PAIR_BYTES = 2 * NR /* weights of one pair of k */ };
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
 /* The empty statement keeps GCC from adding products to each other first, for which registers do not suffice. */
-INLINE void accumulate(vec *acc, vec product) {
+ERT_INLINE void accumulate(vec *acc, vec product) {
   vec sum = add(*acc, product);
   __asm__("" : "+x"(sum));
   *acc = sum;
@@ -33,7 +30,7 @@ INLINE void accumulate(vec *acc, vec product) {
   do {                                                                    \
     const vec b0 = widen_weights(w + (pair) * PAIR_BYTES);                \
     const vec b1 = widen_weights(w + (pair) * PAIR_BYTES + PAIR_BYTES / 2); \
-    UNROLL for (int r = 0; r < rows; r++) {                               \
+    ERT_UNROLL for (int r = 0; r < rows; r++) {                               \
       const vec a = SPREAD(x[r], pair);                                   \
       accumulate(&acc[r][0], madd(a, b0));                                \
       accumulate(&acc[r][1], madd(a, b1));                                \
@@ -41,27 +38,27 @@ INLINE void accumulate(vec *acc, vec product) {
   } while (0)
 
 /* rows is a constant wherever this is expanded. */
-INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
+ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
   const ert_qgemm_args *args = tile->args;
   const size_t k = args->k, odd = k % 8;
   const uint8_t *w = tile->block + NR * 8; /* after biases and multipliers */
   vec acc[MAX_ROWS][2];
   eight x[MAX_ROWS];
-  UNROLL for (int r = 0; r < rows; r++) {
+  ERT_UNROLL for (int r = 0; r < rows; r++) {
     acc[r][0] = load(tile->block);
     acc[r][1] = load(tile->block + sizeof(vec));
   }
   if (tile->row_bias != NULL) {
-    UNROLL for (int r = 0; r < rows; r++) {
+    ERT_UNROLL for (int r = 0; r < rows; r++) {
       acc[r][0] = add(acc[r][0], splat(tile->row_bias[r]));
       acc[r][1] = add(acc[r][1], splat(tile->row_bias[r]));
     }
   }
   for (size_t t = 0; t < args->taps; t++) {
     const int8_t *p[MAX_ROWS];
-    UNROLL for (int r = 0; r < rows; r++) p[r] = tile->rows[r] + args->tap_offset[t];
+    ERT_UNROLL for (int r = 0; r < rows; r++) p[r] = tile->rows[r] + args->tap_offset[t];
     for (size_t l = 0; l + 8 <= k; l += 8, w += 4 * PAIR_BYTES) {
-      UNROLL for (int r = 0; r < rows; r++) {
+      ERT_UNROLL for (int r = 0; r < rows; r++) {
         uint64_t bytes;
         memcpy(&bytes, p[r] + l, 8);
         widen_8(&x[r], bytes);
@@ -72,7 +69,7 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
       STEP(3);
     }
     if (odd != 0) {
-      UNROLL for (int r = 0; r < rows; r++) widen_8(&x[r], ert_load_below_8(p[r] + (k - odd), odd));
+      ERT_UNROLL for (int r = 0; r < rows; r++) widen_8(&x[r], ert_load_below_8(p[r] + (k - odd), odd));
       STEP(0);
       if (odd > 2) STEP(1);
       if (odd > 4) STEP(2);
@@ -81,7 +78,7 @@ INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
     }
   }
   const finish f = make_finish(tile, 2);
-  UNROLL for (int r = 0; r < rows; r++) store(&f, r, acc[r], 2);
+  ERT_UNROLL for (int r = 0; r < rows; r++) store(&f, r, acc[r], 2);
 }
 
 static void tile_1(const ert_qgemm_tile *tile) { compute(tile, 1); }
