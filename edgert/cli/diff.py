@@ -37,7 +37,8 @@ def command(a: Path, b: Path, data: str | None, layers: bool, min_sqnr: float | 
     """Compare the outputs of models A and B (.ert, .tflite or .onnx), as real numbers.
 
     A .tflite runs in LiteRT and an .onnx in onnxruntime where they are installed, else in edgert. SQNR is
-    10 log10(sum a^2 / sum (a - b)^2).
+    10 log10(sum a^2 / sum (a - b)^2). With --layers, tensors whose channels the quantiser has rescaled differ by that
+    scale; the outputs do not.
     """
     differences, engines, count = (_layers if layers else _outputs)(a, b, data, as_json)
     if as_json:

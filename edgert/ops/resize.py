@@ -102,7 +102,7 @@ def _reference(
         return [above + (below - above) * fy]
     a, b, c, d = corners(x.astype(np.int64))
     gx, gy = np.rint(fx * np.float32(2048)).astype(np.int64), np.rint(fy * np.float32(2048)).astype(np.int64)
-    total = (a * (2048 - gx) + b * gx) * (2048 - gy) + (c * (2048 - gx) + d * gx) * gy
+    total: Array = (a * (2048 - gx) + b * gx) * (2048 - gy) + (c * (2048 - gx) + d * gx) * gy
     return [((total + (1 << 21)) >> 22).astype(np.int8)]
 
 

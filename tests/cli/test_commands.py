@@ -98,7 +98,11 @@ def test_diff_layer_by_layer(edgert: Command, digits: Path) -> None:
     words = ("diff", digits / "float.ert", digits / "int8.ert", "--layers", "--data", digits / "data")
     layers = edgert(*words, "--json").json["tensors"]
     assert len(layers) > 2
-    assert all(layer["cosine"] > 0.9 for layer in layers)
+    assert layers[0]["name"] != layers[-1]["name"] == "scores"
+    assert layers[-1]["cosine"] > 0.98
+    same = edgert("diff", digits / "float.ert", digits / "float.ert", "--layers", "--json").json["tensors"]
+    assert len(same) >= len(layers)
+    assert all(layer["different"] == 0 for layer in same)
     assert layers[0]["name"] in edgert(*words).out
 
 
