@@ -64,7 +64,7 @@ def _reference(
         channels = slice(group * group_channels, (group + 1) * group_channels)
         rows = windows[..., channels].reshape(*windows.shape[:3], -1)
         columns = w[group * per_group : (group + 1) * per_group].reshape(per_group, -1).T
-        pieces.append(integer_dot(rows - np.int64(zero_x), columns) if integer else rows @ columns)
+        pieces.append(integer_dot(rows.astype(np.int64) - zero_x, columns) if integer else rows @ columns)
     y = np.concatenate(pieces, axis=-1)
     if integer:
         return [requantize_weighted(y, bias, in_quants, out_quants[0], attrs["activation"])]
