@@ -3,11 +3,14 @@
 #ifndef ERT_KERNELS_INLINE_H
 #define ERT_KERNELS_INLINE_H
 
+/* ERT_OR_MEMORY: appended to the constraint of an assembly operand that may as well be in memory. */
 #define ERT_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define ERT_UNROLL _Pragma("clang loop unroll(full)")
+#define ERT_OR_MEMORY /* clang takes memory whenever it may, and puts registers there first */
 #else
 #define ERT_UNROLL _Pragma("GCC unroll 16")
+#define ERT_OR_MEMORY "m"
 #endif
 
 #endif

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
+#include "kernels/inline.h"
 #include "kernels/qdw/qdw.h"
 #include "requant/requant_avx512vnni.h"
 
@@ -17,7 +18,7 @@ static inline vec fetch(const int8_t *p, size_t channels, bool full) {
 static inline vec zip_low(vec a, vec b) { return _mm512_unpacklo_epi16(a, b); }
 static inline vec zip_high(vec a, vec b) { return _mm512_unpackhi_epi16(a, b); }
 static inline vec madd_add(vec acc, vec x, vec w) {
-  __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(x), "vm"(w));
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(x), "v" ERT_OR_MEMORY(w));
   return acc;
 }
 static inline rule make_rule(const ert_qdw_args *args) {
@@ -62,7 +63,7 @@ static inline void columns_store(int8_t *p, __m256i q, size_t channels, bool ful
   }
 }
 static inline __m256i columns_dot4(__m256i acc, __m256i x, __m256i w) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "vm"(w));
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v" ERT_OR_MEMORY(w));
   return acc;
 }
 

@@ -6,7 +6,7 @@
 #endif
 
 static inline vec madd_add(vec acc, vec x, vec w) {
-  __asm__(ERT_VNNI_ENCODING "vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(x), "xm"(w));
+  __asm__(ERT_VNNI_ENCODING "vpdpwssd %2, %1, %0" : "+x"(acc) : "x"(x), "x" ERT_OR_MEMORY(w));
   return acc;
 }
 
@@ -34,7 +34,7 @@ static inline void columns_store(int8_t *p, __m256i q, size_t channels, bool ful
   if (channels > 16) ert_store_up_to_16(p + 16, _mm256_extracti128_si256(q, 1), channels - 16);
 }
 static inline __m256i columns_dot4(__m256i acc, __m256i x, __m256i w) {
-  __asm__(ERT_VNNI_ENCODING "vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(x), "xm"(w));
+  __asm__(ERT_VNNI_ENCODING "vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(x), "x" ERT_OR_MEMORY(w));
   return acc;
 }
 
