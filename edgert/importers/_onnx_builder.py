@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Graph, Node, Value
-from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.ops import OPS_BY_NAME
 from edgert.ops._enums import ReduceFunction, UnaryFunction
 
 Array = NDArray[Any]
@@ -205,7 +205,7 @@ class Builder:
     ) -> Value:
         """Appends a node with one output and returns that output.
 
-        quant: of an int8 output; operators that move values about take it from their input. dtype: where the
+        quant: of an int8 output; by default that of an int8 input, for operators that only move or pick values. dtype: where the
         operator's own attributes leave it open (cast, quantize).
         """
         definition = OPS_BY_NAME[op]
@@ -214,7 +214,7 @@ class Builder:
         chosen = {"dtype": dtype} if dtype is not None and definition.out_dtypes else {}
         (spec,) = definition.infer(values, {**complete, **chosen})
         first = values[0]
-        if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
+        if quant is None and first is not None and first.dtype == spec.dtype == DType.INT8:
             quant = first.quant
         output = Value(self.unique(f"{self._base()}/{op}"), spec.shape, spec.dtype, quant)
         node = Node(op, list(values), [output], complete, self.current.name, self.current.op)

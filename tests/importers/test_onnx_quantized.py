@@ -14,6 +14,7 @@ from reference_executor import ReferenceExecutor
 
 from edgert.dtypes import DType
 from edgert.errors import UnsupportedError
+from edgert.importers._onnx_quant import HANDLERS
 from edgert.importers.onnx import load
 from importers import _onnx_cases as cases
 from importers._onnx_run import assert_close, run_converted, run_onnxruntime
@@ -188,6 +189,8 @@ def test_padding_and_resizing_of_8_bit_numbers(tmp_path):
         node("Resize", ["p2", "", "scales"], ["r"], "resize", mode="nearest"),
         node("DequantizeLinear", ["r", "s", "z"], ["y"], "dequantize"),
         node("ArgMax", ["r"], ["best"], "best", axis=1),
+        node("MaxPool", ["r"], ["m"], "max", kernel_shape=[2, 2]),
+        node("DequantizeLinear", ["m", "s", "z"], ["largest"], "dequantize_max"),
     ]
     constants = {
         "s": cases.scalar(0.02), "z": np.asarray(100, np.uint8), "seven": np.asarray(7, np.uint8),
@@ -195,7 +198,7 @@ def test_padding_and_resizing_of_8_bit_numbers(tmp_path):
     }  # fmt: skip
     tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 5, 4))
-    model = cases.model(nodes, [x], ["y", "best"], tensors)
+    model = cases.model(nodes, [x], ["y", "best", "largest"], tensors)
     onnx.save(model, tmp_path / "model.onnx")
     sample = {"x": np.random.default_rng(1).normal(size=(1, 3, 5, 4)).astype(np.float32)}
     theirs = run_onnxruntime(model, sample)
@@ -254,3 +257,81 @@ def test_dynamic_quantisation_is_refused_with_a_fix(tmp_path, op):
     with pytest.raises(UnsupportedError, match="quantise statically") as caught:
         load(tmp_path / "model.onnx")
     assert [item.node for item in caught.value.items] == ["dynamic"]
+
+
+def u8(*numbers):
+    return np.asarray(numbers, np.uint8) if len(numbers) != 1 else np.asarray(numbers[0], np.uint8)
+
+
+def microsoft_cases():
+    """Operators of the com.microsoft domain that the quantiser makes of layers which small_cnn does not have."""
+    x = cases.x(2, 8, low=0, high=255.9, dtype="uint8")
+    s, z = cases.scalar(0.05), u8(120)
+    weights = np.random.default_rng(4).integers(-127, 128, (8, 5)).astype(np.int8)
+    columns, none = cases.positive(5) * np.float32(0.01), np.zeros(5, np.int8)
+    bias = np.arange(-200, 300, 100).astype(np.int32)
+    microsoft = {"domain": "com.microsoft", "opset": 13}
+    out = (cases.scalar(1 / 256), u8(0))
+    yield cases.Case("QLinearSoftmax", inputs=(x, s, z, *out), attrs={"axis": -1, "opset": 13}, **microsoft)
+    yield cases.Case(
+        "QLinearLeakyRelu", inputs=(x, s, z, cases.scalar(0.04), u8(90)), attrs={"alpha": 0.2}, **microsoft
+    )
+    yield cases.Case("QLinearSigmoid", inputs=(x, s, z, *out), **microsoft)
+    table = np.random.default_rng(5).integers(0, 256, (1, 8)).astype(np.uint8)
+    yield cases.Case(
+        "QLinearAdd", inputs=(x, s, z, table, cases.scalar(0.03), u8(7), cases.scalar(0.07), z), **microsoft
+    )
+    yield cases.Case(
+        "QLinearMul", inputs=(x, s, z, table, cases.scalar(0.03), u8(7), cases.scalar(0.3), z), **microsoft
+    )
+    gemm = (x, s, z, weights, columns, none, bias)
+    yield cases.Case("QGemm", inputs=gemm, **microsoft)
+    yield cases.Case("QGemm", inputs=(*gemm, cases.scalar(0.5), u8(128)), **microsoft)
+    transposed = (x, s, z, np.ascontiguousarray(weights.T), columns, none, bias, cases.scalar(0.5), u8(128))
+    yield cases.Case("QGemm", inputs=transposed, attrs={"transB": 1}, **microsoft)
+    other = cases.x(2, 3, low=0, high=255.9, dtype="uint8")
+    concat = (cases.scalar(0.06), z, x, s, z, other, cases.scalar(0.03), u8(3))
+    yield cases.Case("QLinearConcat", inputs=concat, attrs={"axis": 1}, **microsoft)
+    image = cases.x(1, 3, 6, 6, low=0, high=255.9, dtype="uint8")
+    yield cases.Case("QLinearGlobalAveragePool", inputs=(image, s, z, cases.scalar(0.03), u8(9)), **microsoft)
+    yield cases.Case("QLinearAveragePool", inputs=(image, s, z, cases.scalar(0.03), u8(9)),
+                     attrs={"kernel_shape": [2, 2], "strides": [2, 2]}, **microsoft)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(microsoft_cases()), ids=lambda case: case.label)
+def test_microsoft_operators(tmp_path, case):
+    """Within one step, and the interface stays uint8."""
+    path = tmp_path / "model.onnx"
+    names = [f"in{index}" for index in range(len(case.inputs))]
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(item.dtype)), item.shape)
+        for name, item in zip(names, case.inputs, strict=True)
+        if isinstance(item, cases.Input)
+    ]
+    tensors = [
+        numpy_helper.from_array(item, name)
+        for name, item in zip(names, case.inputs, strict=True)
+        if not isinstance(item, cases.Input)
+    ]
+    floats = case.op == "QGemm" and len(case.inputs) == 7
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT if floats else TensorProto.UINT8, None)
+    node = helper.make_node(case.op, names, ["y"], "node", domain=case.domain, **case.attrs)
+    graph = helper.make_graph([node], "g", inputs, [output], tensors)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(model, path)
+    samples = case.samples()
+    (theirs,) = run_onnxruntime(model, samples)
+    (ours,) = run_converted(path, samples)
+    assert ours.dtype == theirs.dtype
+    if floats:
+        assert_close([ours], [theirs])
+    else:
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def test_every_quantised_operator_has_a_model():
+    covered = {f"com.microsoft.{case.op}" for case in microsoft_cases()}
+    elsewhere = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"}
+    elsewhere |= {"com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear"}
+    assert set(HANDLERS) == covered | elsewhere
