@@ -14,9 +14,6 @@
  * many accumulators start from the same bias, the load pipes are idle and the vector pipes are not. */
 #define ERT_LOAD_AGAIN(p) __asm__("" : "+r"(p))
 
-/* Turns a function into one that is specialised for the constants it is called with. */
-#define ERT_SPECIALISE static inline __attribute__((always_inline))
-
 /* Products of the upper halves: one instruction on aarch64; on armv7 an upper half is a register of its own. (GCC moves
  * the halves to registers of their own on aarch64, too, unless it is told by name.) */
 static inline int16x8_t ert_mull_high_s8(int8x16_t a, int8x16_t b) {

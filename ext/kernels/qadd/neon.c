@@ -42,7 +42,7 @@ static inline int8x8_t finish(const int32x4_t acc[2], const constants *k) {
 }
 
 /* With one_b, a constant, the bias already holds b. */
-ERT_SPECIALISE int8x8_t add_8(const bool one_b, int8x8_t a, int8x8_t b, const constants *k) {
+ERT_INLINE int8x8_t add_8(const bool one_b, int8x8_t a, int8x8_t b, const constants *k) {
   int32x4_t acc[2] = {k->bias, k->bias};
   MULTIPLY(acc, k, a, 0, 1);
   if (!one_b) MULTIPLY(acc, k, b, 2, 3);
@@ -51,7 +51,7 @@ ERT_SPECIALISE int8x8_t add_8(const bool one_b, int8x8_t a, int8x8_t b, const co
 
 static inline int8x16_t clamp(int8x16_t y, const constants *k) { return vminq_s8(vmaxq_s8(y, k->min), k->max); }
 
-ERT_SPECIALISE void add(const bool one_b, const constants *k, size_t n, const int8_t *a, const int8_t *b, int8_t *out) {
+ERT_INLINE void add(const bool one_b, const constants *k, size_t n, const int8_t *a, const int8_t *b, int8_t *out) {
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
     const int8x16_t va = vld1q_s8(a + i), vb = one_b ? va : vld1q_s8(b + i);

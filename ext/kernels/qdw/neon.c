@@ -22,7 +22,7 @@ typedef struct block {
   size_t valid; /* channels */
 } block;
 
-ERT_SPECIALISE int16x8_t load(const int8_t *x, const bool whole, size_t valid) {
+ERT_INLINE int16x8_t load(const int8_t *x, const bool whole, size_t valid) {
   return vmovl_s8(whole ? vld1_s8(x) : ert_load_upto_7_s8(x, valid));
 }
 
@@ -32,9 +32,9 @@ static inline void multiply_add(int32x4_t acc[2], int16x8_t x, int16x8_t w) {
 }
 
 /* `count` pixels; `width` is kernel_w when taps are shared, or 0. Both are constants, and so is `whole`. */
-ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t width, const bool whole, const ert_qdw_args *args,
-                                    const block *b, const ert_requant_neon *q, const int8_t *const *rows,
-                                    size_t offset, int8_t *out) {
+ERT_INLINE void pixels_of_block(const size_t count, const size_t width, const bool whole, const ert_qdw_args *args,
+                                const block *b, const ert_requant_neon *q, const int8_t *const *rows,
+                                size_t offset, int8_t *out) {
   const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
@@ -81,9 +81,9 @@ ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t width, cons
   }
 }
 
-ERT_SPECIALISE void run_block(const size_t width, const bool whole, const ert_qdw_args *args, const block *b,
-                              const ert_requant_neon *q, size_t pixels, const int8_t *const *rows, size_t channel,
-                              int8_t *out) {
+ERT_INLINE void run_block(const size_t width, const bool whole, const ert_qdw_args *args, const block *b,
+                          const ert_requant_neon *q, size_t pixels, const int8_t *const *rows, size_t channel,
+                          int8_t *out) {
   size_t p = 0;
   for (; p + PIXELS <= pixels; p += PIXELS) {
     pixels_of_block(PIXELS, width, whole, args, b, q, rows, p * args->pixel_stride + channel,

@@ -23,21 +23,22 @@ typedef struct block {
 
 static inline int8x16_t widen(int8x8_t v) { return vcombine_s8(v, vdup_n_s8(0)); }
 
-ERT_SPECIALISE column load_column(const bool whole, const int8_t *const *x, size_t offset, size_t valid) {
+ERT_INLINE column load_column(const bool whole, const int8_t *const *x, size_t offset, size_t valid) {
   int8x8_t v[3];
   ERT_UNROLL for (size_t i = 0; i < 3; i++) {
     v[i] = whole ? vld1_s8(x[i] + offset) : ert_load_upto_7_s8(x[i] + offset, valid);
   }
   const int16x8_t rows_01 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[0]), widen(v[1])));
   const int16x8_t rows_22 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[2]), widen(v[2]))); /* the fourth weight is 0 */
-  return (column){vreinterpretq_s8_s16(vzip1q_s16(rows_01, rows_22)), vreinterpretq_s8_s16(vzip2q_s16(rows_01, rows_22))};
+  return (column){.low = vreinterpretq_s8_s16(vzip1q_s16(rows_01, rows_22)),
+                  .high = vreinterpretq_s8_s16(vzip2q_s16(rows_01, rows_22))};
 }
 
 /* `count` pixels. `apart` is the number of columns from a pixel to the next, 3 where they share none; shared holds the
  * columns that the first pixel has in common with the one before, and receives those of the last with the next. */
-ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t apart, const bool whole, const ert_qdw_args *args,
-                                    const block *b, const ert_requant_neon *q, const int8_t *const *x,
-                                    column shared[WIDTH], int8_t *out) {
+ERT_INLINE void pixels_of_block(const size_t count, const size_t apart, const bool whole, const ert_qdw_args *args,
+                                const block *b, const ert_requant_neon *q, const int8_t *const *x,
+                                column shared[WIDTH], int8_t *out) {
   const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
@@ -72,9 +73,9 @@ ERT_SPECIALISE void pixels_of_block(const size_t count, const size_t apart, cons
   }
 }
 
-ERT_SPECIALISE void run_block(const size_t apart, const bool whole, const ert_qdw_args *args, const block *of_args,
-                              const ert_requant_neon *q, size_t pixels, const int8_t *const *rows, size_t channel,
-                              int8_t *out) {
+ERT_INLINE void run_block(const size_t apart, const bool whole, const ert_qdw_args *args, const block *of_args,
+                          const ert_requant_neon *q, size_t pixels, const int8_t *const *rows, size_t channel,
+                          int8_t *out) {
   const block b = *of_args;
   const int8_t *x[3] = {rows[0] + channel, rows[1] + channel, rows[2] + channel};
   column shared[WIDTH];

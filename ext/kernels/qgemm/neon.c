@@ -65,7 +65,7 @@ static inline int8x8_t load_end(const int8_t *tap, size_t k, size_t n) {
   return k >= 8 ? ert_last_of_8_s8(tap + k - 8, n) : ert_load_upto_7_s8(tap, n);
 }
 
-ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);

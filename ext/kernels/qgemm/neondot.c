@@ -22,7 +22,7 @@ static inline int8x16x4_t load_64(const int8_t *p) {
   return (int8x16x4_t){{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}};
 }
 
-ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
@@ -98,7 +98,8 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
   int8x8_t y[MR + 1]; /* the one beyond takes the empty half of a last odd row */
   ERT_UNROLL for (size_t r = 0; r < mr; r += 2) {
     const size_t s = r + 1 < mr ? r + 1 : r;
-    const int8x16_t two = ert_requant_neon_16(&work->requant, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
+    const int8x16_t two =
+        ert_requant_neon_16(&work->requant, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
     y[r] = vget_low_s8(two);
     y[r + 1] = vget_high_s8(two);
   }

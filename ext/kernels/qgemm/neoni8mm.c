@@ -19,7 +19,7 @@ enum { MR = 8, NR = 8, KR = 8, PAIRS = NR / 2 };
 
 static inline int8x16_t pair(int8x8_t a, int8x8_t b) { return vcombine_s8(a, b); }
 
-ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
@@ -77,7 +77,8 @@ ERT_SPECIALISE void tile(const size_t mr, const ert_qgemm_work *work, size_t fir
   }
   ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
     const int32x4_t *a = acc[p];
-    const int16x8_t two = vreinterpretq_s16_s8(ert_requant_neon_16(&work->requant, a[0], a[1], a[2], a[3], m[0], m[1], m[2], m[3]));
+    const int16x8_t two = vreinterpretq_s16_s8(
+        ert_requant_neon_16(&work->requant, a[0], a[1], a[2], a[3], m[0], m[1], m[2], m[3]));
     const int8x16_t y = vreinterpretq_s8_s16(vuzp1q_s16(two, vextq_s16(two, two, 1))); /* pairs of channels by rows */
     const int8x8_t first = vget_low_s8(y), second = vget_high_s8(y);
     int8_t *to = work->out + (first_row + 2 * p) * work->out_stride;

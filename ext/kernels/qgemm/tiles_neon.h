@@ -27,7 +27,8 @@ typedef struct ert_qgemm_work {
 typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, size_t n, size_t block_bytes);
 
 /* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
- * live in registers, and `look_at_block` once a block before. The work is copied: stores of outputs might alias it, as far as the compiler can tell. */
+ * live in registers, and `look_at_block` once a block before. The work is copied: stores of outputs might alias it, as
+ * far as the compiler can tell. */
 #define ERT_QGEMM_TILES(mr)                                                                               \
   static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {   \
     ert_qgemm_work work = *of_caller;                                                                     \
@@ -39,8 +40,9 @@ typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, siz
   }
 
 /* The outputs of a tile whose block has fewer channels than the kernel. Out of line, to leave the full tiles alone. */
-static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qgemm_work *work, size_t first_row, size_t rows,
-                                                           size_t row_bytes, const int8_t *tile) {
+static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qgemm_work *work, size_t first_row,
+                                                                   size_t rows, size_t row_bytes,
+                                                                   const int8_t *tile) {
   int8_t *out = work->out + first_row * work->out_stride;
   for (size_t r = 0; r < rows; r++) {
     for (size_t j = 0; j < work->valid_n; j++) out[r * work->out_stride + j] = tile[r * row_bytes + j];
