@@ -18,6 +18,7 @@ from edgert.errors import EdgertError
 
 # Name: (module, what it does). A module is imported when its command runs; its command is called `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "quickstart": ("edgert.cli.quickstart", "Try edgert on a small model and data of its own."),
     "convert": ("edgert.cli.convert", "Convert a trained model (.tflite, .onnx) into an .ert package."),
     "run": ("edgert.cli.run", "Run a model on images, sound or arrays."),
     "bench": ("edgert.cli.bench", "Measure a model's speed, alone or against other engines."),

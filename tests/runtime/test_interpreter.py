@@ -17,9 +17,7 @@ IMAGE = np.random.default_rng(2).normal(size=(1, 4, 4, 2)).astype(np.float32)
 def test_it_has_every_method_of_litert() -> None:
     litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
     wanted = {
-        name
-        for name, member in inspect.getmembers(litert.Interpreter, inspect.isfunction)
-        if not name.startswith("_")
+        name for name, member in inspect.getmembers(litert.Interpreter, inspect.isfunction) if not name.startswith("_")
     }
     assert wanted <= {name for name in dir(Interpreter(model_content=pooled()))}
     for name in wanted & set(vars(Interpreter)):
