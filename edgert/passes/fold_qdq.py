@@ -4,7 +4,8 @@ Cases, by the operator's QuantRule, where the quantize is the only reader of its
 - WEIGHTED (conv2d, depthwise_conv2d, fully_connected): input dequantised, weights dequantised from an int8 constant,
   bias absent, dequantised from an int32 constant, or a float constant (rounded to int32 here); a depthwise_conv2d of
   one tap (a batch norm of its own, see fuse_affine) may have float weights: one number a channel is one int8 number;
-- FREE, TABLE: all float inputs dequantised; the output takes the scale of the quantize;
+- FREE, TABLE: all float inputs dequantised; the output takes the scale of the quantize; an operand of add, sub or mul
+  may be one float number, which int8 can hold;
 - SHARED (concat): the same, and inputs at another scale than the output are requantised first;
 - SAME (pools, reshape, pad ...): runs at the input's scale, and a quantize follows where the source changes the scale;
 - FIXED (softmax): runs at its own scale 1/256 and zero point -128, and a quantize follows where the source has another;
@@ -21,7 +22,7 @@ from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
-from edgert.passes._rewrite import Sweep
+from edgert.passes._rewrite import Sweep, scalar_of
 
 FIXED_QUANT = {"softmax": QuantParams((1 / 256,), (-128,))}
 LARGEST_INT32 = 2**31 - 1
@@ -109,11 +110,19 @@ def _inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:
     integers: list[Value | None] = []
     for value in node.inputs:
         if value is not None and value.dtype == DType.FLOAT32:
-            value = _stored(sweep, value)
+            number = scalar_of(value) if node.op in ("add", "sub", "mul") else None
+            value = _stored(sweep, value) if number is None else _one_number(sweep, value, number)
             if value is None:
                 return None
         integers.append(value)
     return integers
+
+
+def _one_number(sweep: Sweep, value: Value, number: float) -> Value:
+    """A float constant of one element as +-127 at a scale of its own."""
+    scale = float(np.float32(abs(number) / 127)) or 1.0
+    data = np.full(value.shape, 127 * np.sign(number), np.int8)
+    return sweep.constant(data, value, QuantParams((scale,), (0,)))
 
 
 def _weighted_inputs(sweep: Sweep, node: Node) -> list[Value | None] | None:

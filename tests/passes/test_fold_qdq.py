@@ -98,6 +98,15 @@ def test_free_and_table():
     assert ops(graph) == {"add": 1, "mul": 1, "reduce": 1, "unary": 1}
 
 
+@pytest.mark.parametrize("number", [3.0, -0.25, 0.0])
+@pytest.mark.parametrize("kind", ["add", "sub", "mul"])
+def test_one_number_as_an_operand(kind, number):
+    m = Maker()
+    y = m.op(kind, int8_input(m, 1, 4, 4, 3), np.full((1,), number, np.float32))
+    graph = fold(m.outputs(m.op("quantize", y, quant=QuantParams((0.07,), (1,)))))
+    assert ops(graph) == {kind: 1}
+
+
 @pytest.mark.parametrize("quant", [A, B])
 def test_operators_that_keep_their_scale(quant):
     m = Maker()
