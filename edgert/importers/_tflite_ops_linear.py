@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def fused(options: Any) -> Activation:
     return ACTIVATIONS[number]
 
 
-def padding(padding: int, sizes: tuple[int, int], kernels: tuple[int, int], options: Any) -> dict[str, int]:
+def padding(padding: int, sizes: Sequence[int], kernels: Sequence[int], options: Any) -> dict[str, int]:
     """The explicit window attributes that SAME or VALID padding means (SAME: as much as keeps size / stride)."""
     dilations = (1, 1)
     if hasattr(options, "DilationHFactor"):

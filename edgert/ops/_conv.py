@@ -80,7 +80,9 @@ def taps(x: Array, kernel_h: int, kernel_w: int, attrs: Attrs, pad_value: int) -
     padded = np.pad(x, pads, constant_values=pad_value)
     dilation_h, dilation_w = attrs["dilation_h"], attrs["dilation_w"]
     span = (dilation_h * (kernel_h - 1) + 1, dilation_w * (kernel_w - 1) + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
+    # One axis at a time: the type stubs of NumPy 1 know no more.
+    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, span[0], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(windows, span[1], axis=2)
     windows = windows[:, :: attrs["stride_h"], :: attrs["stride_w"], :, ::dilation_h, ::dilation_w]
     return windows.transpose(0, 1, 2, 4, 5, 3)
 

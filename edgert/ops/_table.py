@@ -19,7 +19,7 @@ def build_table(function: Callable[[Array], Array], x: QuantParams, y: QuantPara
     with np.errstate(all="ignore"):
         steps = np.asarray(function(x.scale * (q - x.zero_point)), np.float64) / y.scale
     steps = np.clip(np.where(np.isnan(steps), 0.0, steps), -128 - y.zero_point, 127 - y.zero_point)
-    return (np.rint(steps) + y.zero_point).astype(np.int8)
+    return np.asarray(np.rint(steps) + y.zero_point).astype(np.int8)
 
 
 def look_up(table: Array, x: Array) -> Array:

@@ -54,7 +54,7 @@ def _nearest(positions: Array, size: int, mode: int) -> Array:
         NearestMode.ROUND_PREFER_FLOOR: np.ceil(positions - half),
         NearestMode.ROUND_PREFER_CEIL: np.floor(positions + half),
     }[NearestMode(mode)]
-    return np.clip(rounded, 0, size - 1).astype(np.int64)
+    return np.asarray(np.clip(rounded, 0, size - 1)).astype(np.int64)
 
 
 def _bilinear_positions(size: int, out: int, scale: float, mode: int) -> Array:

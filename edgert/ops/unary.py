@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     return [TensorSpec(x.shape, x.dtype)]
 
 
-def _integer_bound(bound: float, dtype: np.dtype[np.signedinteger]) -> int:
+def _integer_bound(bound: float, dtype: np.dtype[np.signedinteger[Any]]) -> int:
     limits = np.iinfo(dtype)
     return int(limits.max if bound >= limits.max else limits.min if bound <= limits.min else int(bound))
 

@@ -19,7 +19,7 @@ def test_it_has_every_method_of_litert() -> None:
     wanted = {
         name for name, member in inspect.getmembers(litert.Interpreter, inspect.isfunction) if not name.startswith("_")
     }
-    assert wanted <= {name for name in dir(Interpreter(model_content=pooled()))}
+    assert wanted <= set(dir(Interpreter(model_content=pooled())))
     for name in wanted & set(vars(Interpreter)):
         theirs, ours = (inspect.signature(getattr(c, name)) for c in (litert.Interpreter, Interpreter))
         assert list(theirs.parameters) == list(ours.parameters)[: len(theirs.parameters)], name

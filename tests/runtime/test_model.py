@@ -163,7 +163,7 @@ def test_files_that_are_no_packages(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="0 bytes"):
         edgert.load(tmp_path / "empty.ert")
     (tmp_path / "text.ert").write_text("this is no model at all")
-    with pytest.raises(FileFormatError, match="not an .ert file"):
+    with pytest.raises(FileFormatError, match="the identifier ERT1 is missing"):
         edgert.load(tmp_path / "text.ert")
     (tmp_path / "cut.ert").write_bytes(pooled()[:200])
     with pytest.raises(FileFormatError, match="damaged or cut short"):
