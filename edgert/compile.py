@@ -214,15 +214,12 @@ def _quantize(
     graph: Graph, source: Iterable[Sample] | str | Path, normalisation: Normalisation, io: str, report: Progress
 ) -> tuple[int, str]:
     """Quantises the graph in place; the number of samples and the hash of their bytes."""
-    from edgert.quant.calibrate import calibrate
-    from edgert.quant.groups import activation_quants
-    from edgert.quant.rewrite import quantize_graph
+    from edgert.quant.quantize import quantize
     from edgert.runtime.model import Model
 
     count, digest = 0, hashlib.sha256()
-    package = write(graph)
     if isinstance(source, str | Path):
-        loaded = load_samples(str(source), Model(package).inputs, normalisation)
+        loaded = load_samples(str(source), Model(write(graph)).inputs, normalisation)
         source = (sample.inputs for sample in loaded)
 
     def hashed() -> Iterator[Sample]:
@@ -233,9 +230,11 @@ def _quantize(
                 digest.update(key.encode() + b"\0" + np.ascontiguousarray(sample[key]).tobytes())
             yield sample
 
-    histograms = calibrate(package, hashed(), lambda done: report("calibrate", done))
-    report("quantise", 0)
-    quantize_graph(graph, activation_quants(graph, histograms), histograms, io)
+    def pack(candidate: Graph) -> bytes:
+        run_passes(candidate, LOWER)
+        return write(candidate)
+
+    quantize(graph, hashed(), pack, io, report)
     return count, digest.hexdigest()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError
@@ -42,24 +43,37 @@ def rule_of(node: Node) -> QuantRule:
     return rule
 
 
-def activation_quants(graph: Graph, histograms: Mapping[str, Histogram]) -> dict[Value, QuantParams]:
+def activation_quants(
+    graph: Graph,
+    histograms: Mapping[str, Histogram],
+    norm: float = math.inf,
+    in_float: Collection[Node] = frozenset(),
+) -> dict[Value, QuantParams]:
     """int8 parameters of every float32 value of the graph that is not constant.
 
     Values that an operator only moves (QuantRule.SAME) or joins (SHARED) get one range: the widest of the ranges
-    chosen for each. A softmax's output has its own fixed scale, and so has all that is only moved from it.
+    chosen for each, in this norm (edgert.quant.scales.choose_range). A softmax's output has its own fixed scale, and
+    so has all that is only moved from it; joined with others, it is brought to their scale.
+    in_float: nodes that will not be int8, and so join nothing.
     Raises InputError for a value that calibration has not seen.
     """
     groups = _Groups()
     fixed: dict[Value, QuantParams] = {}
+    joins: list[tuple[Value, Value]] = []
     for node in graph.nodes:
         rule = rule_of(node)
+        if node in in_float:
+            continue
         if rule == QuantRule.FIXED:
             fixed[node.outputs[0]] = SOFTMAX_PARAMS
-        elif rule in (QuantRule.SAME, QuantRule.SHARED):
-            sources = node.inputs[:1] if rule == QuantRule.SAME else node.inputs
-            for source in sources:
-                if source is not None and not source.constant:
-                    groups.join(source, node.outputs[0])
+        elif rule == QuantRule.SAME and node.inputs[0] is not None:
+            groups.join(node.inputs[0], node.outputs[0])
+        elif rule == QuantRule.SHARED:
+            joins += [(v, node.outputs[0]) for v in node.inputs if v is not None and not v.constant]
+    own_scale = {groups.find(value) for value in fixed}
+    for source, joined in joins:
+        if groups.find(source) not in own_scale and groups.find(joined) not in own_scale:
+            groups.join(source, joined)
 
     ranges: dict[Value, tuple[float, float]] = {}
     fixed_groups = {groups.find(value): params for value, params in fixed.items()}
@@ -68,7 +82,7 @@ def activation_quants(graph: Graph, histograms: Mapping[str, Histogram]) -> dict
         histogram = histograms.get(value.name)
         if histogram is None:
             raise InputError(f"calibration has not seen the tensor {value.name!r}")
-        low, high = choose_range(histogram)
+        low, high = choose_range(histogram, norm)
         root = groups.find(value)
         if root in ranges:
             low, high = min(low, ranges[root][0]), max(high, ranges[root][1])

@@ -23,6 +23,7 @@ class Histogram:
         self.least = 0.0  # of all values and zero
         self.greatest = 0.0
         self._sums: NDArray[np.float64] | None = None  # for every index of the last axis
+        self._reach: NDArray[np.float64] | None = None  # largest magnitude for every index of the last axis
         self._rows = 0
 
     def add(self, values: NDArray[Any]) -> None:
@@ -31,7 +32,10 @@ class Histogram:
         sums = rows.sum(axis=0, dtype=np.float64)
         self._sums = sums if self._sums is None else self._sums + sums
         self._rows += len(rows)
-        least, greatest = float(values.min()), float(values.max())
+        lowest, highest = rows.min(axis=0), rows.max(axis=0)
+        reach = np.maximum(highest, -lowest).astype(np.float64)
+        self._reach = reach if self._reach is None else np.maximum(self._reach, reach)
+        least, greatest = float(lowest.min()), float(highest.max())
         self.least = min(self.least, least)
         self.greatest = max(self.greatest, greatest)
         largest = max(-least, greatest)
@@ -59,6 +63,11 @@ class Histogram:
         """The mean for every index of the last axis (channels of an image, features of a vector)."""
         assert self._sums is not None, "nothing was added"
         return self._sums / self._rows
+
+    def channel_reach(self) -> NDArray[np.float64]:
+        """The largest magnitude for every index of the last axis."""
+        assert self._reach is not None, "nothing was added"
+        return self._reach
 
     def centres(self) -> NDArray[Any]:
         """The middle of every bin."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -114,39 +114,26 @@ class _Rewriter:
         return [x8, w8, Value(bias_name, bias_data.shape, DType.INT32, bias_params, bias_data)]
 
 
-def float_tail(graph: Graph) -> set[Node]:
-    """Nodes that stay float32 because they compute on results: no weighted operator follows, and they do more than
-    move values about.
-
-    A detector's box arithmetic or a last softmax costs next to nothing, and in int8 it would throw away the
-    resolution of what the network found.
-    """
-    consumers = graph.consumers()
-    before_weights: set[Node] = set()
-    for node in reversed(graph.nodes):
-        followers = [reader for value in node.outputs for reader in consumers.get(value, [])]
-        if any(f in before_weights or rule_of(f) == QuantRule.WEIGHTED for f in followers):
-            before_weights.add(node)
-    keep_int8 = (QuantRule.WEIGHTED, QuantRule.SAME, QuantRule.SHARED)
-    return {node for node in graph.nodes if node not in before_weights and rule_of(node) not in keep_int8}
-
-
 def quantize_graph(
-    graph: Graph, quants: Mapping[Value, QuantParams], histograms: Mapping[str, Histogram], io: str = "float"
-) -> None:
+    graph: Graph,
+    quants: Mapping[Value, QuantParams],
+    histograms: Mapping[str, Histogram],
+    in_float: Collection[Node] = frozenset(),
+    io: str = "float",
+) -> dict[Value, str]:
     """Rewrites `graph` in place: int8 wherever an operator has an int8 form, float32 in between.
 
     quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
-    calibration saw, by tensor name, for bias correction. io: "float" keeps the graph's float32 inputs and outputs,
-    "int8" makes those that are computed on in int8 int8 themselves. With float outputs, what follows the last
-    weighted operator is computed in float32 (float_tail).
+    calibration saw, by tensor name, for bias correction. in_float: nodes to leave in float32 though they have an int8
+    form (edgert.quant.tail). io: "float" keeps the graph's float32 inputs and outputs, "int8" makes those that are
+    computed on in int8 int8 themselves.
     Names: inputs and outputs keep theirs; the int8 form of a tensor gets the suffix "_int8".
+    Returns the name of the float tensor that each int8 activation stands for.
     """
     rewriter = _Rewriter(graph, quants, histograms)
-    tail = float_tail(graph) if io == "float" else set()
     for node in graph.nodes:
         rule = rule_of(node)
-        if rule == QuantRule.FLOAT or node in tail or not _has_float_input(node):
+        if rule == QuantRule.FLOAT or node in in_float or not _has_float_input(node):
             rewriter.float_node(node)
         else:
             rewriter.int8_node(node, rule)
@@ -157,6 +144,7 @@ def quantize_graph(
     if io == "int8":
         _int8_interface(graph, rewriter, outputs)
     graph.verify()
+    return {twin: value.name for value, twin in rewriter.int8.items() if not value.constant}
 
 
 def _has_float_input(node: Node) -> bool:
