@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME
 from edgert.quant.clone import clone
 from edgert.quant.samples import Sample
 from edgert.runtime.model import Model
@@ -64,7 +66,7 @@ def correct_biases(
     if any(value.variable for value in graph.values()):
         return
     last_reader = {value: i for i, node in enumerate(graph.nodes) for value in node.inputs if value is not None}
-    arrays: dict[Value, list[NDArray[Any]]] = {v: [sample[v.name] for sample in samples] for v in graph.inputs}
+    arrays = {value: [_as_input(value, sample[value.name]) for sample in samples] for value in graph.inputs}
     last = max((i for i, node in enumerate(graph.nodes) if _int8_weighted(node, sources)), default=-1)
     for i, node in enumerate(graph.nodes[: last + 1]):
         if _int8_weighted(node, sources):
@@ -79,6 +81,15 @@ def correct_biases(
             for value in read:
                 if last_reader[value] == i:
                     del arrays[value]
+
+
+def _as_input(value: Value, array: NDArray[Any]) -> NDArray[Any]:
+    """A sample as the graph takes it: calibration data are real numbers, and the input may be int8 already."""
+    if value.quant is None:
+        return array
+    real = Value(value.name, value.shape, DType.FLOAT32)
+    (integers,) = OPS_BY_NAME["quantize"].run(Node("quantize", [real], [value]), [np.asarray(array, np.float32)])
+    return integers
 
 
 def _int8_weighted(node: Node, sources: Mapping[Value, str]) -> bool:
