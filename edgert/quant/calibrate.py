@@ -70,9 +70,8 @@ def calibrate(
 
 def _count(pairs: Iterable[tuple[Histogram, NDArray[np.float32]]], names: Mapping[int, str], sample: int) -> None:
     for histogram, array in pairs:
-        if not np.isfinite(array).all():
+        if not histogram.add(array):
             raise InputError(
                 f"calibration sample {sample}: tensor {names[id(histogram)]!r} is not finite; "
                 "the float model itself overflows on this sample"
             )
-        histogram.add(array)

@@ -26,28 +26,43 @@ class Histogram:
         self._reach: NDArray[np.float64] | None = None  # largest magnitude for every index of the last axis
         self._rows = 0
 
-    def add(self, values: NDArray[Any]) -> None:
-        """Counts every element of a finite float array, whose last axis has the same size each time."""
-        rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
-        sums = rows.sum(axis=0, dtype=np.float64)
-        self._sums = sums if self._sums is None else self._sums + sums
-        self._rows += len(rows)
-        lowest, highest = rows.min(axis=0), rows.max(axis=0)
-        reach = np.maximum(highest, -lowest).astype(np.float64)
-        self._reach = reach if self._reach is None else np.maximum(self._reach, reach)
+    def add(self, values: NDArray[Any]) -> bool:
+        """Counts every element of a float array, whose last axis has the same size each time.
+
+        Returns False, and counts nothing, when an element is not finite.
+        """
+        channels = values.shape[-1] if values.ndim else 1
+        # Long rows are reduced much faster than many short ones: first whole rows of an image, then its columns.
+        columns = values.shape[-2] if values.ndim > 1 else 1
+        rows = values.reshape(-1, columns * channels)
+        lowest = rows.min(axis=0).reshape(columns, channels).min(axis=0)
+        highest = rows.max(axis=0).reshape(columns, channels).max(axis=0)
         least, greatest = float(lowest.min()), float(highest.max())
+        if not np.isfinite(greatest - least):
+            return False
+        sums = rows.sum(axis=0, dtype=np.float64).reshape(columns, channels).sum(axis=0)
+        reach = np.maximum(highest, -lowest).astype(np.float64)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._reach = reach if self._reach is None else np.maximum(self._reach, reach)
+        self._rows += values.size // channels
         self.least = min(self.least, least)
         self.greatest = max(self.greatest, greatest)
         largest = max(-least, greatest)
-        if largest == 0.0:
-            return
+        if largest > 0.0:
+            self._count(values.ravel(), largest)
+        return True
+
+    def _count(self, values: NDArray[Any], largest: float) -> None:
         self._grow_to(largest)
         with np.errstate(under="ignore"):
-            scaled = values.ravel() * np.float32(BINS / 2 / self.limit)
-        bins = np.floor(scaled).astype(np.int32) + BINS // 2
-        np.clip(bins, 0, BINS - 1, out=bins)
+            scaled = values * np.float32(BINS / 2 / self.limit)
+        zeros = scaled.size - np.count_nonzero(scaled)
+        np.floor(scaled, out=scaled)
+        bins = scaled.astype(np.int32)
+        bins += BINS // 2
+        np.minimum(bins, BINS - 1, out=bins)  # the limit itself belongs to the last bin
         counts = np.bincount(bins, minlength=BINS).astype(np.float64)
-        counts[BINS // 2] -= np.count_nonzero(scaled == 0.0)
+        counts[BINS // 2] -= zeros
         self.counts += counts
 
     def _grow_to(self, largest: float) -> None:

@@ -30,6 +30,7 @@ Progress = Callable[[str, int], None]
 
 _STRENGTHS = (0.5, 1.0)  # of equalisation
 _KEPT_BYTES = 256 << 20
+_AGAIN = 100  # samples, at most, on which an equalised graph is calibrated again
 _JUDGES = 16  # samples on which the choices are compared
 # Decibels that a choice must gain. What is clipped is gone, and a rare large value may be the result that matters, a
 # detector's hit among a thousand misses, of which the SQNR knows little: clipping must pay for itself.
@@ -124,7 +125,7 @@ class _Trials:
             if strength > 0.0:
                 graph = clone(graph)
                 if equalize(graph, self._plain, strength):
-                    histograms = calibrate(self._pack(clone(graph)), self._kept.all())
+                    histograms = calibrate(self._pack(clone(graph)), self._kept.some(_AGAIN))
             self._graphs[strength] = _Candidate(graph, histograms, calibrate(self._pack(clone(graph)), self._judges))
         return self._graphs[strength]
 

@@ -38,10 +38,6 @@ class KeptSamples:
     def _bytes(self) -> int:
         return sum(array.nbytes for sample in self._kept for array in sample.values())
 
-    def all(self) -> list[Sample]:
-        """Every sample that was kept, in order."""
-        return list(self._kept)
-
     def some(self, count: int) -> list[Sample]:
         """At most `count` of the kept ones, evenly spread."""
         chosen = np.linspace(0, len(self._kept) - 1, min(count, len(self._kept))).round().astype(int)
