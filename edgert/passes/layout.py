@@ -12,8 +12,8 @@ Cases: a transpose sinks through
 - fully_connected when the last axis stays in place; matmul when only the last two axes change places (a flag there).
 A reshape sinks through operators that work element by element, constants fitting. Chains of transposes and reshapes are
 shortened on the way (merge_movement). What then stands before a fully connected layer (flatten of NCHW) goes into the
-order of its weights. Last, movement rises above dequantize, so that it moves int8 and fold_qdq sees dequantize,
-operator, quantize.
+order of its weights. A channel shuffle becomes a gather, or the order of the weights that read it (_shuffle). Last,
+movement rises above dequantize, so that it moves int8 and fold_qdq sees dequantize, operator, quantize.
 
 What remains is needed: at graph inputs and outputs, whose layout is the source's, and where a source reshapes across
 channels and pixels.
@@ -31,6 +31,7 @@ from edgert.ops import OPS_BY_NAME
 from edgert.passes import _views
 from edgert.passes._columns import reorder_weights
 from edgert.passes._rewrite import Array, Sweep, first_input, inverse, is_per_channel, permuted
+from edgert.passes._shuffle import gather_to_weights, merge_gather, shuffle_to_gather
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.passes.merge_movement import chains_above, shorten
@@ -49,6 +50,7 @@ def layout(graph: Graph) -> bool:
     for _ in range(LIMIT):
         moved = Sweep(graph).run(_sink)
         moved |= Sweep(graph).run(reorder_weights)
+        moved |= Sweep(graph).run(gather_to_weights)
         if not moved:
             break
         remove_dead_code(graph)
@@ -74,7 +76,7 @@ def _structure(graph: Graph) -> list[object]:
 
 
 def _sink(sweep: Sweep, node: Node) -> bool:
-    if shorten(sweep, node):
+    if shorten(sweep, node) or shuffle_to_gather(sweep, node) or merge_gather(sweep, node):
         return True
     rule = RULES.get(node.op)
     return rule is not None and rule(sweep, node)

@@ -44,19 +44,38 @@ static int64_t index_at(const ert_tensor *indices, size_t i) {
   return indices->dtype == ERT_DTYPE_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
 }
 
+/* Pieces [from, to) of one outer row; inlined with a constant run, each piece is one load and one store. */
+static inline __attribute__((always_inline)) void pick_row(const ert_tensor *indices, size_t from, size_t to,
+                                                           const uint8_t *in, size_t dim, uint8_t *out, size_t run) {
+  for (size_t i = from; i < to; i++) {
+    const int64_t index = index_at(indices, i);
+    const size_t row = (size_t)(index < 0 ? index + (int64_t)dim : index);
+    memcpy(out + (i - from) * run, in + row * run, run);
+  }
+}
+
 /* A part is a range of (outer, index) pairs. */
 static void pick(void *arg, size_t part) {
   const ert_op *op = arg;
   const gather_state *state = op->state;
   size_t begin, end;
   ert_split(state->outer * state->count, 1, state->parts, part, &begin, &end);
-  const uint8_t *in = op->in[0]->data;
+  const ert_tensor *indices = op->in[1];
+  const size_t run = state->run_bytes, dim = state->dim;
+  const uint8_t *in = (const uint8_t *)op->in[0]->data + begin / state->count * dim * run;
   uint8_t *out = op->out[0]->data;
-  const size_t run = state->run_bytes;
-  for (size_t i = begin; i < end; i++) {
-    const int64_t index = index_at(op->in[1], i % state->count);
-    const size_t row = i / state->count * state->dim + (size_t)(index < 0 ? index + (int64_t)state->dim : index);
-    ert_copy_run(out + i * run, in + row * run, run);
+  size_t from = begin % state->count;
+  while (begin < end) {
+    const size_t to = ert_min_size(state->count, from + (end - begin));
+    uint8_t *row = out + begin * run;
+    switch (run) {
+      case 1: pick_row(indices, from, to, in, dim, row, 1); break;
+      case 4: pick_row(indices, from, to, in, dim, row, 4); break;
+      default: pick_row(indices, from, to, in, dim, row, run);
+    }
+    begin += to - from;
+    from = 0;
+    in += dim * run;
   }
 }
 
