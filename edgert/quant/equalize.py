@@ -23,7 +23,7 @@ from edgert.quant.channels import ChannelTies
 from edgert.quant.groups import rule_of
 from edgert.quant.histogram import Histogram
 
-_LEAST_FACTOR = 2.0**-8  # a channel narrower than this holds next to nothing, and stays narrow
+_LEAST_FACTOR = 2.0**-6  # what is narrower still on the samples may well be wider on other data
 Factors = dict[Value, NDArray[np.float64]]
 
 
@@ -52,12 +52,13 @@ def channel_factors(graph: Graph, histograms: Mapping[str, Histogram], strength:
             reach[value] = histograms[value.name].channel_reach()
     ties = ChannelTies(graph, reach)
     sets = {value: ties.sets(value) for value in ties.values}
-    share = np.full(ties.bound, _LEAST_FACTOR)
+    share = np.zeros(ties.bound)
     for value, numbers in sets.items():
         largest = reach[value].max(initial=0.0) if value in reach else 0.0
         if largest > 0.0:
             np.maximum.at(share, numbers, reach[value] / largest)
-    factor = share**strength
+    share[share == 0.0] = 1.0  # silent on the samples: nothing is known of it
+    factor = np.maximum(share, _LEAST_FACTOR) ** strength
     factor[0] = 1.0
     return {value: factor[numbers] for value, numbers in sets.items()}
 
