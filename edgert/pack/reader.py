@@ -54,7 +54,10 @@ class ModelInfo:
     def array(self, tensor: int) -> NDArray[Any]:
         """The elements of a constant, or a variable's initial ones."""
         info = self.tensors[tensor]
-        return self.buffers[info.buffer].view(info.dtype.numpy_name).reshape(info.shape)
+        try:
+            return self.buffers[info.buffer].view(info.dtype.numpy_name).reshape(info.shape)
+        except (IndexError, ValueError) as error:
+            raise FileFormatError(f"tensor {info.name!r} of shape {info.shape} has no such data: {error}") from error
 
 
 def read(data: bytes) -> ModelInfo:
@@ -63,27 +66,31 @@ def read(data: bytes) -> ModelInfo:
     if data[4:8] != b"ERT1":
         raise FileFormatError(f"not an .ert file: bytes 4 to 8 are {bytes(data[4:8])!r}, needed b'ERT1'")
     try:
-        return _Reader(schema).model(schema.Model.GetRootAs(data, 0))
-    except (struct.error, IndexError, KeyError, ValueError, TypeError, UnicodeDecodeError, OverflowError) as error:
+        return _Reader(schema, len(data)).model(schema.Model.GetRootAs(data, 0))
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise FileFormatError(f"the .ert file is damaged or cut short: {error}") from error
 
 
+_SHARING = 16  # tables may share strings and vectors, but not so much that reading them costs far more than the file
+
+
 class _Reader:
-    def __init__(self, schema: ModuleType) -> None:
+    def __init__(self, schema: ModuleType, file_bytes: int) -> None:
         self.schema = schema
+        self.budget = _SHARING * file_bytes  # bytes that may still be copied
         self.ops = {op.code: op for op in ALL_OPS}
 
     def model(self, model: Any) -> ModelInfo:
         return ModelInfo(
             tensors=tuple(self.tensor(model.Tensors(i)) for i in range(model.TensorsLength())),
             ops=tuple(self.op(model.Ops(i)) for i in range(model.OpsLength())),
-            inputs=_numbers(model, "Inputs"),
-            outputs=_numbers(model, "Outputs"),
+            inputs=self.numbers(model, "Inputs"),
+            outputs=self.numbers(model, "Outputs"),
             buffers=tuple(_bytes(model.Buffers(i)) for i in range(model.BuffersLength())),
             arena_bytes=model.ArenaBytes(),
-            metadata=_metadata(model.Metadata()),
+            metadata=self.metadata(model.Metadata()),
             golden=tuple(
-                (_numbers(model.Golden(i), "Inputs"), _numbers(model.Golden(i), "Outputs"))
+                (self.numbers(model.Golden(i), "Inputs"), self.numbers(model.Golden(i), "Outputs"))
                 for i in range(model.GoldenLength())
             ),
         )
@@ -92,12 +99,12 @@ class _Reader:
         stored = tensor.Quantization()
         quant = None
         if stored is not None:
-            quant = QuantParams(_numbers(stored, "Scales"), _numbers(stored, "ZeroPoints"), stored.Axis())
+            quant = QuantParams(self.numbers(stored, "Scales"), self.numbers(stored, "ZeroPoints"), stored.Axis())
         return TensorInfo(
-            name=_text(tensor.Name()),
+            name=self.text(tensor.Name()),
             dtype=DType(tensor.Dtype()),
             kind=KINDS[tensor.Kind()],
-            shape=_numbers(tensor, "Shape"),
+            shape=self.numbers(tensor, "Shape"),
             quant=quant,
             buffer=tensor.Buffer(),
             arena_offset=tensor.ArenaOffset(),
@@ -114,45 +121,52 @@ class _Reader:
             union = op.Attrs()
             if union is not None and op.AttrsType() == definition.code:
                 table.Init(union.Bytes, union.Pos)
-                attrs = {name: _attribute(table, name, default) for name, default in definition.attrs.items()}
-        return OpInfo(kind, _text(op.Name()), _numbers(op, "Inputs"), _numbers(op, "Outputs"), attrs)
+                attrs = {name: self.attribute(table, name, default) for name, default in definition.attrs.items()}
+        return OpInfo(kind, self.text(op.Name()), self.numbers(op, "Inputs"), self.numbers(op, "Outputs"), attrs)
 
+    def attribute(self, table: Any, name: str, default: object) -> Any:
+        accessor = camel(name)
+        if hasattr(table, f"{accessor}Length"):
+            return self.numbers(table, accessor)
+        value = getattr(table, accessor)()
+        return type(default)(value) if isinstance(default, enum.IntEnum) else value
 
-def _attribute(table: Any, name: str, default: object) -> Any:
-    accessor = camel(name)
-    if hasattr(table, f"{accessor}Length"):
-        return _numbers(table, accessor)
-    value = getattr(table, accessor)()
-    return type(default)(value) if isinstance(default, enum.IntEnum) else value
+    def numbers(self, table: Any, accessor: str) -> tuple[Any, ...]:
+        array = getattr(table, f"{accessor}AsNumpy")()
+        if not isinstance(array, np.ndarray):
+            return ()
+        self.spend(array.nbytes)
+        return tuple(array.tolist())
 
+    def text(self, text: bytes | None) -> str:
+        if not text:
+            return ""
+        self.spend(len(text))
+        return text.decode("utf-8")
 
-def _numbers(table: Any, accessor: str) -> tuple[Any, ...]:
-    array = getattr(table, f"{accessor}AsNumpy")()
-    return tuple(array.tolist()) if isinstance(array, np.ndarray) else ()
+    def spend(self, copied_bytes: int) -> None:
+        self.budget -= copied_bytes
+        if self.budget < 0:
+            raise ValueError("its tables repeat more strings and numbers than a file of this size holds")
+
+    def metadata(self, stored: Any) -> Metadata:
+        if stored is None:
+            return Metadata()
+        entries = [stored.Entries(i) for i in range(stored.EntriesLength())]
+        return Metadata(
+            name=self.text(stored.Name()),
+            description=self.text(stored.Description()),
+            licence=self.text(stored.Licence()),
+            labels=tuple(self.text(stored.Labels(i)) for i in range(stored.LabelsLength())),
+            input_mean=self.numbers(stored, "InputMean"),
+            input_std=self.numbers(stored, "InputStd"),
+            source_sha256=self.text(stored.SourceSha256()),
+            calibration_sha256=self.text(stored.CalibrationSha256()),
+            toolchain=self.text(stored.Toolchain()),
+            entries=tuple((self.text(entry.Key()), self.text(entry.Value())) for entry in entries),
+        )
 
 
 def _bytes(buffer: Any) -> NDArray[np.uint8]:
     array = buffer.DataAsNumpy()
     return array if isinstance(array, np.ndarray) else np.empty(0, np.uint8)
-
-
-def _text(text: bytes | None) -> str:
-    return text.decode("utf-8") if text else ""
-
-
-def _metadata(stored: Any) -> Metadata:
-    if stored is None:
-        return Metadata()
-    entries = [stored.Entries(i) for i in range(stored.EntriesLength())]
-    return Metadata(
-        name=_text(stored.Name()),
-        description=_text(stored.Description()),
-        licence=_text(stored.Licence()),
-        labels=tuple(_text(stored.Labels(i)) for i in range(stored.LabelsLength())),
-        input_mean=_numbers(stored, "InputMean"),
-        input_std=_numbers(stored, "InputStd"),
-        source_sha256=_text(stored.SourceSha256()),
-        calibration_sha256=_text(stored.CalibrationSha256()),
-        toolchain=_text(stored.Toolchain()),
-        entries=tuple((_text(entry.Key()), _text(entry.Value())) for entry in entries),
-    )

@@ -95,6 +95,8 @@ cdef class Session:
     cdef ert_session *handle
     cdef readonly Model model
     cdef int exports  # buffers that point into this session's memory
+    cdef bint running  # a thread is in the C core, without the interpreter lock
+    cdef int enter(self) except -1
 
 
 cdef class TensorView:

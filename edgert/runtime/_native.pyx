@@ -2,9 +2,11 @@
 """The C core's handles as Python objects: lifetimes, zero-copy views, errors. What is pleasant to use stands in
 model.py and compat.py; the meaning of operators stands in C."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint32_t
 
+import operator
 import os
 
 from edgert import errors
@@ -131,7 +133,9 @@ cdef class Model:
 
 
 cdef class Session:
-    """An instance of a model with its own memory. One thread at a time.
+    """An instance of a model with its own memory. One thread at a time: while invoke or step runs, another thread that
+    calls invoke, step, resize_input, rewind or reset_variables gets an InputError. What it writes into the tensors'
+    memory meanwhile is not kept apart.
 
     threads: those that share the work, the caller's included. isa: highest instruction set ("avx2"), or None.
     memory_limit: bytes, 0 for the default (1 GiB). keep_all_tensors: nothing in the arena is reused.
@@ -157,6 +161,12 @@ cdef class Session:
     def __dealloc__(self):
         ert_session_destroy(self.handle)
 
+    cdef int enter(self) except -1:
+        """Takes the session for the calling thread, or raises InputError; the interpreter lock makes it atomic."""
+        if self.running:
+            raise errors.InputError("another thread is running this model: give every thread an interpreter of its own")
+        return 0
+
     def tensor(self, uint32_t index):
         """(name, dtype code, kind, shape, scales, zero points, quantised axis) of a tensor."""
         cdef ert_tensor_info info
@@ -175,8 +185,11 @@ cdef class Session:
         """Runs the model. Raises InvokeError when an operator fails on its data."""
         cdef ert_error error
         cdef ert_status status
+        self.enter()
+        self.running = True
         with nogil:
             status = ert_session_invoke(self.handle, &error)
+        self.running = False
         check(status, &error)
 
     def step(self):
@@ -184,8 +197,11 @@ cdef class Session:
         cdef ert_error error
         cdef ert_status status
         cdef uint32_t op
+        self.enter()
+        self.running = True
         with nogil:
             status = ert_session_step(self.handle, &op, &error)
+        self.running = False
         if status == ERT_END:
             return None
         check(status, &error)
@@ -193,10 +209,12 @@ cdef class Session:
 
     def rewind(self):
         """Starts over before the first operator."""
+        self.enter()
         ert_session_rewind(self.handle)
 
     def reset_variables(self):
         """Puts every variable back to its initial value."""
+        self.enter()
         ert_session_reset_variables(self.handle)
 
     def resize_input(self, uint32_t input, shape):
@@ -204,19 +222,22 @@ cdef class Session:
         cdef ert_error error
         cdef ert_status status
         cdef int32_t dims[8]
+        # All of the caller's code (iteration, __index__) runs before the checks that what follows relies on.
+        cdef tuple sizes = tuple(operator.index(dim) for dim in shape)
+        cdef uint32_t rank = len(sizes)
+        if rank > 8:
+            raise errors.InputError(f"{rank} dimensions; at most 8 are possible")
+        for i in range(rank):
+            if not 1 <= sizes[i] < 2**31:
+                raise errors.InputError(f"dimension {i} is {sizes[i]}, needed 1 to {2**31 - 1}")
+            dims[i] = sizes[i]
+        self.enter()
         if self.exports:
             raise errors.InputError(
                 f"{self.exports} arrays still point into the interpreter's memory: delete them before resizing"
             )
-        if len(shape) > 8:
-            raise errors.InputError(f"{len(shape)} dimensions; at most 8 are possible")
-        for i, dim in enumerate(shape):
-            if not 1 <= dim < 2**31:
-                raise errors.InputError(f"dimension {i} is {dim}; at least 1 is needed")
-            dims[i] = dim
-        cdef uint32_t rank = len(shape)
-        with nogil:
-            status = ert_session_resize_input(self.handle, input, rank, dims, &error)
+        # Not without the interpreter lock: another thread must not look at tensors while they move.
+        status = ert_session_resize_input(self.handle, input, rank, dims, &error)
         check(status, &error)
 
     def kernel(self, uint32_t op):
@@ -238,6 +259,7 @@ cdef class Session:
         return ert_session_total_bytes(self.handle)
 
 
+@cython.no_gc_clear  # it is in no cycle, and __dealloc__ needs the session
 cdef class TensorView:
     """A tensor's memory with its shape and type (PEP 3118). Keeps the session alive. Constants are read-only."""
 

@@ -26,7 +26,8 @@ static ert_status take_memory(ert_prepare *p, size_t bytes) {
 }
 
 void *ert_prepare_alloc(ert_prepare *p, size_t bytes) {
-  if (take_memory(p, bytes + sizeof(ert_block)) != ERT_OK) return NULL;
+  size_t with_block;
+  if (!ert_add(bytes, sizeof(ert_block), &with_block) || take_memory(p, with_block) != ERT_OK) return NULL;
   ert_block *block = malloc(sizeof *block);
   void *memory = ert_aligned_alloc(ert_max_size(bytes, 1));
   if (block == NULL || memory == NULL) {
@@ -66,11 +67,15 @@ static int print_shape(char *text, size_t size, int rank, const int32_t *dims) {
   return used;
 }
 
+static bool scales_fit(const ert_tensor *t) {
+  return t->quant_count <= 1 || (t->quant_axis < t->rank && (uint32_t)t->dims[t->quant_axis] == t->quant_count);
+}
+
 static bool set_shape(ert_tensor *t, int rank, const int32_t *dims) {
   size_t elements = 1, bytes;
   for (int i = 0; i < rank; i++)
     if (dims[i] < 1 || !ert_mul(elements, (size_t)dims[i], &elements)) return false;
-  if (!ert_mul(elements, ert_dtype_size(t->dtype), &bytes) || bytes > PTRDIFF_MAX) return false;
+  if (!ert_mul(elements, ert_dtype_size(t->dtype), &bytes) || bytes > ERT_MAX_TENSOR_BYTES) return false;
   t->rank = (uint8_t)rank;
   for (int i = 0; i < rank; i++) t->dims[i] = dims[i];
   t->elements = elements;
@@ -93,7 +98,7 @@ ert_status ert_prepare_shape(ert_prepare *p, ert_tensor *out, int rank, const in
   }
   if (!set_shape(out, rank, dims))
     return ert_prepare_fail(p, "output '%.100s' would have the shape %s, which is empty or too large", out->name, needed);
-  if (out->quant_count > 1 && (out->quant_axis >= rank || (uint32_t)out->dims[out->quant_axis] != out->quant_count))
+  if (!scales_fit(out))
     return ert_prepare_fail(p, "output '%.100s' of shape %s has %u scales", out->name, needed, out->quant_count);
   return ERT_OK;
 }
@@ -105,6 +110,8 @@ static ert_status copy_model(ert_prepare *p) {
   ert_binding *b = p->binding;
   size_t operands = 0;
   for (uint32_t i = 0; i < model->op_count; i++) operands += model->ops[i].in_count + model->ops[i].out_count;
+  ERT_TRY(take_memory(p, model->tensor_count * sizeof *b->tensors + model->op_count * sizeof *b->ops +
+                             operands * sizeof *b->operand_slots));
   b->tensors = malloc(model->tensor_count * sizeof *b->tensors);
   b->ops = calloc((size_t)model->op_count + 1, sizeof *b->ops);
   b->operand_slots = calloc(operands + 1, sizeof *b->operand_slots);
@@ -122,8 +129,7 @@ static ert_status copy_model(ert_prepare *p) {
   }
   for (uint32_t i = 0; i < model->tensor_count; i++) /* an initial value is not the variable's own memory */
     if (b->tensors[i].kind == ERT_TENSOR_KIND_VARIABLE) b->tensors[i].data = NULL;
-  return take_memory(p, model->tensor_count * sizeof *b->tensors + model->op_count * sizeof *b->ops +
-                            operands * sizeof *b->operand_slots);
+  return ERT_OK;
 }
 
 static ert_status prepare_ops(ert_prepare *p, size_t *scratch_bytes) {
@@ -208,8 +214,9 @@ static ert_status plan_arena(ert_prepare *p, ert_plan_item *items, uint32_t *ite
       return ert_report(p->error, ERT_INVALID_MODEL, "the arena plan lets two live tensors overlap");
   }
   if (!stored) ERT_TRY(ert_plan(items, count, &activation_bytes, p->error));
-  if (!ert_add(activation_bytes, ert_round_up(scratch_bytes, ERT_ALIGN), &b->arena_bytes) ||
-      take_memory(p, b->arena_bytes) != ERT_OK)
+  const bool fits = scratch_bytes <= PTRDIFF_MAX && /* else it would round up to nothing */
+                    ert_add(activation_bytes, ert_round_up(scratch_bytes, ERT_ALIGN), &b->arena_bytes);
+  if (!fits || take_memory(p, b->arena_bytes) != ERT_OK)
     return ert_report(p->error, ERT_OUT_OF_MEMORY,
                       "the activations need %zu bytes and the scratch memory %zu; the session's limit is %zu",
                       activation_bytes, scratch_bytes, session->memory_limit);
@@ -227,7 +234,7 @@ static ert_status place_variables(ert_prepare *p) {
   for (uint32_t i = 0; i < model->tensor_count; i++)
     if (b->tensors[i].kind == ERT_TENSOR_KIND_VARIABLE &&
         !ert_add(bytes, ert_round_up(b->tensors[i].bytes, ERT_ALIGN), &bytes))
-      return ERT_OUT_OF_MEMORY;
+      return ert_report(p->error, ERT_OUT_OF_MEMORY, "the variables do not fit into the address space");
   if (bytes == 0) return ERT_OK;
   if (take_memory(p, bytes) != ERT_OK || (b->variables = ert_aligned_alloc(bytes)) == NULL)
     return ert_report(p->error, ERT_OUT_OF_MEMORY, "no memory for %zu bytes of variables", bytes);
@@ -270,9 +277,9 @@ ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank,
       const ert_tensor *now = session->binding.tensors ? &session->binding.tensors[model->inputs[i]] : NULL;
       if (now != NULL) set_shape(&binding->tensors[model->inputs[i]], now->rank, now->dims);
     }
-    if (!set_shape(&binding->tensors[model->inputs[resized]], (int)rank, dims)) {
-      status = ert_report(error, ERT_INVALID_ARGUMENT, "input '%.100s' cannot have that shape",
-                          binding->tensors[model->inputs[resized]].name);
+    ert_tensor *input = &binding->tensors[model->inputs[resized]];
+    if (!set_shape(input, (int)rank, dims) || !scales_fit(input)) {
+      status = ert_report(error, ERT_INVALID_ARGUMENT, "input '%.100s' cannot have that shape", input->name);
       goto cleanup;
     }
   }

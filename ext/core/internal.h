@@ -13,6 +13,12 @@
 #define ERT_MAX_TENSORS 65535
 #define ERT_MAX_ACTIVATIONS 16384
 #define ERT_MAX_GOLDEN 256
+#define ERT_MAX_SHARING 16   /* names of one string, on the average */
+#define ERT_MAX_ENTRIES 1024 /* of the metadata, which are searched one by one */
+
+/* Of one tensor. The rest of the address space is headroom: sums of a few strides, and sizes rounded up, cannot
+ * overflow in prepare functions, on 32-bit machines too. */
+#define ERT_MAX_TENSOR_BYTES (PTRDIFF_MAX / 4)
 
 typedef struct ert_model_op_entry {
   const ert_op_def *def;

@@ -67,6 +67,10 @@ ert_status ert_session_resize_input(ert_session *session, uint32_t i, uint32_t r
     return ert_report(error, ERT_INVALID_ARGUMENT, "there is no input %u; the model has %u", i, model->input_count);
   if (rank > ERT_MAX_RANK)
     return ert_report(error, ERT_INVALID_ARGUMENT, "%u dimensions; at most %d are possible", rank, ERT_MAX_RANK);
+  if (dims == NULL && rank != 0)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "%u dimensions are announced and none is given", rank);
+  static const int32_t scalar[1] = {0}; /* no dimension of it is read; NULL would mean the file's shapes */
+  if (dims == NULL) dims = scalar;
   ert_binding fresh = {0};
   ert_status status = ert_bind(session, i, rank, dims, &fresh, error);
   if (status != ERT_OK) return status;

@@ -60,7 +60,7 @@ static ert_status read_tensor(const ert_model *model, ert_fb_table file, uint32_
     if (t->dims[i] < 1) REFUSE("tensor '%s': dimension %u is %d; at least 1 is needed", t->name, i, (int)t->dims[i]);
     if (!ert_mul(t->elements, (size_t)t->dims[i], &t->elements)) REFUSE("tensor '%s' is too large", t->name);
   }
-  if (!ert_mul(t->elements, ert_dtype_size(t->dtype), &t->bytes) || t->bytes > PTRDIFF_MAX)
+  if (!ert_mul(t->elements, ert_dtype_size(t->dtype), &t->bytes) || t->bytes > ERT_MAX_TENSOR_BYTES)
     REFUSE("tensor '%s' is too large", t->name);
   ERT_TRY(read_quantisation(ert_file_tensor_quantization(file), t, error));
 
@@ -129,8 +129,28 @@ static ert_status read_op(const ert_model *model, ert_fb_table file, uint32_t in
   return ERT_OK;
 }
 
+/* Tensors, operators and labels may all name one long string: whoever copies them must not do far more than the
+ * file's size lets one expect. The packer shares a string between an operator and its outputs. */
+static ert_status read_strings(const ert_model *model, ert_error *error) {
+  ert_fb_vector tensors = ert_file_model_tensors(model->root), ops = ert_file_model_ops(model->root);
+  ert_fb_vector labels = ert_file_metadata_labels(ert_file_model_metadata(model->root));
+  if (labels.count > ERT_MAX_TENSORS)
+    REFUSE("the metadata has %u labels; at most %d are possible", labels.count, ERT_MAX_TENSORS);
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < tensors.count; i++) bytes += ert_file_tensor_name(ert_fb_table_at(tensors, i)).count;
+  for (uint32_t i = 0; i < ops.count; i++) bytes += ert_file_op_name(ert_fb_table_at(ops, i)).count;
+  for (uint32_t i = 0; i < labels.count; i++) bytes += ert_fb_string_at(labels, i).count;
+  if (bytes / ERT_MAX_SHARING > model->bytes)
+    REFUSE("the model's names take %llu bytes, which is out of proportion to a file of %zu", (unsigned long long)bytes,
+           model->bytes);
+  return ERT_OK;
+}
+
 static ert_status read_metadata(const ert_model *model, ert_error *error) {
   ert_fb_table metadata = ert_file_model_metadata(model->root);
+  uint32_t entries = ert_file_metadata_entries(metadata).count;
+  if (entries > ERT_MAX_ENTRIES)
+    REFUSE("the metadata has %u entries; at most %d are possible", entries, ERT_MAX_ENTRIES);
   ert_fb_vector mean = ert_file_metadata_input_mean(metadata), std = ert_file_metadata_input_std(metadata);
   if (mean.count != std.count) REFUSE("the metadata has %u means and %u standard deviations", mean.count, std.count);
   for (uint32_t i = 0; i < mean.count; i++) {
@@ -165,6 +185,7 @@ static ert_status read_golden(const ert_model *model, ert_error *error) {
 }
 
 static ert_status read_all(ert_model *model, uint8_t *written, ert_error *error) {
+  ERT_TRY(read_strings(model, error));
   ert_fb_vector tensors = ert_file_model_tensors(model->root), ops = ert_file_model_ops(model->root);
   uint32_t activations = 0;
   size_t scales = 0;
@@ -208,6 +229,9 @@ ert_status ert_validate(ert_model *model, ert_error *error) {
   if (model->tensor_count == 0 || model->output_count == 0) REFUSE("the model has no tensors or no outputs");
   if (model->tensor_count > ERT_MAX_TENSORS || model->op_count > ERT_MAX_TENSORS)
     REFUSE("the model has %u tensors and %u operators; at most %d are possible", model->tensor_count, model->op_count,
+           ERT_MAX_TENSORS);
+  if (model->input_count > ERT_MAX_TENSORS || model->output_count > ERT_MAX_TENSORS)
+    REFUSE("the model has %u inputs and %u outputs; at most %d are possible", model->input_count, model->output_count,
            ERT_MAX_TENSORS);
   model->tensors = calloc(model->tensor_count, sizeof *model->tensors);
   model->arena_offsets = calloc(model->tensor_count, sizeof *model->arena_offsets);

@@ -23,8 +23,9 @@ static uint16_t load_u16(const verifier *v, size_t at) {
 /* Follows the offset stored at `at` (which lies within); false when it leads out. */
 static bool follow(const verifier *v, size_t at, size_t *target) {
   uint32_t offset = load_u32(v, at);
+  if (offset == 0 || offset > v->bytes - at) return false; /* before it is added: size_t may have 32 bits */
   *target = at + offset;
-  return offset != 0 && within(v, *target, 4);
+  return within(v, *target, 4);
 }
 
 static bool vector_fits(const verifier *v, size_t at, size_t element_bytes, size_t trailing, size_t align) {

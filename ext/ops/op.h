@@ -126,8 +126,9 @@ void ert_activation_range_i8(int activation, float scale, int32_t zero_point, in
 
 /* Splits n items into at most `parts` pieces whose starts are multiples of `unit`; piece i is [*begin, *end). */
 static inline void ert_split(size_t n, size_t unit, size_t parts, size_t i, size_t *begin, size_t *end) {
-  size_t units = (n + unit - 1) / unit;
-  size_t b = units * i / parts * unit, e = units * (i + 1) / parts * unit;
+  size_t units = n / unit + (n % unit != 0), each = units / parts, rest = units % parts;
+  size_t b = (each * i + rest * i / parts) * unit; /* units * i / parts, which could overflow */
+  size_t e = (each * (i + 1) + rest * (i + 1) / parts) * unit;
   *begin = b < n ? b : n;
   *end = e < n ? e : n;
 }

@@ -29,11 +29,11 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
                 (int)dim);
     out_dims[i] = (int32_t)slice_length(begin[i], end[i], step[i]);
     dims[i] = (size_t)out_dims[i];
-    offset += begin[i] * in_strides[i];
     /* A step is used only where there are two elements, which bounds it by the dimension. */
     strides[i] = out_dims[i] > 1 ? step[i] * in_strides[i] : 0;
   }
-  ERT_TRY(ert_prepare_shape(p, op->out[0], in->rank, out_dims));
+  ERT_TRY(ert_prepare_shape(p, op->out[0], in->rank, out_dims)); /* not empty: every begin is an element */
+  for (int i = 0; i < in->rank; i++) offset += begin[i] * in_strides[i];
   op->state = ert_prepare_alloc(p, sizeof(ert_strided_copy));
   if (op->state == NULL) return ERT_OUT_OF_MEMORY;
   ert_strided_copy_plan(op->state, in->rank, dims, strides, offset, ert_dtype_size(in->dtype));
