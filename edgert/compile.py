@@ -33,6 +33,7 @@ from edgert.passes.fold_constants import fold_constants
 from edgert.passes.fold_qdq import fold_qdq
 from edgert.passes.free_batch import free_batch
 from edgert.passes.fuse_activations import fuse_activations
+from edgert.passes.fuse_affine import fuse_affine
 from edgert.passes.fuse_pad import fuse_pad
 from edgert.passes.interface import float_interface, int8_interface
 from edgert.passes.layout import layout
@@ -40,6 +41,7 @@ from edgert.passes.lower import lower
 from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.passes.merge_movement import merge_movement
 from edgert.passes.simplify import simplify
+from edgert.passes.upsample import upsample
 
 Pass = Callable[[Graph], bool]
 Sample = Mapping[str, NDArray[Any]]
@@ -49,12 +51,14 @@ Progress = Callable[[str, int], None]
 OPTIMISE: tuple[Pass, ...] = (
     layout,
     merge_movement,
+    upsample,
     simplify,
     fuse_pad,
     fuse_activations,
     fold_qdq,
     fold_constants,
     fold_batch_norm,
+    fuse_affine,
     merge_duplicates,
     remove_dead_code,
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
+from edgert.importers import _transposed
 from edgert.importers._tflite_builder import Builder, Handler, Refusal
 from edgert.importers._tflite_read import SourceOp
 from edgert.ir import Value
@@ -59,11 +60,11 @@ def _check_kernel(w: np.ndarray[Any, Any]) -> None:
         raise ModelError(f"weights have the shape {list(w.shape)}, needed 4 dimensions, none of them 0")
 
 
-def _bias(b: Builder, op: SourceOp) -> Value | None:
+def _bias(b: Builder, op: SourceOp, index: int = 2) -> Value | None:
     """The bias as one dimension; its scale is that of input times weights by definition and is left out."""
-    if not b.has(op, 2):
+    if not b.has(op, index):
         return None
-    bias = b.value(op, 2)
+    bias = b.value(op, index)
     if bias.constant:
         assert bias.data is not None
         return b.const(bias.data.reshape(-1), name="bias")
@@ -105,6 +106,51 @@ def depthwise_conv_2d(b: Builder, op: SourceOp) -> Value:
     return b.emit("depthwise_conv2d", [x, weights, _bias(b, op)], attrs, b.out_quant(op))
 
 
+def transpose_conv(b: Builder, op: SourceOp) -> Value:
+    """A convolution that computes the pixels of every stride_h x stride_w block as channels, and depth_to_space."""
+    options, x = op.options("TransposeConvOptions"), b.value(op, 2)
+    shape = b.ints(op, 0, "output shape")
+    data, quant = b.weights(op, 1, 0, x.dtype == DType.FLOAT32)
+    _check_kernel(data)
+    height, width, channels = _image(x)
+    outputs = data.shape[0]
+    if data.shape[3] != channels or len(shape) != 4 or (shape[0], shape[3]) != (x.shape[0], outputs):
+        raise ModelError(f"{list(x.shape)} cannot become {list(shape)} with weights {list(data.shape)}")
+    strides = (options.StrideH(), options.StrideW())
+    if min(strides) < 1:
+        raise ModelError(f"strides {strides}, needed at least 1")
+    # As much padding as the forward convolution, from the output to the input, has.
+    pads = padding(options.Padding(), (shape[1], shape[2]), data.shape[1:3], options)
+    rows = _transposed.axis(height, shape[1], data.shape[1], strides[0], pads["pad_top"])
+    columns = _transposed.axis(width, shape[2], data.shape[2], strides[1], pads["pad_left"])
+
+    blocks = strides[0] * strides[1]
+    zero_point = 0 if quant is None else quant.zero_point if not quant.per_channel else 0
+    if quant is not None and quant.per_channel:
+        quant = QuantParams(quant.scales * blocks, quant.zero_points * blocks, 0)
+    weights = b.const(_transposed.as_convolution(data, rows, columns, zero_point), quant, "weights")
+    bias = _bias(b, op, 3)
+    if bias is not None:
+        bias = b.emit("concat", [bias] * blocks, {"axis": 0}) if blocks > 1 else bias
+    attrs = {
+        "pad_top": rows.before, "pad_bottom": rows.after, "pad_left": columns.before, "pad_right": columns.after,
+        "activation": fused(options),
+    }  # fmt: skip
+    y = b.emit("conv2d", [x, weights, bias], attrs, b.out_quant(op))
+    y = _blocks_to_pixels(b, y, strides, outputs)
+    begin = (0, rows.begin, columns.begin, 0)
+    return b.slice(y, begin, tuple(at + size for at, size in zip(begin, (*shape[:3], outputs), strict=True)))
+
+
+def _blocks_to_pixels(b: Builder, x: Value, block: tuple[int, int], channels: int) -> Value:
+    """[N, H, W, BH*BW*C] to [N, H*BH, W*BW, C]."""
+    (n, height, width, _), (rows, columns) = x.shape, block
+    if rows == columns:
+        return b.emit("depth_to_space", [x], {"block": rows}) if rows > 1 else x
+    parts = b.reshape(x, (n, height, width, rows, columns, channels))
+    return b.reshape(b.transpose(parts, (0, 1, 3, 2, 4, 5)), (n, height * rows, width * columns, channels))
+
+
 def fully_connected(b: Builder, op: SourceOp) -> Value:
     options, x = op.options("FullyConnectedOptions"), b.value(op, 0)
     if options.WeightsFormat() != 0:
@@ -143,6 +189,7 @@ def _pool(kind: str) -> Handler:
 HANDLERS: dict[str, Handler] = {
     "CONV_2D": conv_2d,
     "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+    "TRANSPOSE_CONV": transpose_conv,
     "FULLY_CONNECTED": fully_connected,
     "BATCH_MATMUL": batch_matmul,
     "AVERAGE_POOL_2D": _pool("average_pool2d"),

@@ -220,9 +220,21 @@ def tile(b: Builder, op: SourceOp) -> Value:
         raise ModelError(f"multiples {list(multiples)} for {len(x.shape)} dimensions")
     if set(multiples) <= {1}:
         return x
-    split = [part for size in x.shape for part in (1, size)]
-    wide = [part for size, times in zip(x.shape, multiples, strict=True) for part in (times, size)]
-    copies = b.emit("broadcast_to", [b.reshape(x, split)], {"shape": tuple(wide)})
+    narrow: list[int] = []  # a dimension of size 1 in front of what is repeated as a whole
+    wide: list[int] = []
+    kept = False
+    for size, times in zip(x.shape, multiples, strict=True):
+        if times == 1 and kept:  # together with the one before, for a tensor has few dimensions
+            narrow[-1] *= size
+            wide[-1] *= size
+        elif times == 1 or size == 1:
+            narrow.append(size)
+            wide.append(size * times)
+        else:
+            narrow += [1, size]
+            wide += [times, size]
+        kept = times == 1
+    copies = b.emit("broadcast_to", [b.reshape(x, narrow)], {"shape": tuple(wide)})
     return b.reshape(copies, [size * times for size, times in zip(x.shape, multiples, strict=True)])
 
 

@@ -36,7 +36,6 @@ HANDLERS: dict[str, Handler] = {
 UNROLL = "replace the recurrent layer by convolutional ones, or unroll it when exporting (unroll=True in Keras)"
 CUT = "cut the model before it and do this step in the application"
 ADVICE = {
-    "TRANSPOSE_CONV": "replace it by a resize followed by a convolution and retrain or fine-tune",
     "LSTM": UNROLL,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
     "BIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,

@@ -221,7 +221,7 @@ def test_all_unsupported_operators_are_reported_at_once() -> None:
         Op("RELU", (1,), (2,)),
         Op("TOPK_V2", (2,), (3,)),
         Op("LOCAL_RESPONSE_NORMALIZATION", (0,), (4,)),
-        Op("TRANSPOSE_CONV", (4,), (5,)),
+        Op("CUMSUM", (4,), (5,)),
         Op("QUANTIZE", (8,), (6,)),
         Op("CAST", (0,), (9,), "CastOptions"),
         Op("ABS", (0,), (7,)),
@@ -233,7 +233,7 @@ def test_all_unsupported_operators_are_reported_at_once() -> None:
         ("LSH_PROJECTION", "t1"),
         ("TOPK_V2", "t3"),
         ("LOCAL_RESPONSE_NORMALIZATION", "t4"),
-        ("TRANSPOSE_CONV", "t5"),
+        ("CUMSUM", "t5"),
         ("QUANTIZE", "t6"),
         ("CAST", "t9"),
     ]

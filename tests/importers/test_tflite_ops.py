@@ -123,6 +123,18 @@ FLOAT_CASES = (
         "DEPTHWISE_CONV_2D", (floats(1, 7, 8, 1), weights(1, 3, 3, 8), weights(8)), "DepthwiseConv2DOptions",
         {**SAME_STRIDE_2, "depthMultiplier": 8}, label="one-channel",
     ),
+    Case(
+        "TRANSPOSE_CONV", (ints([1, 14, 16, 5]), weights(5, 3, 3, 4), IMAGE, weights(5)), "TransposeConvOptions",
+        SAME_STRIDE_2,
+    ),
+    Case(
+        "TRANSPOSE_CONV", (ints([1, 13, 15, 5]), weights(5, 4, 4, 4), IMAGE), "TransposeConvOptions", SAME_STRIDE_2,
+        label="odd-size",
+    ),
+    Case(
+        "TRANSPOSE_CONV", (ints([1, 8, 25, 5]), weights(5, 2, 4, 4), IMAGE, weights(5)), "TransposeConvOptions",
+        {"padding": VALID, "strideH": 1, "strideW": 3, "fusedActivationFunction": RELU}, label="valid",
+    ),
     Case("FULLY_CONNECTED", (floats(3, 4, 5), weights(7, 10), weights(7)), "FullyConnectedOptions"),
     Case(
         "FULLY_CONNECTED", (floats(3, 4, 5), weights(7, 5), None), "FullyConnectedOptions", {"keepNumDims": True},
@@ -164,6 +176,8 @@ FLOAT_CASES = (
     Case("GATHER", (X, ints([[4, 0], [1, 1]])), "GatherOptions", {"axis": 1}),
     Case("REVERSE_V2", (X, ints([1])), "ReverseV2Options"),
     Case("TILE", (floats(2, 1, 3), ints([2, 3, 1])), "TileOptions"),
+    Case("TILE", (floats(1, 3, 1, 4, 5), ints([1, 1, 2, 1, 1])), "TileOptions", label="repeated-rows"),
+    Case("TILE", (floats(2, 3, 1, 2, 3), ints([1, 2, 2, 3, 2])), "TileOptions", label="most-axes"),
     Case("BROADCAST_TO", (floats(2, 1, 3), ints([4, 2, 5, 3])), "BroadcastToOptions"),
     Case("FILL", (ints([2, 3]), floats()), "FillOptions"),
     Case("DEPTH_TO_SPACE", (floats(1, 2, 3, 8),), "DepthToSpaceOptions", {"blockSize": 2}),
@@ -205,6 +219,10 @@ INT8_CASES = (
     Case(
         "DEPTHWISE_CONV_2D", (SMALL, DEPTHWISE_KERNEL, bias(SMALL, DEPTHWISE_KERNEL)),
         "DepthwiseConv2DOptions", {**SAME_STRIDE_2, "depthMultiplier": 1}, **FINE,
+    ),
+    Case(
+        "TRANSPOSE_CONV", (ints([1, 14, 16, 5]), KERNEL, SMALL, bias(SMALL, KERNEL)), "TransposeConvOptions",
+        SAME_STRIDE_2, **FINE,
     ),
     Case(
         "FULLY_CONNECTED", (ROWS, MATRIX, bias(ROWS, MATRIX)), "FullyConnectedOptions",
