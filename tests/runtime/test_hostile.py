@@ -1,0 +1,235 @@
+"""Files that no packer writes: each is refused in a moment, with a message, whatever size it claims to have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgert import Interpreter
+from edgert.dtypes import DType, QuantParams
+from edgert.errors import EdgertError, InputError, ModelError, OutOfMemoryError
+from edgert.ir import Graph, Node, Value
+from edgert.ops import OPS_BY_NAME
+from edgert.pack.metadata import Metadata
+from edgert.pack.writer import _Writer, write
+from edgert.runtime import _native
+
+HANG_S = 2.0  # these take milliseconds on an idle machine, of which a busy one leaves a part
+
+
+class Forge(_Writer):
+    """Puts a model together table by table, so that parts can be shared and numbers can be wrong."""
+
+    def shared(self, offset: int, count: int) -> int:
+        """A vector whose elements are all the same table or string."""
+        return self.offsets([offset] * count)
+
+    def activation(self, shape: Sequence[int], name: str = "t", **fields: Any) -> int:
+        parts = {"name": self.string(name), "shape": self.ints(shape), **fields}
+        return self.table("Tensor", parts)
+
+    def finish(self, tensors: int, ops: int, inputs: Sequence[int], outputs: Sequence[int], **fields: Any) -> bytes:
+        buffers = self.offsets([self.table("Buffer", {})])
+        parts = {
+            "tensors": tensors, "buffers": buffers, "ops": ops,
+            "inputs": self.uints(inputs), "outputs": self.uints(outputs), **fields,
+        }  # fmt: skip
+        self.builder.Finish(self.table("Model", parts), file_identifier=b"ERT1")
+        return bytes(self.builder.Output())
+
+    def op_table(self, name: str, inputs: Sequence[int], outputs: Sequence[int]) -> int:
+        return self.table(
+            "Op", {"code": OPS_BY_NAME[name].code, "inputs": self.ints(inputs), "outputs": self.ints(outputs)}
+        )
+
+
+def one_tensor(**model_fields: Callable[[Forge], int]) -> bytes:
+    """A model whose only tensor is input and output at once; model_fields are added."""
+    forge = Forge()
+    tensors = forge.offsets([forge.activation([4])])
+    fields = {name: make(forge) for name, make in model_fields.items()}
+    return forge.finish(tensors, forge.offsets([]), [0], [0], **fields)
+
+
+def refusal(package: bytes, **options: Any) -> str:
+    start = time.perf_counter()
+    with pytest.raises(ModelError) as caught:
+        Interpreter(model_content=package, **options)
+    assert time.perf_counter() - start < HANG_S
+    return str(caught.value)
+
+
+def test_the_forge_makes_models() -> None:
+    interpreter = Interpreter(model_content=one_tensor())
+    interpreter.invoke()
+    assert interpreter.get_output_details()[0]["shape"].tolist() == [4]
+
+
+def test_labels_that_are_all_one_long_string() -> None:
+    def metadata(forge: Forge) -> int:
+        label = forge.builder.CreateString("x" * 100_000)
+        return forge.table("Metadata", {"labels": forge.shared(label, 50_000)})
+
+    assert "out of proportion" in refusal(one_tensor(metadata=metadata))
+
+
+def test_too_many_labels_and_entries() -> None:
+    def labels(forge: Forge) -> int:
+        return forge.table("Metadata", {"labels": forge.shared(forge.builder.CreateString("x"), 70_000)})
+
+    def entries(forge: Forge) -> int:
+        entry = forge.table("KeyValue", {"key": forge.builder.CreateString("k")})
+        return forge.table("Metadata", {"entries": forge.shared(entry, 100_000)})
+
+    assert "70000 labels" in refusal(one_tensor(metadata=labels))
+    assert "100000 entries" in refusal(one_tensor(metadata=entries))
+
+
+def test_names_that_are_all_one_long_string() -> None:
+    forge = Forge()
+    tensor = forge.activation([1], "n" * 200_000)
+    package = forge.finish(forge.shared(tensor, 60_000), forge.offsets([]), [0], [0])
+    assert "out of proportion" in refusal(package)
+
+
+def test_too_many_outputs() -> None:
+    """With golden pairs that share one vector the work would be pairs times outputs."""
+    forge = Forge()
+    tensors = forge.offsets([forge.activation([4])])
+    assert "100000 outputs" in refusal(forge.finish(tensors, forge.offsets([]), [0], [0] * 100_000))
+
+
+def test_scales_that_many_tensors_share() -> None:
+    forge = Forge()
+    count = 50_000
+    quant = forge.table(
+        "Quantization", {"scales": forge.floats([1.0] * count), "zero_points": forge.ints([0] * count), "axis": 0}
+    )
+    tensor = forge.activation([count], dtype=int(DType.INT8), quantization=quant)
+    package = forge.finish(forge.shared(tensor, 10_000), forge.offsets([]), [0], [0])
+    assert "more scales" in refusal(package)
+
+
+def test_operators_that_share_a_long_list_of_inputs() -> None:
+    """10 000 concatenations of 255 tensors; all but the first name an output that is written already."""
+    forge = Forge()
+    tensors = forge.offsets([forge.activation([1]), forge.activation([255], "sum")])
+    op = forge.op_table("concat", [0] * 255, [1])
+    assert "another operator's output" in refusal(forge.finish(tensors, forge.shared(op, 10_000), [0], [1]))
+
+
+def test_the_largest_number_of_activations_is_planned_soon() -> None:
+    """16 384 tensors that are all alive to the end: the worst case of the planner."""
+    forge = Forge()
+    tensors = [forge.activation([1 + i % 7], f"t{i}") for i in range(16_384)]
+    everything = list(range(16_384))
+    package = forge.finish(forge.offsets(tensors), forge.offsets([]), everything, everything)
+    start = time.perf_counter()
+    _native.Session(_native.Model(content=package))
+    assert time.perf_counter() - start < HANG_S
+    forge = Forge()
+    tensors = [forge.activation([1], "") for _ in range(16_385)]
+    assert "16385 activations" in refusal(forge.finish(forge.offsets(tensors), forge.offsets([]), [0], [0]))
+
+
+def test_offsets_of_the_arena_beyond_memory() -> None:
+    for offset, error in ((1 << 40, OutOfMemoryError), (1 << 62, ModelError), (-64, ModelError), (32, ModelError)):
+        forge = Forge()
+        tensors = forge.offsets([forge.activation([4], arena_offset=offset)])
+        with pytest.raises(error):
+            Interpreter(model_content=forge.finish(tensors, forge.offsets([]), [0], [0]))
+
+
+@pytest.mark.parametrize("shape", [[2**31 - 1] * 8, [2**31 - 1] * 2 + [2], [2**31 - 1], [2**20, 2**20]])
+def test_tensors_beyond_memory(shape: list[int]) -> None:
+    forge = Forge()
+    with pytest.raises((ModelError, OutOfMemoryError)):
+        Interpreter(model_content=forge.finish(forge.offsets([forge.activation(shape)]), forge.offsets([]), [0], [0]))
+
+
+def test_a_constant_cannot_be_written_and_a_variable_cannot_be_an_output_of_an_operator() -> None:
+    data = np.zeros(4, np.float32)
+    x = Value("x", (4,), DType.FLOAT32)
+    for target in (
+        Value("c", (4,), DType.FLOAT32, data=data),
+        Value("v", (4,), DType.FLOAT32, data=data, variable=True),
+    ):
+        graph = Graph("g", [x], [target], [Node("copy", [x], [target], {}, "n")])
+        assert "is no activation" in refusal(_Writer().model(graph, Metadata(), ()))
+    constant = Value("c", (4,), DType.FLOAT32, data=data)
+    graph = Graph("g", [x], [x], [Node("assign", [constant, x], [], {}, "n")])
+    assert "not a variable" in refusal(_Writer().model(graph, Metadata(), ()))
+    graph = Graph("g", [constant], [x], [Node("copy", [constant], [x], {}, "n")])
+    assert "no activation of its own" in refusal(_Writer().model(graph, Metadata(), ()))
+
+
+def test_weights_that_can_change_are_no_weights() -> None:
+    """A variable has data in the file, but the file's is not what it holds when the model runs."""
+    rng = np.random.default_rng(0)
+    x = Value("x", (1, 4, 4, 2), DType.FLOAT32)
+    y = Value("y", (1, 4, 4, 2), DType.FLOAT32)
+    for op, shape in (("conv2d", (2, 1, 1, 2)), ("depthwise_conv2d", (1, 1, 2))):
+        weights = Value("w", shape, DType.FLOAT32, data=rng.normal(size=shape).astype(np.float32), variable=True)
+        graph = Graph("g", [x], [y], [Node(op, [x, weights, None], [y], {}, "n")])
+        assert "needed a constant" in refusal(_Writer().model(graph, Metadata(), ()))
+
+
+def test_constants_and_inputs_as_outputs() -> None:
+    constant = Value("c", (3,), DType.FLOAT32, data=np.array([1, 2, 3], np.float32))
+    x = Value("x", (2,), DType.FLOAT32)
+    interpreter = Interpreter(model_content=_Writer().model(Graph("g", [x], [constant, x, x]), Metadata(), ()))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.array([5, 6], np.float32))
+    interpreter.invoke()
+    outputs = [interpreter.get_tensor(details["index"]).tolist() for details in interpreter.get_output_details()]
+    assert outputs == [[1, 2, 3], [5, 6], [5, 6]]
+    view = np.asarray(interpreter.session.view(interpreter.get_output_details()[0]["index"]))
+    assert not view.flags.writeable
+
+
+def test_a_resized_input_keeps_room_for_its_scales() -> None:
+    quant = QuantParams((0.5, 0.25, 1.0), (0, 0, 0), 1)
+    x, y = Value("x", (2, 3), DType.INT8, quant), Value("y", (2, 3), DType.FLOAT32)
+    package = write(Graph("g", [x], [y], [Node("dequantize", [x], [y], {}, "n")]))
+    session = _native.Session(_native.Model(content=package))
+    for shape in ((2, 4), (3,), (), (2, 3, 1)[:1]):
+        with pytest.raises(InputError, match="cannot have that shape"):
+            session.resize_input(0, shape)
+    session.resize_input(0, (5, 3))
+    session.invoke()
+
+
+def test_a_small_memory_limit_holds_before_anything_is_taken() -> None:
+    """The operands' lists alone are larger than the limit."""
+    forge = Forge()
+    tensors = [forge.activation([1])] + [forge.activation([255]) for _ in range(4000)]
+    ops = [forge.op_table("concat", [0] * 255, [i + 1]) for i in range(4000)]
+    package = forge.finish(forge.offsets(tensors), forge.offsets(ops), [0], [1])
+    with pytest.raises(OutOfMemoryError, match="memory limit"):
+        Interpreter(model_content=package, memory_limit=1 << 20)
+    Interpreter(model_content=package)
+
+
+def test_padding_that_overflows_every_product() -> None:
+    """Refused by arithmetic or by the memory limit, with a message either way; never bound."""
+    rng = np.random.default_rng(0)
+    x = Value("x", (1, 4, 4, 2), DType.FLOAT32)
+    huge = 2**31 - 1 - 4
+    for op, shape in (("conv2d", (2, 3, 3, 2)), ("depthwise_conv2d", (3, 3, 2))):
+        weights = Value("w", shape, DType.FLOAT32, data=rng.normal(size=shape).astype(np.float32))
+        for attrs in (
+            {"pad_top": huge, "pad_left": huge, "stride_h": huge, "stride_w": huge},
+            {"pad_left": huge, "stride_w": huge, "pad_top": 2},
+            {"dilation_h": 2**30, "pad_top": huge, "pad_left": 2},
+            {"dilation_h": 2**31 - 1, "dilation_w": 2**31 - 1},
+            {"pad_top": -1},
+            {"stride_h": 0},
+        ):
+            y = Value("y", (1, 1, 1, 2), DType.FLOAT32)
+            graph = Graph("g", [x], [y], [Node(op, [x, weights, None], [y], attrs, "n")])
+            with pytest.raises(EdgertError) as caught:
+                Interpreter(model_content=_Writer().model(graph, Metadata(), ()), num_threads=2)
+            assert str(caught.value)
