@@ -205,8 +205,8 @@ class Builder:
     ) -> Value:
         """Appends a node with one output and returns that output.
 
-        quant: of an int8 output; by default that of an int8 input, for operators that only move or pick values. dtype: where the
-        operator's own attributes leave it open (cast, quantize).
+        quant: of an int8 output; by default that of an int8 input, for operators that only move or pick values.
+        dtype: where the operator's own attributes leave it open (cast, quantize).
         """
         definition = OPS_BY_NAME[op]
         values = [None if item is None else self.operand(item) for item in inputs]

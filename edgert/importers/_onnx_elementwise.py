@@ -187,6 +187,12 @@ def compare(function: CompareFunction, b: Builder, node: SourceNode) -> Value:
     return b.emit("compare", [b.value(node, 0), b.value(node, 1)], {"function": function})
 
 
+def is_nan(b: Builder, node: SourceNode) -> Value:
+    """Only NaN differs from itself."""
+    x = b.value(node, 0)
+    return b.emit("compare", [x, x], {"function": CompareFunction.NOT_EQUAL})
+
+
 def where(b: Builder, node: SourceNode) -> Value:
     return b.emit("select", [b.value(node, index) for index in range(3)])
 
@@ -243,6 +249,7 @@ HANDLERS: dict[str, Handler] = {
     "Min": partial(variadic, "binary", BinaryFunction.MINIMUM),
     "Max": partial(variadic, "binary", BinaryFunction.MAXIMUM),
     "Mean": mean_of_inputs,
+    "IsNaN": is_nan,
     "Where": where,
     "Cast": cast,
     "CastLike": cast_like,

@@ -140,6 +140,24 @@ def gather(b: Builder, node: SourceNode) -> Value:
     return b.emit("gather", [x, np.asarray(indices % size, np.int32)], {"axis": axis})
 
 
+def gather_nd(b: Builder, node: SourceNode) -> Value:
+    """Constant indices [batch..., ..., depth] of the dimensions behind the batch's, taken as one: a gather of rows."""
+    x, indices = b.value(node, 0), b.need_constant(node, 1, "indices")
+    batch, depth = node.integer("batch_dims", 0), indices.shape[-1]
+    lead = batch + depth  # dimensions of x that are picked from
+    if lead > len(x.shape) or not 0 <= batch < indices.ndim or indices.shape[:batch] != x.shape[:batch]:
+        raise ModelError(f"indices {list(indices.shape)} do not fit {list(x.shape)} with batch_dims {batch}")
+    sizes = np.asarray(x.shape[batch:lead], np.int64)
+    if (indices < -sizes).any() or (indices >= sizes).any():
+        raise ModelError(f"an index is outside of {sizes.tolist()}")
+    rows = np.ravel_multi_index(tuple(np.moveaxis(indices % sizes, -1, 0)), tuple(sizes.tolist()))
+    copies = math.prod(x.shape[:batch])
+    rows = rows.reshape(copies, -1) + np.arange(copies)[:, np.newaxis] * math.prod(sizes.tolist())
+    flat = b.reshape(x, (math.prod(x.shape[:lead]), *x.shape[lead:]))
+    picked = b.emit("gather", [flat, rows.reshape(-1).astype(np.int32)], {"axis": 0})
+    return b.reshape(picked, (*indices.shape[:-1], *x.shape[lead:]))
+
+
 def expand(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
     shape = np.broadcast_shapes(x.shape, b.ints(node, 1, "shape"))
@@ -147,15 +165,16 @@ def expand(b: Builder, node: SourceNode) -> Value:
 
 
 def tile(b: Builder, node: SourceNode) -> Value:
-    """Repeats by broadcasting along new axes: [d0, d1] -> [1, d0, 1, d1] -> [r0, d0, r1, d1]."""
+    """Repeats by broadcasting along new axes before the repeated ones: [d0, d1] -> [d0, 1, d1] -> [d0, r1, d1]."""
     x = b.value(node, 0)
     repeats = b.ints(node, 1, "repeats")
     if all(count == 1 for count in repeats):
         return x
-    apart = [part for size in x.shape for part in (1, size)]
-    repeated = [part for count, size in zip(repeats, x.shape, strict=True) for part in (count, size)]
+    pairs = list(zip(repeats, x.shape, strict=True))
+    apart = [part for count, size in pairs for part in ((1, size) if count != 1 else (size,))]
+    repeated = [part for count, size in pairs for part in ((count, size) if count != 1 else (size,))]
     y = b.emit("broadcast_to", [b.reshape(x, apart)], {"shape": tuple(repeated)})
-    return b.reshape(y, [count * size for count, size in zip(repeats, x.shape, strict=True)])
+    return b.reshape(y, [count * size for count, size in pairs])
 
 
 def pad(b: Builder, node: SourceNode) -> Value:
@@ -163,7 +182,7 @@ def pad(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
     rank = len(x.shape)
     mode = node.text("mode", "constant")
-    if mode not in PAD_MODES:
+    if mode not in PAD_MODES and mode != "wrap":
         raise RefusedError(f"mode {mode!r}", f"use one of {', '.join(PAD_MODES)}")
     value = node.number("value", 0.0)
     if node.opset < 11:
@@ -186,8 +205,22 @@ def pad(b: Builder, node: SourceNode) -> Value:
         before, after = [max(size, 0) for size in before], [max(size, 0) for size in after]
     if not any(before) and not any(after):
         return x
+    if mode == "wrap":
+        return _wrapped(b, x, before, after)
     attrs = {"before": tuple(before), "after": tuple(after), "mode": PAD_MODES[mode], "value": value}
     return b.emit("pad", [x], attrs)
+
+
+def _wrapped(b: Builder, x: Value, before: Sequence[int], after: Sequence[int]) -> Value:
+    """Each end continued by what stands at the other end."""
+    for axis, size in enumerate(x.shape):
+        if max(before[axis], after[axis]) > size:
+            raise RefusedError(f"mode 'wrap' with more padding than the {size} elements there are", "pad twice")
+        head = [b.slice(x, axis, size - before[axis], size)] if before[axis] else []
+        tail = [b.slice(x, axis, 0, after[axis])] if after[axis] else []
+        if head or tail:
+            x = b.emit("concat", [*head, x, *tail], {"axis": axis})
+    return x
 
 
 def _real_value(b: Builder, x: Value, number: float) -> float:
@@ -210,6 +243,7 @@ HANDLERS: dict[str, Handler] = {
     "Slice": slice_,
     "Split": split,
     "Gather": gather,
+    "GatherND": gather_nd,
     "Expand": expand,
     "Tile": tile,
     "Pad": pad,

@@ -1,19 +1,28 @@
 """ONNX models -> Graph: operator sets 7 and later, float and quantised (QDQ and QOperator).
 
-The handlers stand in one table a theme: _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_spatial, _onnx_quant.
+The handlers stand in one table a theme: _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_spatial,
+_onnx_transposed, _onnx_quant.
 Spatial operators become transpose, NHWC operator, transpose: the pass edgert.passes.layout takes the transposes out.
 Nodes that read only constants (shape arithmetic, above all) are computed here and leave no trace.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, Unsupported, UnsupportedError
-from edgert.importers import _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_quant, _onnx_spatial
+from edgert.importers import (
+    _onnx_elementwise,
+    _onnx_linear,
+    _onnx_movement,
+    _onnx_quant,
+    _onnx_spatial,
+    _onnx_transposed,
+)
 from edgert.importers._onnx_builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
 from edgert.importers._onnx_constants import ONLY_FOLDED, Folder, plain
 from edgert.importers._onnx_interface import add_inputs, add_outputs
@@ -24,6 +33,7 @@ HANDLERS: dict[str, Handler] = {
     **_onnx_linear.HANDLERS,
     **_onnx_movement.HANDLERS,
     **_onnx_spatial.HANDLERS,
+    **_onnx_transposed.HANDLERS,
     **_onnx_quant.HANDLERS,
 }
 
@@ -31,14 +41,13 @@ OLDEST_OPSET = 7
 
 # What to do about operators that have no handler; any other gets the general advice.
 ADVICE = {
-    "ConvTranspose": "replace it by Resize (nearest or linear) followed by Conv and retrain or fine-tune",
     "DynamicQuantizeLinear": "quantise statically instead (calibrate), or give the float model to edgert",
     "ConvInteger": "quantise statically (QDQ or QOperator) instead of dynamically, or give the float model to edgert",
     "MatMulInteger": "quantise statically (QDQ or QOperator) instead of dynamically, or give the float model to edgert",
     "NonMaxSuppression": "cut the model before it and select boxes in the application",
     "LSTM": "use convolutional or streaming layers, or unroll the cell into MatMul, Sigmoid and Tanh",
     "GRU": "use convolutional or streaming layers, or unroll the cell into MatMul, Sigmoid and Tanh",
-    "If": "export the model with a fixed path, or run onnxsim on it to fold the condition",
+    "If": "its condition depends on the data: export the model with a fixed path",
     "Loop": "unroll it on export",
     "Scan": "unroll it on export",
     "NonZero": "its output's shape depends on the data: cut the model before it",
@@ -50,7 +59,7 @@ GENERAL_ADVICE = "cut the model before it, or replace it by supported operators 
 # Operators whose meaning does not change when uint8 numbers are shifted to int8 (Cast and Pad see to it themselves).
 MOVES_ONLY = {
     "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Concat", "Slice", "Split", "Gather", "Identity",
-    "Dropout", "MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Cast",
+    "Dropout", "MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Cast", "GatherND",
     "Pad", "Resize", "Upsample", "ArgMax", "ArgMin",
 }  # fmt: skip
 KNOWS_INT8 = MOVES_ONLY | _onnx_quant.HANDLERS.keys()
@@ -128,6 +137,9 @@ def _all_names(source: Any) -> set[str]:
     for node in source.node:
         names.update(node.input)
         names.update(node.output)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):  # a branch of If, the body of Loop
+                names |= _all_names(attribute.g)
     return names
 
 
@@ -147,7 +159,9 @@ def _add_nodes(builder: Builder, source: Any, opsets: Mapping[str, int]) -> None
     refused: list[Unsupported] = []
     lost: set[str] = set()  # outputs of refused nodes, and all that hangs on them
     folder = Folder(opsets)
-    for proto in source.node:
+    waiting = deque(source.node)
+    while waiting:
+        proto = waiting.popleft()
         node = _source_node(proto, opsets)
         handler = HANDLERS.get(node.op)
         try:
@@ -159,6 +173,9 @@ def _add_nodes(builder: Builder, source: Any, opsets: Mapping[str, int]) -> None
             missing = [name for name in node.inputs if name and not builder.known(name)]
             if missing:
                 raise ModelError(f"{node.op} {node.name!r} reads {missing[0]!r}, which nothing before it writes")
+            if node.op == "If" and (condition := builder.constant(node, 0)) is not None and condition.size == 1:
+                waiting.extendleft(reversed(_branch(builder, node, bool(condition.reshape(-1)[0]))))
+                continue
             if folder.fold(builder, node, proto):
                 continue
             if handler is None:
@@ -175,6 +192,18 @@ def _add_nodes(builder: Builder, source: Any, opsets: Mapping[str, int]) -> None
             lost.update(name for name in node.outputs if name)
     if refused:
         raise UnsupportedError(refused)
+
+
+def _branch(builder: Builder, node: SourceNode, taken: bool) -> list[Any]:
+    """What an If with a known condition stands for: the nodes of the branch that is taken, which see all values of the
+    graph around them, and copies to the If's outputs."""
+    from onnx import helper, numpy_helper
+
+    branch = node.attrs["then_branch" if taken else "else_branch"]
+    for tensor in branch.initializer:
+        builder.constants[tensor.name] = plain(numpy_helper.to_array(tensor))
+    results = zip(branch.output, node.outputs, strict=True)
+    return [*branch.node, *(helper.make_node("Identity", [inner.name], [outer]) for inner, outer in results)]
 
 
 def _no_handler(node: SourceNode) -> RefusedError:

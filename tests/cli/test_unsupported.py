@@ -25,7 +25,7 @@ def five_unsupported(path: Path) -> None:
 
     nodes = [
         helper.make_node("Relu", ["x"], ["r"], "known_relu"),
-        helper.make_node("ConvTranspose", ["r", "w"], ["u"], "upsample"),
+        helper.make_node("ConvTranspose", ["r", "w"], ["u"], "upsample", group=2),
         helper.make_node("NonZero", ["u"], ["z"], "where_not_zero"),
         helper.make_node("LSTM", ["s", "lw", "lr"], ["l"], "recurrent", hidden_size=2),
         helper.make_node("Einsum", ["s", "s"], ["e"], "product", equation="abc,abc->abc"),

@@ -117,6 +117,25 @@ def conv_cases():
     yield Case("Conv", 13, (x(1, 1, 6, 5), w(1, 1, 1, 1)))
 
 
+def transposed_conv_cases():
+    for attrs in (
+        {"strides": [2, 2]},
+        {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+        {"strides": [2, 3], "pads": [0, 1, 1, 0]},
+        {"strides": [2, 2], "auto_pad": "SAME_UPPER"},
+        {"strides": [3, 2], "auto_pad": "SAME_LOWER"},
+        {"strides": [2, 2], "output_shape": [10, 9]},
+        {"dilations": [2, 1]},
+    ):
+        yield Case("ConvTranspose", 11, (x(1, 3, 5, 4), w(3, 4, 3, 3), w(4)), {"kernel_shape": [3, 3], **attrs})
+    yield Case("ConvTranspose", 13, (x(2, 3, 5, 4), w(3, 2, 2, 2)), {"strides": [2, 2]})
+    yield Case(
+        "ConvTranspose", 13, (x(1, 3, 5, 4), w(3, 1, 4, 4), w(3)), {"strides": [2, 2], "pads": [1] * 4, "group": 3}
+    )
+    yield Case("ConvTranspose", 13, (x(1, 3, 5, 4), w(3, 1, 3, 2)), {"strides": [3, 2], "group": 3})
+    yield Case("ConvTranspose", 13, (x(1, 3, 7), w(3, 4, 4), w(4)), {"strides": [2], "pads": [1, 1]})
+
+
 def pool_cases():
     for opset, attrs in (
         (7, {}),
@@ -187,6 +206,7 @@ def elementwise_cases():
     for op in ("And", "Or", "Xor"):
         yield Case(op, 7, (x(2, 9, low=0, high=2, dtype="bool"), np.arange(9) % 2 == 0))
     yield Case("Not", 7, (x(2, 9, low=0, high=2, dtype="bool"),))
+    yield Case("IsNaN", 13, (x(2, 3),))
     yield Case("Where", 9, (x(2, 9, low=0, high=2, dtype="bool"), x(2, 9), w(1, 9)))
     for to in (TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT):
         yield Case("Cast", 13, (x(2, 9, low=-9, high=9),), {"to": to})
@@ -221,14 +241,19 @@ def movement_cases():
     yield Case("Gather", 13, (x(3, 4, 5), i(0, 2)), {"axis": 1})
     yield Case("Gather", 13, (x(3, 4), np.asarray([[0, 2], [2, 1]], np.int64)), {"axis": 0})
     yield Case("Gather", 13, (w(5, 4), x(2, 3, low=0, high=4.9, dtype="int64")))
+    yield Case("GatherND", 13, (x(3, 4, 5), np.asarray([[0, 1], [2, -1], [1, 0]], np.int64)))
+    yield Case("GatherND", 13, (x(3, 4, 5), np.asarray([[1], [0], [3]], np.int64)), {"batch_dims": 1})
+    yield Case("GatherND", 13, (x(3, 4), np.asarray([[[2, 3]], [[0, 0]]], np.int64)))
     yield Case("Expand", 8, (x(3, 1), i(2, 1, 4)))
     yield Case("Tile", 7, (x(2, 3), i(2, 3)))
+    yield Case("Tile", 13, (x(2, 1, 3, 2, 2), i(1, 4, 1, 3, 1)))
     yield Case("Pad", 7, (x(2, 3, 4),), {"pads": [0, 1, 2, 0, 0, 1], "value": 1.5})
     yield Case("Pad", 11, (x(2, 3, 4), i(0, 1, 2, 0, 0, 1), scalar(2)))
     yield Case("Pad", 11, (x(2, 3, 4), i(0, 1, 2, 0, 0, 1)), {"mode": "edge"})
     yield Case("Pad", 13, (x(2, 3, 4), i(0, 1, 2, 0, 0, 1)), {"mode": "reflect"})
     yield Case("Pad", 13, (x(2, 3, 4), i(0, -1, 2, 0, 0, 1)))
     yield Case("Pad", 18, (x(2, 3, 4), i(1, 2), None, i(-1)))
+    yield Case("Pad", 19, (x(2, 3, 4), i(0, 3, 1, 0, 0, 2)), {"mode": "wrap"})
     yield Case("DepthToSpace", 7, (x(1, 8, 2, 3),), {"blocksize": 2})
     yield Case("DepthToSpace", 11, (x(1, 8, 2, 3),), {"blocksize": 2, "mode": "CRD"})
     yield Case("SpaceToDepth", 7, (x(1, 2, 4, 6),), {"blocksize": 2})
@@ -301,6 +326,7 @@ def resize_cases():
 
 CASES: list[Case] = [
     *conv_cases(),
+    *transposed_conv_cases(),
     *pool_cases(),
     *elementwise_cases(),
     *movement_cases(),

@@ -56,7 +56,7 @@ def node(op, inputs, outputs, name="", **attrs):
 def test_all_unsupported_operators_at_once(tmp_path):
     """Five of them, two with a handler that refuses, one behind another; with name, reason and fix each."""
     nodes = [
-        node("ConvTranspose", ["x", "w"], ["a"], "up"),
+        node("ConvTranspose", ["x", "w"], ["a"], "up", group=3),
         node("Relu", ["a"], ["b"], "after_up"),
         node("Loop", ["", "", "x"], ["l"], "loop", body=helper.make_graph([], "body", [], [])),
         node("Einsum", ["b"], ["c"], "", equation="abcd->dcba"),
@@ -226,3 +226,30 @@ def test_a_changed_byte_gives_an_error_of_ours(tmp_path, seed):
             path.write_bytes(data)
             with contextlib.suppress(EdgertError):
                 optimize(load(path))
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_branch_with_a_known_condition_is_taken(tmp_path, taken):
+    """Exporters write If where a rank or a size decides; the branches see the values around them."""
+    branches = {}
+    for name, operation in (("then_branch", "Add"), ("else_branch", "Mul")):
+        constant = numpy_helper.from_array(cases.f(3), "three")
+        inner = [node(operation, ["r", "three"], ["made"]), node("Neg", ["made"], [f"{name}_out"])]
+        info = helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, (2,))
+        branches[name] = helper.make_graph(inner, name, [], [info], [constant])
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Shape", ["r"], ["shape"]),
+        node("Equal", ["shape", "wanted"], ["condition"]),
+        node("If", ["condition"], ["branch"], **branches),
+        node("Abs", ["branch"], ["y"]),
+    ]
+    path = save(tmp_path / "m.onnx", nodes, {"x": (2,)}, ["y"], {"wanted": cases.i(2 if taken else 5)})
+    samples = {"x": cases.f(-1, 5)}
+    assert_close(run_converted(path, samples), [cases.f(3, 8) if taken else cases.f(0, 15)])
+
+
+def test_is_nan_sees_nan(tmp_path):
+    nodes = [node("Log", ["x"], ["l"]), node("IsNaN", ["l"], ["n"]), node("Where", ["n", "zero", "l"], ["y"])]
+    path = save(tmp_path / "m.onnx", nodes, {"x": (3,)}, ["y"], {"zero": cases.f(0)})
+    assert_close(run_converted(path, {"x": cases.f(-1, 1, np.e)}), [cases.f(0, 0, 1)])
