@@ -163,6 +163,8 @@ def gather_to_weights(sweep: Sweep, node: Node) -> bool:
     if axis != len(source.shape) - 1 or not np.array_equal(order[back], np.arange(source.shape[axis])):
         return False
     depthwise = node.op == "depthwise_conv2d"
+    if depthwise and (writer := sweep.producer.get(source)) is not None and writer.op == "dequantize":
+        return False  # what stands between dequantize and quantize is to become int8 (fold_qdq)
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     weights = _reordered(sweep, node.inputs[1], back, CHANNELS[node.op])
     if depthwise and bias is not None:

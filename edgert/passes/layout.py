@@ -275,14 +275,15 @@ RULES: dict[str, Rule] = {
 
 def _rise(sweep: Sweep, node: Node) -> bool:
     """Movement of a dequantised tensor becomes movement of the quantised one."""
-    above = sweep.producer.get(first_input(node)) if node.op in _views.MOVES else None
+    moves = node.op in _views.MOVES or node.op == "gather"
+    above = sweep.producer.get(first_input(node)) if moves else None
     if above is None or above.op != "dequantize" or is_per_channel(above.inputs[0]):
         return False
     stored = first_input(above)
-    if stored.constant:
+    if stored.constant and len(node.inputs) == 1:
         (data,) = OPS_BY_NAME[node.op].run(node, [stored.data])
         moved = sweep.constant(np.ascontiguousarray(data), stored, stored.quant)
     else:
-        moved = sweep.emit(node.op, [stored], node.attrs, node)
+        moved = sweep.emit(node.op, [stored, *node.inputs[1:]], node.attrs, node)
     sweep.emit("dequantize", [moved], {}, above, output=node.output)
     return True

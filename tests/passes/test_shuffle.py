@@ -91,3 +91,15 @@ def test_pixels_that_mix_with_channels_stay(shape):
     graph = m.outputs(m.op("reshape", m.transpose(apart, 0, 1, 3, 2, 4, 5), shape=(n * h * w // 4, 4, c)))
     run_kept(graph, layout, remove_dead_code)
     assert "gather" not in ops(graph)
+
+
+def test_quantised_depthwise_convolutions_stay_whole():
+    """Between dequantize and quantize nothing may come, or the operator would not become int8."""
+    m = Maker()
+    quant = QuantParams((0.05,), (3,))
+    x = m.op("dequantize", m.input(1, 4, 5, 8, dtype=DType.INT8, quant=quant))
+    y = m.op("depthwise_conv2d", m.nhwc(shuffled(m, m.nchw(x))), m.weights(3, 3, 8))
+    y = m.op("quantize", y, quant=quant, dtype=DType.INT8)
+    graph = m.outputs(m.conv(m.op("dequantize", y), 3))
+    assert run_kept(graph, layout, remove_dead_code)
+    assert [node.op for node in graph.nodes[:4]] == ["gather", "dequantize", "depthwise_conv2d", "quantize"]
