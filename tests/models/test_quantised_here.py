@@ -83,19 +83,34 @@ def faces(model: edgert.Model, x: np.ndarray, least_score: float = 0.7) -> list[
     return kept
 
 
+# Two photographs have a face within BORDER of the threshold in float, where the last bits decide what counts:
+# 000000000885.jpg has its second at 0.6888 (int8: 0.6885), and 000000006763.jpg its third at 0.7132 (int8: 0.7255). The
+# nearest to the threshold among all others is at 0.7543 (int8: 0.7356). Measured with the calibration of this test.
+BORDER = 0.02
+BORDERLINE_PHOTOS = 2
+
+
 def test_rfb320_finds_the_same_faces(shared_data: Find) -> None:
     inputs = [
         ((x.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2).copy()
         for x in model_inputs.photos(shared_data, 240, 320)
     ]
     float_model, int8_model = both(shared_data("ultraface_rfb320/rfb320.onnx"), inputs)
-    found = [(faces(float_model, x), faces(int8_model, x)) for x in inputs]
-    with_faces = [(a, b) for a, b in found if a]
-    assert len(with_faces) >= 3
+    with_faces = borderline = 0
     overlaps = []
-    for expected, got in with_faces:
-        assert len(got) == len(expected)
-        overlaps += [max(overlap(box, other) for other in got) for box in expected]
+    for x in inputs:
+        expected, got = faces(float_model, x), faces(int8_model, x)
+        certain, possible = faces(float_model, x, 0.7 + BORDER), faces(float_model, x, 0.7 - BORDER)
+        with_faces += bool(expected)
+        if len(certain) == len(possible):
+            assert len(got) == len(expected)
+        else:
+            borderline += 1
+            assert len(certain) <= len(got) <= len(possible)
+        overlaps += [max(overlap(box, other) for other in got) for box in certain]
+        overlaps += [max(overlap(box, other) for other in possible) for box in got]
+    assert with_faces >= 3
+    assert borderline <= BORDERLINE_PHOTOS
     assert min(overlaps) > 0.9
 
 
