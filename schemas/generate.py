@@ -151,11 +151,15 @@ def generate_c(schema: Schema) -> str:
     for table, fields in schema.tables.items():
         rows = []
         for field in fields:
+            if field.type in schema.unions:  # its type is a field too, and may stand there without it
+                rows.append(f"{{{field.vtable_offset - 2}, ERT_FB_SCALAR, 1, 0}}")
             rows.append("{" + ", ".join(describe(schema, field)) + "}")
         body = ", ".join(rows) if rows else "{0, 0, 0, 0}"
         out.append(f"static const ert_fb_field ert_fields_{snake(table)}[] = {{{body}}};")
     out.append("static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {")
-    out += [f"    {{{len(fields)}, ert_fields_{snake(t)}}}," for t, fields in schema.tables.items()]
+    for table, fields in schema.tables.items():
+        count = len(fields) + sum(field.type in schema.unions for field in fields)
+        out.append(f"    {{{count}, ert_fields_{snake(table)}}},")
     out += ["};", "#endif", "", "#endif", ""]
     return "\n".join(out)
 

@@ -33,8 +33,16 @@ cdef int check(ert_status status, const ert_error *error) except -1:
     raise _EXCEPTIONS[<int>status](text(error.message))
 
 
+# Names, labels and messages come from a file that may be a stranger's, and go to terminals and logs: control
+# characters, which terminals obey, become U+FFFD. Lines and tabs stay.
+_CONTROLS = {code: 0xFFFD for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+
+
 cdef str text(const char *s):
-    return (<bytes>s).decode("utf-8", "replace") if s != NULL else ""
+    if s == NULL:
+        return ""
+    cdef str decoded = (<bytes>s).decode("utf-8", "replace")
+    return decoded if decoded.isprintable() else decoded.translate(_CONTROLS)
 
 
 def version():

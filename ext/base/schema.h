@@ -383,7 +383,7 @@ static const ert_fb_field ert_fields_assign_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_quantization[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}, {8, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_tensor[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_TABLE, ERT_TABLE_QUANTIZATION, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 8, 0}};
 static const ert_fb_field ert_fields_buffer[] = {{4, ERT_FB_SCALARS, 1, 64}};
-static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_UNION, 34, 0}};
+static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_UNION, 34, 0}};
 static const ert_fb_field ert_fields_key_value[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}};
 static const ert_fb_field ert_fields_golden[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}};
 static const ert_fb_field ert_fields_metadata[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_STRING, 1, 1}, {10, ERT_FB_STRINGS, 1, 1}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALARS, 4, 4}, {16, ERT_FB_STRING, 1, 1}, {18, ERT_FB_STRING, 1, 1}, {20, ERT_FB_STRING, 1, 1}, {22, ERT_FB_TABLES, ERT_TABLE_KEY_VALUE, 0}};
@@ -426,7 +426,7 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {3, ert_fields_quantization},
     {7, ert_fields_tensor},
     {1, ert_fields_buffer},
-    {5, ert_fields_op},
+    {6, ert_fields_op},
     {2, ert_fields_key_value},
     {2, ert_fields_golden},
     {10, ert_fields_metadata},

@@ -11,11 +11,11 @@ import pytest
 
 from edgert import Interpreter
 from edgert.dtypes import DType, QuantParams
-from edgert.errors import EdgertError, InputError, ModelError, OutOfMemoryError
+from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, OutOfMemoryError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME
 from edgert.pack.metadata import Metadata
-from edgert.pack.writer import _Writer, write
+from edgert.pack.writer import _Writer, load_schema, write
 from edgert.runtime import _native
 
 HANG_S = 2.0  # these take milliseconds on an idle machine, of which a busy one leaves a part
@@ -233,3 +233,32 @@ def test_padding_that_overflows_every_product() -> None:
             with pytest.raises(EdgertError) as caught:
                 Interpreter(model_content=_Writer().model(graph, Metadata(), ()), num_threads=2)
             assert str(caught.value)
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    title = "\x1b]0;owned\x07\x9b2J\x7f"
+    x = Value(f"x{title}", (1,), DType.FLOAT32)
+    y = Value("y", (1,), DType.FLOAT32)
+    graph = Graph("g", [x], [y], [Node("copy", [x], [y], {}, f"n{title}")])
+    metadata = Metadata(name=title, labels=(title, "two\nlines\tok"), entries=((f"k{title}", title),))
+    model = _native.Model(content=write(graph, metadata))
+    session = _native.Session(model)
+    texts = [session.tensor(model.inputs[0])[0], model.op(0)[1], model.metadata("name"), *model.labels]
+    texts += model.metadata_keys
+    assert model.labels[1] == "two\nlines\tok"
+    assert all(text.replace("\n", "").replace("\t", "").isprintable() for text in texts)
+    assert model.op(0)[1] == "n\ufffd]0;owned\ufffd\ufffd2J\ufffd"
+
+
+def test_an_operator_whose_attributes_have_a_type_and_no_table() -> None:
+    """The type alone, at an offset that leads out of the file: reading it would be a read out of bounds."""
+    x, y = (Value(name, (1, 2, 2, 1), DType.FLOAT32) for name in "xy")
+    package = bytearray(write(Graph("g", [x], [y], [Node("space_to_depth", [x], [y], {"block": 1}, "n")]), Metadata()))
+    _, schema = load_schema()
+    op = schema.Model.GetRootAs(package, 0).Ops(0)
+    vtable = op._tab.Pos - int.from_bytes(package[op._tab.Pos : op._tab.Pos + 4], "little", signed=True)
+    for type_offset in (2, 200, 0xFFFF):
+        package[vtable + 12 : vtable + 14] = type_offset.to_bytes(2, "little")
+        package[vtable + 14 : vtable + 16] = bytes(2)
+        with pytest.raises(FileFormatError, match="an offset leads out of it"):
+            Interpreter(model_content=bytes(package))
