@@ -147,6 +147,10 @@ class Builder:
             raise ModelError(f"tensor {tensor.name!r} has the scale {bad[0]}, needed a positive number")
         if tensor.type == "UINT8":
             zero_points = tuple(zero_point - SHIFT for zero_point in zero_points)
+        lowest, highest = (-(2**15), 2**15 - 1) if tensor.type == "INT16" else (-128, 127)
+        outside = [zero_point for zero_point in zero_points if not lowest <= zero_point <= highest]
+        if outside:
+            raise ModelError(f"tensor {tensor.name!r} has a zero point that its numbers cannot have: {outside[0]}")
         if len(scales) == 1 or (len(set(scales)) == 1 and len(set(zero_points)) == 1):
             return QuantParams(scales[:1], zero_points[:1])
         axis = _channel_axis(tensor, tensor.quant, channel_axis)
