@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from c_build import build, run
 
 PROGRAMS = sorted(path.stem for path in Path(__file__).parent.glob("test_*.c"))
