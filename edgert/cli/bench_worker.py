@@ -1,12 +1,14 @@
 """The process in which `edgert bench` runs one engine, and the parent's side of it.
 
-The child is `python -m edgert.cli.bench_worker ENGINE MODEL THREADS`. It answers "ready" or an error when the model is
-open; then, for every line with a number of seconds, the least seconds that one invoke took in that time.
+The child is `python -P -m edgert.cli.bench_worker ENGINE MODEL THREADS`: it finds the edgert of its parent, and nothing
+that lies in the working folder. It answers "ready" or an error when the model is open; then, for every line with a
+number of seconds, the least seconds that one invoke took in that time.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +23,8 @@ class Worker:
     def __init__(self, engine: str, model: Path, threads: int) -> None:
         self._what = f"{engine} on {model}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgert.cli.bench_worker", engine, str(model), str(threads)],
+            [sys.executable, "-P", "-m", "edgert.cli.bench_worker", engine, str(model), str(threads)],
+            env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -66,8 +69,13 @@ class Worker:
         self._process.wait()
 
 
+def _environment() -> dict[str, str]:
+    """This process's, with the folder that edgert was imported from first on the path of modules."""
+    path = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
 def main() -> None:
-    import os
     from time import perf_counter
 
     import numpy as np

@@ -43,7 +43,7 @@ def processor() -> str:
 
 def measure(model: Path, threads: int, rounds: int) -> tuple[float, float]:
     """Milliseconds of one invoke in the best round: (edgert, LiteRT)."""
-    command = [sys.executable, "-m", "edgert", "bench", str(model), "--against", "litert", "--json"]
+    command = [sys.executable, "-P", "-m", "edgert", "bench", str(model), "--against", "litert", "--json"]
     command += ["--threads", str(threads), "--rounds", str(rounds)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -138,19 +138,19 @@ def test_running_needs_neither_rich_nor_the_toolchain(digits: Path, tmp_path: Pa
     ]
     for command in words:
         program = f"exec({absent!r}); from edgert.cli.main import main; main({command!r})"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout
     image = tmp_path / "digit.png"
     image.write_bytes(b"x")
     command = ["run", str(digits / "int8.ert"), str(image)]
     program = f"exec({absent!r}); from edgert.cli.main import main; main({command!r})"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("pip install 'edgert[build]'")
 
 
 def test_each_command_is_imported_only_when_it_runs() -> None:
     program = "import sys, edgert.cli.main as m; print([n for n in m.COMMANDS if f'edgert.cli.{n}' in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -81,7 +81,7 @@ def test_five_at_once(edgert: Command, tmp_path: Path) -> None:
 )
 def test_a_missing_extra(package: str, words: list[str], tmp_path: Path) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from edgert.cli.main import main; main({words!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "pip install 'edgert[build]'" in done.stderr

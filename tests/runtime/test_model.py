@@ -179,5 +179,5 @@ def test_a_package_in_memory_at_any_address() -> None:
 
 def test_importing_edgert_loads_neither_numpy_nor_click() -> None:
     code = "import sys, edgert; print([m for m in ('numpy', 'click', 'flatbuffers', 'rich') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
