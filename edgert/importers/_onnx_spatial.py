@@ -213,16 +213,30 @@ def batch_normalization(b: Builder, node: SourceNode) -> Value:
 
 
 def instance_normalization(b: Builder, node: SourceNode) -> Value:
+    """Of an image that a reshape made of groups of channels (GroupNorm of PyTorch): as the image."""
     x = b.value(node, 0)
-    y = normalized(b, x, tuple(range(2, len(x.shape))), node.number("epsilon", 1e-5))
-    return b.add(b.mul(y, per_channel(b, x, b.value(node, 1))), per_channel(b, x, b.value(node, 2)))
+    made = next((made for made in reversed(b.graph.nodes) if x in made.outputs), None)
+    image = made.inputs[0] if made is not None and made.op == "reshape" and len(x.shape) == 3 else None
+    apart = x
+    if image is not None and len(image.shape) > 3 and image.shape[0] == x.shape[0] and not image.shape[1] % x.shape[1]:
+        apart = _groups(b, image, x.shape[1])
+    y = normalized(b, apart, tuple(range(2, len(apart.shape))), node.number("epsilon", 1e-5))
+    y = b.add(b.mul(y, per_channel(b, apart, b.value(node, 1))), per_channel(b, apart, b.value(node, 2)))
+    return b.reshape(y, x.shape)
+
+
+def _groups(b: Builder, x: Value, groups: int) -> Value:
+    """[N, C, ...] as [N, groups, C / groups, ...], so that pixels stay apart from channels."""
+    if x.shape[1] % groups:
+        raise ModelError(f"{x.shape[1]} channels do not make {groups} groups")
+    return b.reshape(x, (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]))
 
 
 def group_normalization(b: Builder, node: SourceNode) -> Value:
     """Scale and bias are per group before operator set 21, per channel since."""
     x, groups = b.value(node, 0), node.integer("num_groups", 1)
-    apart = b.reshape(x, (x.shape[0], groups, math.prod(x.shape[1:]) // groups))
-    y = normalized(b, apart, (2,), node.number("epsilon", 1e-5))
+    apart = _groups(b, x, groups)
+    y = normalized(b, apart, tuple(range(2, len(apart.shape))), node.number("epsilon", 1e-5))
     if node.opset < 21:
         y = b.add(b.mul(y, per_channel(b, y, b.value(node, 1))), per_channel(b, y, b.value(node, 2)))
         return b.reshape(y, x.shape)

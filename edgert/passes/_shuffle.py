@@ -6,7 +6,6 @@ As a gather along the one axis they let transposes through, and what reads a par
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -50,7 +49,8 @@ def _shuffled_axis(
     """
     sizes: list[tuple[int, int]] = []  # (stride in the source, dimension of `shape`)
     shuffled: tuple[int, Array] | None = None
-    for old, new in _groups(view, shape):
+    for positions, new in _views.groups(view.shape, shape):
+        old = [(view.shape[position], view.strides[position]) for position in positions]
         if all(outer[1] == inner[0] * inner[1] for outer, inner in pairwise(old)):
             stride = old[-1][1]
             for dim in reversed(new):
@@ -83,22 +83,6 @@ def _shuffled_axis(
         assert place is not None
         moved[position] = gathered[place]
     return axis, order, _views.View(shape, tuple(moved), 0)
-
-
-def _groups(view: _views.View, shape: tuple[int, ...]) -> list[tuple[list[tuple[int, int]], list[int]]]:
-    """Runs of dimensions of equal product: (size, stride) of the view's, and the positions of those of `shape`."""
-    old = [(size, stride) for size, stride in zip(view.shape, view.strides, strict=True) if size != 1]
-    new = [position for position, size in enumerate(shape) if size != 1]
-    groups = []
-    while old and new:
-        left, right = [old.pop(0)], [new.pop(0)]
-        while (difference := math.prod(size for size, _ in left) - math.prod(shape[dim] for dim in right)) != 0:
-            if difference < 0:
-                left.append(old.pop(0))
-            else:
-                right.append(new.pop(0))
-        groups.append((left, right))
-    return groups
 
 
 def merge_gather(sweep: Sweep, node: Node) -> bool:

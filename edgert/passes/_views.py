@@ -76,6 +76,44 @@ def _reshaped(view: View, shape: tuple[int, ...]) -> View | None:
     return View(shape, tuple(strides), view.offset)
 
 
+def groups(sizes: Sequence[int], shape: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """Runs of dimensions of equal product, of `sizes` and of `shape`, by position; those of size 1 are left out."""
+    old = [position for position, size in enumerate(sizes) if size != 1]
+    new = [position for position, size in enumerate(shape) if size != 1]
+    made = []
+    while old and new:
+        left, right = [old.pop(0)], [new.pop(0)]
+        while (difference := math.prod(sizes[i] for i in left) - math.prod(shape[i] for i in right)) != 0:
+            if difference < 0:
+                left.append(old.pop(0))
+            else:
+                right.append(new.pop(0))
+        made.append((left, right))
+    return made
+
+
+def reshape_first(
+    source: Sequence[int], perm: Sequence[int], shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """A transpose and a reshape in the other order: shape and permutation. None when dimensions that the reshape joins
+    do not follow each other in the source."""
+    wide = [axis for axis, size in enumerate(source) if size != 1]
+    made: list[tuple[int, list[int]]] = []  # first axis in the source, and dimensions of `shape`
+    for old, new in groups([source[axis] for axis in perm], shape):
+        axes = [wide.index(perm[position]) for position in old]
+        if axes != list(range(axes[0], axes[0] + len(axes))):
+            return None
+        made.append((axes[0], new))
+    first = {new[0]: axis for axis, new in made}
+    owner, place = -1, {}  # a dimension of size 1 goes with the one before it
+    for position in range(len(shape)):
+        owner = first.get(position, owner)
+        place[position] = (owner, position)
+    order = sorted(place, key=lambda position: place[position])
+    turned = tuple(order.index(position) for position in range(len(shape)))
+    return None if turned == tuple(range(len(turned))) else (tuple(shape[position] for position in order), turned)
+
+
 def cost(elements: int, chain: Sequence[Step]) -> int:
     """What a chain on a tensor of so many elements takes; slicing first makes the rest cheaper."""
     total = 0

@@ -9,6 +9,7 @@ Cases: a transpose sinks through
   same transpose, or is a constant (transposed here), or is a tensor that needs no transpose to be had in that order
   (a vector of channels, say, or a chain of movement that ends up as a slice);
 - pad, slice, reduce, softmax, log_softmax, arg_max and gather, whose axes it renames;
+- a reshape that parts or joins dimensions which lie together on either side of it;
 - fully_connected when the last axis stays in place; matmul when only the last two axes change places (a flag there).
 A reshape sinks through operators that work element by element, constants fitting. Chains of transposes and reshapes are
 shortened on the way (merge_movement). What then stands before a fully connected layer (flatten of NCHW) goes into the
@@ -170,6 +171,21 @@ def _emit_steps(sweep: Sweep, node: Node, value: Value, steps: list[_views.Step]
     return value
 
 
+def _reshape(sweep: Sweep, node: Node) -> bool:
+    """The reshape first, then the transpose, of the dimensions as they are by then."""
+    above = _above(sweep, node.inputs[0])
+    if above is None:
+        return False
+    source, perm = above
+    turned = _views.reshape_first(source.shape, perm, node.output.shape)
+    if turned is None:
+        return False
+    shape, order = turned
+    apart = sweep.emit("reshape", [source], {"shape": shape}, node)
+    sweep.emit("transpose", [apart], {"perm": order}, node, output=node.output)
+    return True
+
+
 def _several(sweep: Sweep, node: Node) -> bool:
     """Operators that broadcast, and concat, by the order of any operand that is transposed."""
     rank = len(node.output.shape)
@@ -268,6 +284,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("softmax", "log_softmax"), _one_axis),
     **dict.fromkeys(("reduce", "arg_max"), _dropping),
     "gather": _gather,
+    "reshape": _reshape,
     "fully_connected": _fully_connected,
     "matmul": _matmul,
 }

@@ -7,7 +7,10 @@ Cases, x being float32:
 - x / c -> x * (1/c), a product that later folds into weights or has an int8 form;
 - x * x -> square;
 - x * 1, x / 1, x + 0, x - 0, pow(x, 1), copy, cast to the same type, quantize to the scale that it has;
-- max(x, c * x) with 0 <= c <= 1 -> leaky_relu.
+- max(x, c * x) with 0 <= c <= 1 -> leaky_relu;
+- a broadcast_to of an operand that the operator broadcasts anyway;
+- where(isnan(softmax), c, softmax) -> softmax, where no row can be -inf throughout: softmax of a product, scaled or
+  with a finite constant added (attention as exporters write it, which guards against rows that are masked throughout).
 Runs before fuse_activations, which would take the relu6 out of these groups.
 """
 
@@ -20,8 +23,8 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
-from edgert.ops._enums import Activation, BinaryFunction, UnaryFunction
-from edgert.passes._rewrite import Sweep, scalar_of
+from edgert.ops._enums import Activation, BinaryFunction, CompareFunction, UnaryFunction
+from edgert.passes._rewrite import Sweep, first_input, scalar_of
 
 TOLERANCE = 1e-3  # of the constants that exporters round (0.7071, 0.7978)
 
@@ -34,6 +37,10 @@ def simplify(graph: Graph) -> bool:
 def _visit(sweep: Sweep, node: Node) -> bool:
     if node.op in ("copy", "cast", "quantize"):
         return _same(sweep, node)
+    if node.op in BROADCASTS and _broadcasts_anyway(sweep, node):
+        return True
+    if node.op == "select":
+        return _guarded_softmax(sweep, node)
     if len(node.inputs) != 2 or node.output.dtype != DType.FLOAT32:
         return False
     if node.attrs.get("activation", Activation.NONE) != Activation.NONE:
@@ -51,6 +58,44 @@ def _same(sweep: Sweep, node: Node) -> bool:
     if x is None or x.dtype != node.output.dtype or x.variable or x.quant != node.output.quant:
         return False
     return sweep.replace(node.output, x)
+
+
+BROADCASTS = ("add", "sub", "mul", "binary", "compare", "select")
+
+
+def _broadcasts_anyway(sweep: Sweep, node: Node) -> bool:
+    """Operands as they were before a broadcast_to, if the result has the same shape."""
+    inputs = list(node.inputs)
+    for index, value in enumerate(inputs):
+        above = None if value is None else sweep.producer.get(value)
+        if above is None or above.op != "broadcast_to":
+            continue
+        narrow = [*inputs[:index], above.inputs[0], *inputs[index + 1 :]]
+        if np.broadcast_shapes(*(item.shape for item in narrow if item is not None)) == node.output.shape:
+            inputs = narrow
+    if inputs == node.inputs:
+        return False
+    sweep.emit(node.op, inputs, node.attrs, node, output=node.output)
+    return True
+
+
+def _guarded_softmax(sweep: Sweep, node: Node) -> bool:
+    """select(x != x, c, x), x being a softmax that is no NaN unless its input is."""
+    condition, _, x = node.inputs
+    test = None if condition is None else sweep.producer.get(condition)
+    softmax = None if x is None else sweep.producer.get(x)
+    if x is None or test is None or softmax is None or softmax.op != "softmax" or x.shape != node.output.shape:
+        return False
+    if test.op != "compare" or test.attrs["function"] != CompareFunction.NOT_EQUAL or list(test.inputs) != [x, x]:
+        return False
+    made = sweep.producer.get(first_input(softmax))
+    while made is not None and made.op in ("mul", "add", "sub"):
+        left, right = made.inputs[:2]
+        constant, varying = (left, right) if left is not None and left.data is not None else (right, left)
+        if constant is None or constant.data is None or not np.isfinite(constant.data).all():
+            return False
+        made = None if varying is None else sweep.producer.get(varying)
+    return made is not None and made.op in ("matmul", "fully_connected") and sweep.replace(node.output, x)
 
 
 def _is_binary(node: Node | None, function: BinaryFunction) -> bool:

@@ -299,6 +299,7 @@ def normalization_cases():
     yield Case("LayerNormalization", 17, (x(2, 3, 8), w(8), w(8)))
     yield Case("LayerNormalization", 17, (x(2, 3, 8), w(3, 8)), {"axis": 1})
     yield Case("GroupNormalization", 21, (x(2, 6, 4, 5), w(6), w(6)), {"num_groups": 3})
+    yield Case("GroupNormalization", 18, (x(2, 6, 4, 5), w(3), w(3)), {"num_groups": 3})
     yield Case("MeanVarianceNormalization", 13, (x(2, 3, 4, 5),))
     yield Case("LpNormalization", 7, (x(2, 5),), {"axis": 1})
     yield Case("LpNormalization", 7, (x(2, 5),), {"axis": 1, "p": 1})

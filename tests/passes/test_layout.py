@@ -44,6 +44,9 @@ def between(middle):
         lambda m, y: m.op("reduce", y, function=ReduceFunction.MEAN, axes=(2, 3), keep_dims=True),
         lambda m, y: m.op("reduce", y, function=ReduceFunction.MAX, axes=(1,), keep_dims=True),
         lambda m, y: m.op("gather", y, m.constant(np.asarray([3, 1], np.int32)), axis=1),
+        # groups of channels apart and together again, the pixels staying dimensions of their own
+        lambda m, y: m.op("reshape", m.op("unary", m.op("reshape", y, shape=(1, 2, 4, 4, 5)),
+            function=UnaryFunction.TANH), shape=(1, 8, 4, 5)),
         # squeeze and excitation: a mean, two dense layers, a product with a vector of channels
         lambda m, y: m.op("mul", y, m.op("unary", m.op("reshape", m.op("fully_connected", m.op(
             "reduce", y, function=ReduceFunction.MEAN, axes=(2, 3), keep_dims=False), m.weights(8, 8)),
@@ -68,6 +71,15 @@ def test_quantised_activations_move_as_int8():
     assert graph.nodes[1].output.dtype == DType.INT8
     assert graph.nodes[1].output.quant == QUANT
     assert not layout(graph)
+
+
+def test_a_reshape_that_joins_what_lies_apart_stays():
+    """Channels and rows together: in NHWC columns stand between them."""
+    m = Maker()
+    y = m.op("reshape", m.nchw(m.conv(m.input(1, 4, 5, 6), 8)), shape=(1, 32, 5))
+    graph = m.outputs(m.op("unary", y, function=UnaryFunction.TANH))
+    run_kept(graph, layout)
+    assert ops(graph)["transpose"] == 1
 
 
 @pytest.mark.parametrize("quantised", [False, True])

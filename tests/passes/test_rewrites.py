@@ -9,7 +9,7 @@ import pytest
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Node
-from edgert.ops._enums import Activation, BinaryFunction, PadMode, ReduceFunction, UnaryFunction
+from edgert.ops._enums import Activation, BinaryFunction, CompareFunction, PadMode, ReduceFunction, UnaryFunction
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.fold_batch_norm import fold_batch_norm
 from edgert.passes.fold_constants import fold_constants
@@ -148,6 +148,19 @@ class TestFusePad:
         assert run_kept(graph, fuse_pad, remove_dead_code)
         assert ops(graph) == {"reshape": 1, "conv2d": 1}
 
+    def test_through_the_transpose_of_an_input(self):
+        m = Maker()
+        x = m.op("pad", m.input(1, 3, 5, 6), before=(0, 0, 1, 2), after=(0, 0, 3, 0))
+        graph = m.outputs(m.op("conv2d", m.nhwc(x), m.weights(4, 3, 3, 3)))
+        assert run_kept(graph, fuse_pad, remove_dead_code)
+        assert ops(graph) == {"transpose": 1, "conv2d": 1}
+        assert [graph.nodes[1].attrs[side] for side in ("pad_top", "pad_left", "pad_bottom", "pad_right")] == [
+            1,
+            2,
+            3,
+            0,
+        ]
+
     @pytest.mark.parametrize(
         "attrs",
         [
@@ -216,6 +229,33 @@ class TestSimplify:
         assert [node.op for node in graph.nodes] == ["unary"]
         assert graph.nodes[0].attrs["function"] == function
         assert not simplify(graph)
+
+    def test_a_broadcast_that_the_operator_does_anyway(self):
+        m = Maker()
+        x = m.input(2, 3, 4)
+        y = m.op("add", x, m.op("broadcast_to", m.input(3, 1), shape=(2, 3, 4)))
+        graph = m.outputs(y)
+        assert run_kept(graph, simplify, remove_dead_code)
+        assert ops(graph) == {"add": 1}
+
+    def test_a_broadcast_that_makes_the_shape_stays(self):
+        m = Maker()
+        wide = m.op("broadcast_to", m.input(3, 1), shape=(2, 3, 4))
+        graph = m.outputs(m.op("add", m.input(3, 4), wide))
+        assert not run_kept(graph, simplify, remove_dead_code)
+
+    @pytest.mark.parametrize(("mask", "guarded"), [(-1e9, False), (-np.inf, True)])
+    def test_a_softmax_of_finite_numbers_needs_no_guard(self, mask, guarded):
+        """Rows that are -inf throughout are NaN: there the guard stays."""
+        m = Maker()
+        scores = m.op("mul", m.op("matmul", m.input(1, 4, 8), m.input(1, 8, 4)), 0.35)
+        scores = m.op("add", scores, np.triu(np.full((4, 4), mask, np.float32)))
+        y = m.op("softmax", scores, axis=-1)
+        isnan = m.op("compare", y, y, function=CompareFunction.NOT_EQUAL)
+        graph = m.outputs(m.op("select", isnan, 0.0, y))
+        with np.errstate(invalid="ignore"):
+            assert run_kept(graph, simplify, remove_dead_code) != guarded
+        assert ("select" in ops(graph)) == guarded
 
     def test_near_misses_stay(self):
         """Other constants, another tensor in the gate."""
