@@ -117,12 +117,19 @@ def convert(
     optimise(graph)
     wanted = quantize or ("int8" if calibrate is not None else "none")
     already = is_quantized(graph)
+    if io == "int8" and not already and wanted != "int8":
+        raise InputError(
+            "io='int8' needs an int8 model and this one stays float: quantise it, with calibration samples"
+        )
+    _check_channels(graph, mean or std)
     samples, calibration_hash = 0, ""
     if wanted == "int8" and already:
         notes.append("The model is quantised already: its integers are kept, and nothing was calibrated.")
     elif wanted == "int8":
         if calibrate is None:
-            raise InputError("quantize='int8' needs calibration samples: give calibrate")
+            raise InputError(
+                "quantize='int8' needs calibration samples: give calibrate, or --calibrate DATA on the command line"
+            )
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
         samples, calibration_hash = _quantize(graph, calibrate, normalisation, io or "float", report)
 
@@ -142,6 +149,9 @@ def convert(
         toolchain=f"edgert {edgert.__version__}",
         entries=(("source_format", source_format),),
     )
+    if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
+        outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
+        notes.append(f"There are {len(labels)} labels, and no output has as many classes ({outputs}).")
     report("write", 0)
     package = write(graph, metadata)
     return Conversion(
@@ -240,6 +250,16 @@ def _quantize(
 
     quantize(graph, hashed(), pack, io, report)
     return count, digest.hexdigest()
+
+
+def _check_channels(graph: Graph, numbers: Sequence[float] | None) -> None:
+    """InputError when a normalisation of several channels fits no input: images are [1, H, W, C] or [1, C, H, W]."""
+    count = len(numbers or ())
+    if count > 1 and not any(
+        len(value.shape) == 4 and count in (value.shape[1], value.shape[3]) for value in graph.inputs
+    ):
+        inputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.inputs)
+        raise InputError(f"mean and std have {count} channels, and no input is an image of as many ({inputs})")
 
 
 def _channels(numbers: Sequence[float] | None, what: str) -> tuple[float, ...]:

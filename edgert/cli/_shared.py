@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from edgert.errors import EdgertError
+from edgert.errors import EdgertError, InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +30,22 @@ def threads_option(command: F) -> F:
         "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads that share the work."
     )
     return option(command)
+
+
+def check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Before any work is done: InputError when `output` cannot be written, or is one of the files that are read."""
+    folder = output.parent
+    if not folder.is_dir():
+        raise InputError(
+            f"{output} cannot be written: there is no folder {folder}; make it, or name another file with -o"
+        )
+    if output.is_dir():
+        raise InputError(f"{output} cannot be written: it is a folder; name a file in it")
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise InputError(
+                f"{output} is an input of this command and would be overwritten; name another file with -o"
+            )
 
 
 def print_json(value: object) -> None:

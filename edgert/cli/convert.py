@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edgert.cli._shared import FILE, json_option, print_json, size_text
+from edgert.cli._shared import FILE, check_output, json_option, print_json, size_text
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ def command(
     from edgert.report.console import print_facts, progress
     from edgert.runtime.model import Model
 
+    check_output(output, [path for path in (source, labels, calibrate and Path(calibrate)) if path])
+    if calibrate is not None and quantize == "none":
+        raise InputError("--calibrate is for quantising, which --quantize none forbids: leave one of them out")
     normalisation = _normalisation(mean, std)
     input_shapes = _shapes(shapes)
     samples = None
-    if calibrate is not None and quantize != "none":
+    if calibrate is not None:
         samples = _samples(source, calibrate, normalisation, input_shapes)
     with progress("calibrating", samples.count if samples else None, not as_json) as bar:
         result = convert(
@@ -88,7 +91,12 @@ def command(
         [
             ("wrote", f"{output} ({size_text(len(result.data))}, from {size_text(result.source_bytes)})"),
             ("operators", len(result.graph.nodes)),
-            ("calibrated", f"on {result.calibration_samples} samples" if result.quantized_here else None),
+            (
+                "calibrated",
+                f"on {result.calibration_samples} sample{'s'[: result.calibration_samples != 1]}"
+                if result.quantized_here
+                else None,
+            ),
             *(("input", info) for info in model.inputs),
             *(("output", info) for info in model.outputs),
             *(("note", note) for note in result.notes),
@@ -150,7 +158,7 @@ def _labels(path: Path | None) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the labels {path} cannot be read: {error}") from error
+        raise InputError(f"the labels {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

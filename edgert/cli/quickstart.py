@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgert.cli._shared import FILE, json_option, print_json, size_text
+from edgert.cli._shared import FILE, check_output, json_option, print_json, size_text
 
 if TYPE_CHECKING:
     from edgert.quickstart import Quickstart
@@ -26,6 +26,7 @@ def command(output: Path, as_json: bool) -> None:
     """Convert and quantise a small trained network, and run it on handwritten digits it has never seen."""
     from edgert.quickstart import run_quickstart
 
+    check_output(output, ())
     result = run_quickstart(output, (lambda stage: None) if as_json else (lambda stage: click.echo(f"{stage} ...")))
     if as_json:
         facts = asdict(result)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgert.cli._shared import FILE, json_option, print_json, threads_option
+from edgert.cli._shared import FILE, check_output, json_option, print_json, threads_option
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def command(model: Path, inputs: tuple[Path, ...], top: int, output: Path | None
     from edgert.report.compare import real
     from edgert.report.console import tracked
 
+    if output is not None:
+        check_output(output, (model, *inputs))
     opened = open_model(model, threads=threads)
     samples = load_files(inputs, opened.inputs, opened.normalisation)
     results: list[dict[str, Any]] = []

@@ -103,6 +103,41 @@ def test_models_that_do_not_fit_each_other(edgert: Command, digits: Path, tmp_pa
     assert_one_line(outcome, 2, "cannot be written")
 
 
+def test_outputs_that_would_overwrite_what_is_read(edgert: Command, digits: Path, tmp_path: Path) -> None:
+    source, array = tmp_path / "digits.onnx", tmp_path / "x.npy"
+    source.write_bytes((DIGITS / "digits.onnx").read_bytes())
+    array.write_bytes((digits / "data" / "0.npy").read_bytes())
+    link = tmp_path / "link.ert"
+    link.symlink_to(source)
+    for output in (source, link):
+        assert_one_line(edgert("convert", source, "-o", output), 2, str(output), "another file")
+    assert source.read_bytes() == (DIGITS / "digits.onnx").read_bytes()
+    assert_one_line(edgert("run", digits / "int8.ert", array, "-o", array), 2, "x.npy", "another file")
+
+
+def test_a_folder_for_the_output_that_is_absent_is_told_before_any_work(edgert: Command, tmp_path: Path) -> None:
+    words = ("convert", DIGITS / "digits.onnx", "--calibrate", "no_such_module:samples", "-o")
+    assert_one_line(edgert(*words, tmp_path / "absent" / "o.ert"), 2, "cannot be written", "no folder", "absent")
+    assert_one_line(edgert(*words, tmp_path), 2, "is a folder")
+    assert_one_line(edgert("quickstart", "-o", tmp_path / "absent" / "o.ert"), 2, "cannot be written")
+
+
+def test_options_that_contradict_each_other(edgert: Command, tmp_path: Path) -> None:
+    words = ("convert", DIGITS / "digits.onnx", "-o", tmp_path / "o.ert")
+    calibration = ("--calibrate", DIGITS / "calibration.npz")
+    assert_one_line(edgert(*words, *calibration, "--quantize", "none"), 2, "--calibrate", "leave one")
+    assert_one_line(edgert(*words, "--io", "int8"), 2, "stays float", "calibration")
+    assert_one_line(edgert(*words, "--mean", "1,2,3"), 2, "3 channels", "image: [1, 1, 8, 8]")
+    assert not (tmp_path / "o.ert").exists()
+
+
+def test_labels_that_are_not_as_many_as_classes_are_noted(edgert: Command, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("zero\none\n")
+    outcome = edgert("convert", DIGITS / "digits.onnx", "-o", tmp_path / "o.ert", "--labels", tmp_path / "labels.txt")
+    assert outcome.code == 0
+    assert "2 labels" in outcome.out
+
+
 def test_input_shape(edgert: Command, tmp_path: Path) -> None:
     def convert(shape: str) -> Outcome:
         return edgert("convert", DIGITS / "digits.onnx", "-o", tmp_path / "o.ert", "--input-shape", shape)

@@ -31,4 +31,4 @@ def test_what_a_person_sees(edgert: Command, tmp_path: Path) -> None:
 
 def test_a_package_that_cannot_be_written(edgert: Command, tmp_path: Path) -> None:
     result = edgert("quickstart", "-o", str(tmp_path / "none" / "digits.ert"))
-    assert_one_line(result, 2, "cannot write", "name another file with -o")
+    assert_one_line(result, 2, "cannot be written", "name another file with -o")
