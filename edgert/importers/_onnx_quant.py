@@ -229,9 +229,12 @@ def qlinear_global_average_pool(b: Builder, node: SourceNode) -> Value:
 
 
 def qlinear_average_pool(b: Builder, node: SourceNode) -> Value:
+    """As QDQ has it, so that fold_qdq chooses how to round to the output's scale."""
     _channels_first(node)
-    x = quantized_input(b, node, 0, 1, 2)
-    return result(b, _onnx_spatial.average_pooled(b, node, x), activation_parameters(b, node, 3, 4))
+    x = b.emit("dequantize", [quantized_input(b, node, 0, 1, 2)])
+    found = activation_parameters(b, node, 3, 4)
+    mean = _onnx_spatial.average_pooled(b, node, x)
+    return result(b, b.emit("quantize", [mean], quant=found.quant, dtype=DType.INT8), found)
 
 
 def qlinear_concat(b: Builder, node: SourceNode) -> Value:

@@ -8,6 +8,8 @@ Cases, by the operator's QuantRule, where the quantize is the only reader of its
   may be one float number, which int8 can hold;
 - SHARED (concat): the same, and inputs at another scale than the output are requantised first;
 - SAME (pools, reshape, pad ...): runs at the input's scale, and a quantize follows where the source changes the scale;
+  but an average pool whose windows all count the same taps becomes a depthwise convolution with the weight 1/taps then,
+  which rounds once, to the output's scale;
 - FIXED (softmax): runs at its own scale 1/256 and zero point -128, and a quantize follows where the source has another;
 - FOLLOW (arg_max) needs no quantize below it.
 Besides: quantize right below dequantize is nothing, or one requantisation; a fused activation stays.
@@ -60,6 +62,14 @@ def _visit(sweep: Sweep, node: Node) -> bool:
     if integers is None:
         return False
     own = node.output.quant
+    if above.op == "average_pool2d" and integers[0] is not None and integers[0].quant != own:
+        averaging = _averaging_weights(sweep, above)
+        if averaging is not None:
+            attrs = {
+                name: value for name, value in above.attrs.items() if name in OPS_BY_NAME["depthwise_conv2d"].attrs
+            }
+            sweep.emit("depthwise_conv2d", [integers[0], averaging], attrs, above, output=node.output)
+            return True
     if rule == QuantRule.SAME:
         own = integers[0].quant if integers[0] is not None else None
     elif rule == QuantRule.FIXED:
@@ -76,6 +86,16 @@ def _visit(sweep: Sweep, node: Node) -> bool:
         sweep.emit(above.op, integers, above.attrs, above, output=node.output)
         return True
     return _settle(sweep, node, sweep.emit(above.op, integers, above.attrs, above, quant=own))
+
+
+def _averaging_weights(sweep: Sweep, pool: Node) -> Value | None:
+    """[KH, KW, C] int8 ones at the scale 1 / (KH * KW); None when padding makes some windows average fewer taps."""
+    pads = (pool.attrs[name] for name in ("pad_top", "pad_left", "pad_bottom", "pad_right"))
+    if any(pads) and not pool.attrs["count_include_pad"]:
+        return None
+    kernel = pool.attrs["kernel_h"], pool.attrs["kernel_w"]
+    scale = float(np.float32(1 / (kernel[0] * kernel[1])))
+    return sweep.constant(np.ones((*kernel, pool.output.shape[3]), np.int8), pool, QuantParams((scale,), (0,)))
 
 
 def _settle(sweep: Sweep, node: Node, value: Value) -> bool:

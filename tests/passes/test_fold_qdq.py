@@ -117,6 +117,37 @@ def test_operators_that_keep_their_scale(quant):
     assert graph.outputs[0].quant == quant
 
 
+FINE = QuantParams((0.02,), (-7,))
+
+
+@pytest.mark.parametrize(
+    ("quant", "attrs", "made"),
+    [
+        (FINE, {}, ["depthwise_conv2d"]),
+        (FINE, {"pad_top": 1, "pad_left": 1, "count_include_pad": True, "activation": Activation.RELU}, None),
+        (FINE, {"pad_top": 1, "pad_left": 1}, ["average_pool2d", "quantize"]),  # some windows have fewer taps
+        (A, {}, ["average_pool2d"]),
+    ],
+)
+def test_an_average_pool_that_changes_the_scale_rounds_once(quant, attrs, made):
+    """Rounding to the input's scale first would lose what the finer output has room for."""
+    m = Maker()
+    x = int8_input(m, 1, 7, 7, 3)
+    graph = m.outputs(m.op("quantize", m.op("average_pool2d", x, kernel_h=3, kernel_w=3, **attrs), quant=quant))
+    arrays = samples(graph)
+    (before,) = ReferenceExecutor(graph).run(*arrays)
+    assert fold_qdq(graph)
+    remove_dead_code(graph)
+    graph.verify()
+    assert [node.op for node in graph.nodes] == (made or ["depthwise_conv2d"])
+    (after,) = ReferenceExecutor(graph).run(*arrays)
+    assert graph.outputs[0].quant == quant
+    if graph.nodes[0].op == "depthwise_conv2d":  # float32 may fall on the other side of a half
+        apart = np.abs(before.astype(int) - after)
+        assert apart.max() <= 1
+        assert np.mean(apart) < 0.02
+
+
 def test_concat_brings_its_inputs_to_one_scale():
     m = Maker()
     y = m.op("concat", int8_input(m, 1, 4), int8_input(m, 1, 4, quant=B), axis=1)
