@@ -5,7 +5,7 @@ The `onnx` package's reference evaluator does the computing, so that every opera
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers._onnx_builder import Builder, SourceNode
+from edgert.ir import Node, Value
+from edgert.ops import OPS_BY_NAME
 
 Array = NDArray[Any]
 
@@ -23,6 +25,8 @@ NEVER = {
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial",
     "If", "Loop", "Scan", "SequenceMap", "DequantizeLinear", "Dropout",
 }  # fmt: skip
+# Operators that move quantised weights about or give them other shapes, which must not cost them their integers.
+KEEPS_INTEGERS = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Concat", "Slice", "Split"}
 # Operators that exist here only because they are computed here, and so have no handler.
 ONLY_FOLDED = {"Shape", "Size", "Constant", "ConstantOfShape", "Range", "EyeLike", "OneHot"}
 # Operators that can make a large array of a few numbers; a damaged model must not fill the memory.
@@ -58,10 +62,17 @@ class Folder:
             return True
         if "." in node.op or node.op in NEVER:
             return False
-        given = [name for name in node.inputs if name]
-        if (not given and node.op != "Constant") or any(name not in builder.constants for name in given):
+        given: dict[str, Array] = {}
+        for name in filter(None, node.inputs):
+            if name in builder.constants:
+                given[name] = builder.constants[name]
+            elif name in builder.quantized and node.op not in KEEPS_INTEGERS:  # quantisers treat shape arithmetic alike
+                given[name] = builder.quantized[name].dequantized()
+            else:
+                return False
+        if not given and node.op != "Constant":
             return False
-        outputs = self._evaluate(node, proto, {name: builder.constants[name] for name in given})
+        outputs = self._evaluate(node, proto, given)
         if outputs is None:
             return False
         for name, array in zip(node.outputs, outputs, strict=False):
@@ -98,6 +109,21 @@ class Folder:
         if not all(isinstance(array, np.ndarray | np.generic) and _has_dtype(array) for array in outputs):
             return None
         return [made.get(name) for name in node.outputs]
+
+
+def computed(nodes: Sequence[Node], result: Value) -> Array | None:
+    """What nodes that read nothing but constants make of `result`, by their operators' references; None if one reads
+    something else."""
+    known: dict[Value, Array] = {}
+    for node in nodes:
+        arrays: list[Array | None] = []
+        for value in node.inputs:
+            array = None if value is None else known.get(value, value.data)
+            if value is not None and array is None:
+                return None
+            arrays.append(array)
+        known.update(zip(node.outputs, OPS_BY_NAME[node.op].run(node, arrays), strict=True))
+    return known.get(result)
 
 
 def _has_dtype(array: Any) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, Unsupported, UnsupportedError
 from edgert.importers import (
@@ -24,7 +26,7 @@ from edgert.importers import (
     _onnx_transposed,
 )
 from edgert.importers._onnx_builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
-from edgert.importers._onnx_constants import ONLY_FOLDED, Folder, plain
+from edgert.importers._onnx_constants import ONLY_FOLDED, Folder, computed, plain
 from edgert.importers._onnx_interface import add_inputs, add_outputs
 from edgert.ir import Graph, Value
 
@@ -220,6 +222,8 @@ def _convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
         raise RefusedError("it computes on 8-bit numbers as they are", "dequantise before it (DequantizeLinear)")
     made_from = len(builder.graph.nodes)
     result = handler(builder, node)
+    if isinstance(result, Value) and _settled(builder, node, result, made_from):
+        return
     results: Iterable[Value | QuantizedConstant]
     results = [result] if isinstance(result, Value | QuantizedConstant) else result
     fresh = {value for made in builder.graph.nodes[made_from:] for value in made.outputs}
@@ -236,3 +240,19 @@ def _convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
         if reads_unsigned and node.op in MOVES_ONLY - {"Cast"} and value.dtype == DType.INT8:
             builder.unsigned.add(value)
         builder.values[name] = value
+
+
+def _settled(builder: Builder, node: SourceNode, result: Value, made_from: int) -> bool:
+    """Books the result of a quantised operator that read only constants as one, and drops its nodes: quantisers make
+    such operators of shape arithmetic, whose numbers the import needs to know."""
+    if node.op not in _onnx_quant.HANDLERS or result.dtype != DType.INT8:
+        return False
+    if any(name in builder.values for name in node.inputs):
+        return False
+    array = computed(builder.graph.nodes[made_from:], result)
+    if array is None:
+        return False
+    unsigned = result in builder.unsigned
+    builder.constants[node.outputs[0]] = (array.astype(np.int16) + 128).astype(np.uint8) if unsigned else array
+    del builder.graph.nodes[made_from:]
+    return True

@@ -343,3 +343,69 @@ def test_every_quantised_operator_has_a_model():
     elsewhere = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul"}
     elsewhere |= {"com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear"}
     assert set(HANDLERS) == covered | elsewhere
+
+
+@pytest.mark.parametrize("per_operator", [False, True])
+@pytest.mark.parametrize("zero", [np.int8(-128), np.uint8(0)], ids=["int8", "uint8"])
+def test_quantised_shape_arithmetic_is_known(tmp_path, per_operator, zero):
+    """Quantisers treat the products that make up a shape like any other; the shape that comes of them is a constant."""
+    node = helper.make_node
+    quantized = [
+        node("QuantizeLinear", ["patches", "scale", "zero"], ["patches_q"]),
+        node("QuantizeLinear", ["two", "scale", "zero"], ["two_q"]),
+    ]
+    if per_operator:
+        factors = ["patches_q", "scale", "zero", "two_q", "scale", "zero", "scale", "zero"]
+        quantized.append(node("QLinearMul", factors, ["size_q"], domain="com.microsoft"))
+    else:
+        quantized += [
+            node("DequantizeLinear", ["patches_q", "scale", "zero"], ["patches_d"]),
+            node("DequantizeLinear", ["two_q", "scale", "zero"], ["two_d"]),
+            node("Mul", ["patches_d", "two_d"], ["size_f"]),
+            node("QuantizeLinear", ["size_f", "scale", "zero"], ["size_q"]),
+        ]
+    nodes = [
+        *quantized,
+        node("DequantizeLinear", ["size_q", "scale", "zero"], ["size"]),
+        node("Cast", ["size"], ["whole"], to=TensorProto.INT64),
+        node("Div", ["whole", "three"], ["rows"], "truncated"),
+        node("Concat", ["rows", "rest"], ["shape"], axis=0),
+        node("Reshape", ["x", "shape"], ["y"]),
+    ]
+    constants = {
+        "patches": np.asarray([4.0], np.float32), "two": np.asarray([2.0], np.float32), "scale": np.float32(0.125),
+        "zero": np.asarray(zero), "three": np.asarray([3]), "rest": np.asarray([-1]),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 6))
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, (2, 3))
+    graph = helper.make_graph(nodes, "g", [x], [y], tensors)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "model.onnx")
+    imported = load(tmp_path / "model.onnx")
+    assert [made.op for made in imported.nodes] == ["reshape"]
+    assert imported.outputs[0].shape == (2, 3)
+
+
+def test_transposed_weights_keep_their_integers(tmp_path):
+    """PyTorch writes a quantised linear layer as dequantised weights, a transpose and a product."""
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "scale", "zero"], ["x_q"]),
+        node("DequantizeLinear", ["x_q", "scale", "zero"], ["x_d"]),
+        node("DequantizeLinear", ["w", "scales", "zeros"], ["w_d"], axis=0),
+        node("Transpose", ["w_d"], ["w_t"], perm=[1, 0]),
+        node("MatMul", ["x_d", "w_t"], ["product"]),
+        node("QuantizeLinear", ["product", "scale", "zero"], ["y_q"]),
+        node("DequantizeLinear", ["y_q", "scale", "zero"], ["y"]),
+    ]
+    constants = {
+        "w": np.arange(-20, 20, dtype=np.int8).reshape(5, 8), "scales": np.full(5, 0.01, np.float32),
+        "zeros": np.zeros(5, np.int8), "scale": np.float32(0.05), "zero": np.int8(3),
+    }  # fmt: skip
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 8))
+    onnx.save(cases.model(nodes, [x], ["y"], tensors, opset=13), tmp_path / "model.onnx")
+    graph = optimize(load(tmp_path / "model.onnx"))
+    assert_integer(graph)
+    assert [made.op for made in graph.nodes] == ["quantize", "fully_connected", "dequantize"]
