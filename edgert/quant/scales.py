@@ -95,4 +95,4 @@ def quantize_weights(weights: NDArray[Any], scales: NDArray[np.float32], axis: i
 def quantize_bias(bias: NDArray[Any], input_scale: float, scales: NDArray[np.float32]) -> NDArray[np.int32]:
     """round(bias / (input_scale * scale[c])) as int32; the product in float32, as the runtime's accumulator has it."""
     steps = np.rint(bias.astype(np.float64) / (np.float32(input_scale) * scales).astype(np.float64))
-    return np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
+    return np.asarray(np.clip(steps, -(2**31), 2**31 - 1), np.int32)
