@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import wave
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.data.sample import Normalisation, Sample, from_numbers, from_pixels, image_size, is_image
+from edgert.data.wav import decode_wav
 from edgert.errors import InputError, MissingExtraError
 from edgert.runtime.tensors import TensorInfo
 
@@ -71,7 +71,7 @@ def read_npz(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisat
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no .npz archive of plain arrays: {error}") from error
     yield from stack_samples(arrays, inputs, normalisation, path.name)
 
@@ -108,9 +108,10 @@ def read_bin(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisat
 
 
 def read_image(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
-    """Scaled to the input's size (bilinear, the aspect ratio is not kept) and converted to its channels."""
+    """Turned upright as its EXIF data say, scaled to the input's size (bilinear, the aspect ratio is not kept) and
+    converted to its channels."""
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise MissingExtraError("pillow", f"reading the image {path.name}") from error
     info = only(inputs, path)
@@ -118,7 +119,10 @@ def read_image(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalis
     try:
         with Image.open(path) as image:
             mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
-            scaled = image.convert(mode)
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits; convert() would clip them at 255 instead of scaling
+                upright = Image.fromarray((np.asarray(upright, np.int32) >> 8).clip(0, 255).astype(np.uint8))
+            scaled = upright.convert(mode)
             if scaled.size != (width, height):
                 scaled = scaled.resize((width, height), Image.Resampling.BILINEAR)
             pixels = np.asarray(scaled, np.uint8).reshape(height, width, channels)
@@ -128,21 +132,13 @@ def read_image(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalis
 
 
 def read_wav(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
-    """PCM sound as numbers from -1 to 1, channels averaged, in consecutive windows of the input's length; the last
-    one is filled up with silence. The sampling rate must be the model's own."""
+    """Uncompressed sound as numbers from -1 to 1, channels averaged, in consecutive windows of the input's length; the
+    last one is filled up with silence. The sampling rate must be the model's own."""
     info = only(inputs, path)
     try:
-        with wave.open(str(path), "rb") as sound:
-            width, channels = sound.getsampwidth(), sound.getnchannels()
-            data = sound.readframes(sound.getnframes())
-    except (wave.Error, EOFError, OSError) as error:
+        mono = decode_wav(path.read_bytes()).mean(axis=1, dtype=np.float32)
+    except (ValueError, OSError) as error:
         raise InputError(f"{path} is no PCM .wav file: {error}") from error
-    if width not in (1, 2, 4):
-        raise InputError(f"{path} has samples of {width * 8} bits, needed 8, 16 or 32")
-    whole = len(data) // (width * channels) * width * channels
-    raw = np.frombuffer(data[:whole], {1: "u1", 2: "<i2", 4: "<i4"}[width]).astype(np.float32)
-    real = (raw - 128) / 128 if width == 1 else raw / float(1 << (8 * width - 1))
-    mono = real.reshape(-1, channels).mean(axis=1, dtype=np.float32)
     length = math.prod(info.shape)
     if mono.size == 0:
         raise InputError(f"{path} holds no sound")

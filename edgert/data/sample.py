@@ -85,7 +85,13 @@ def from_numbers(array: Array, info: TensorInfo, normalisation: Normalisation, n
         channels_last = image_size(info)[3]
         return from_pixels(array[0] if channels_last else array[0].transpose(1, 2, 0), info, normalisation)
     if array.dtype == needed or needed.kind == "f":
-        return array.astype(needed, copy=False)
+        with np.errstate(over="ignore"):
+            given: Array = array.astype(needed, copy=False)
+        if given.dtype.kind == "f" and not np.isfinite(given).all():
+            raise InputError(
+                f"{what} holds {array.dtype} from {array.min()} to {array.max()}, which {needed} cannot hold"
+            )
+        return given
     if array.dtype.kind == "f" and info.quant is not None:
         return info.quantize(array)
     converted: Array = array.astype(needed)

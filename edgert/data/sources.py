@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -88,18 +88,48 @@ def _folder(folder: Path) -> list[Path]:
 def _call(source: str, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
     """Samples of module:function. The module is looked up in the working folder first; each item is an array, or a
     dict of arrays by input name."""
+    function = _function(source)
+    try:
+        items = iter(function())
+    except (Exception, SystemExit) as error:
+        raise _failed(source, error) from error
+    i = 0
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        except (Exception, SystemExit) as error:
+            raise _failed(f"{source}, after {i} samples", error) from error
+        name = f"{source}[{i}]"
+        named = item if isinstance(item, Mapping) else {only(inputs, source).name: item}
+        try:
+            arrays = {key: np.asarray(value) for key, value in named.items()}
+        except ValueError as error:
+            raise InputError(f"{name} is no array: {error}") from error
+        yield from stack_samples(arrays, inputs, normalisation, name)
+        i += 1
+
+
+def _function(source: str) -> Callable[[], Iterable[Any]]:
     module_name, _, function_name = source.partition(":")
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"{source}: the module {module_name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's module raises is not a fault of edgert's
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{source}: the module {module_name!r} cannot be imported: {text}") from error
     finally:
         sys.path.remove("")
     function: Any = getattr(module, function_name, None)
     if not callable(function):
         raise InputError(f"{source}: the module {module_name!r} has no function {function_name!r}")
-    for i, item in enumerate(function()):
-        name = f"{source}[{i}]"
-        named = item if isinstance(item, Mapping) else {only(inputs, source).name: item}
-        yield from stack_samples({key: np.asarray(value) for key, value in named.items()}, inputs, normalisation, name)
+    return cast("Callable[[], Iterable[Any]]", function)
+
+
+def _failed(source: str, error: BaseException) -> InputError:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return InputError(
+        f"{source} failed: {text}; a function of samples takes no arguments and returns or yields arrays or "
+        "{input name: array} (--debug shows where it failed)"
+    )

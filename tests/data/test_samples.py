@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import struct
 import sys
 import wave
 from collections.abc import Sequence
@@ -124,6 +126,110 @@ def test_wav_in_windows(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFFnothing")
     with pytest.raises(InputError, match="no PCM"):
         load(tmp_path / "a.wav", info(1, 2))
+
+
+def wav(tag: int, width: int, channels: int, sound: bytes) -> bytes:
+    header = struct.pack("<HHIIHH", tag, channels, 8000, 8000 * width * channels, width * channels, 8 * width)
+    if tag == 0xFFFE:
+        header += struct.pack("<HHIH", 22, 8 * width, 0, 1) + bytes(14)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(header)) + header + b"LIST\x03\0\0\0abc\0data"
+    return b"RIFF" + struct.pack("<I", 0) + chunks + struct.pack("<I", len(sound)) + sound
+
+
+@pytest.mark.parametrize(
+    ("tag", "width", "sound"),
+    [
+        (1, 1, bytes([192, 0])),
+        (1, 2, struct.pack("<hh", 1 << 14, -(1 << 15))),
+        (1, 3, b"\0\0\x40\0\0\x80"),
+        (0xFFFE, 3, b"\0\0\x40\0\0\x80"),
+        (1, 4, struct.pack("<ii", 1 << 30, -(1 << 31))),
+        (3, 4, struct.pack("<ff", 0.5, -1)),
+        (3, 8, struct.pack("<dd", 0.5, -1)),
+    ],
+)
+def test_wav_of_every_sample_format(tmp_path: Path, tag: int, width: int, sound: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(tag, width, 1, sound))
+    (sample,) = load(tmp_path / "a.wav", info(1, 2))
+    assert sample.inputs["x"].tolist() == [[0.5, -1.0]]
+    (tmp_path / "a.wav").write_bytes(wav(tag, width, 2, sound + b"cut short"[: width * 2 - 1]))
+    (sample,) = load(tmp_path / "a.wav", info(1, 1))
+    assert sample.inputs["x"].tolist() == [[-0.25]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "does not begin"),
+        (wav(1, 2, 1, b"")[:30], "cut short"),
+        (wav(1, 2, 1, b""), "no sound"),
+        (wav(1, 5, 1, bytes(5)), "integers of 40 bits"),
+        (wav(2, 2, 1, bytes(4)), "format 2"),
+        (wav(1, 2, 0, bytes(4)), "0 channels"),
+    ],
+)
+def test_wav_that_cannot_be_read(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "a.wav", info(1, 2))
+
+
+def test_images_are_turned_upright(tmp_path: Path) -> None:
+    """Phones store a photograph as the sensor saw it, and the turn beside it."""
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:4] = 255
+    exif = image.Exif()
+    exif[0x0112] = 6  # the camera was turned: what is up in the file is right in the picture
+    image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    (sample,) = load(tmp_path / "a.png", info(1, 8, 8, 1))
+    np.testing.assert_array_equal(sample.inputs["x"][0, :, :, 0], np.rot90(pixels, -1))
+
+
+def test_images_of_16_bits_keep_their_brightness(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.arange(0, 256, 4, np.uint16).reshape(8, 8)
+    image.fromarray(pixels * 257).save(tmp_path / "a.png")
+    (sample,) = load(tmp_path / "a.png", info(1, 8, 8, 1))
+    np.testing.assert_array_equal(sample.inputs["x"][0, :, :, 0], pixels)
+
+
+def test_numbers_that_float32_cannot_hold(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((1, 2), 1e300))
+    with pytest.raises(InputError, match="float32 cannot hold"):
+        load(tmp_path / "a.npy", info(1, 2))
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy"])
+def test_arrays_that_are_empty_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match=name):
+        load(tmp_path / name, info(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def f():\n    raise KeyError('oops')", "f failed: KeyError: 'oops'"),
+        ("def f():\n    yield [0, 0]\n    1 / 0", "after 1 samples failed: ZeroDivisionError"),
+        ("def f():\n    pass", "f failed: TypeError.*not iterable"),
+        ("def f(x):\n    return []", "takes no arguments"),
+        ("def f():\n    return [[1, [2, 3]]]", r"f\[0\] is no array"),
+        ("def f(:", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(3)", "cannot be imported: SystemExit"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError"),
+    ],
+)
+def test_functions_that_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+    """A fault of the user's module is told as that, in one line, and not taken for one of edgert's."""
+    (tmp_path / "failing_samples.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "failing_samples", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.invalidate_caches()
+    with pytest.raises(InputError, match=message) as caught:
+        load("failing_samples:f", info(1, 2))
+    assert "\n" not in str(caught.value)
 
 
 def test_folder_that_is_empty_or_mixed(tmp_path: Path) -> None:
