@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,8 +50,9 @@ def check_output(output: Path, inputs: Iterable[Path]) -> None:
 
 
 def print_json(value: object) -> None:
-    """Prints strict JSON: infinities and NaN become null."""
-    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+    """Prints strict JSON: infinities and NaN become null, and text is escaped where the stream is not UTF-8."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("_", "-")
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=encoding not in ("utf-8", "utf8")))
 
 
 def _finite(value: object) -> object:

@@ -7,6 +7,7 @@ and how to mend it; 70 a fault of edgert's own. --debug, anywhere on the line, s
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -54,6 +55,9 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point: runs a command and leaves the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not when it is closed
+            stream.reconfigure(errors="backslashreplace")  # labels and file names that the locale cannot show
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 

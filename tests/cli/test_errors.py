@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from cli.helpers import DIGITS, Command, Outcome, assert_one_line
 
-from edgert.cli.main import COMMANDS
+from edgert.cli.main import COMMANDS, run
 
 
 def test_help_and_version(edgert: Command) -> None:
@@ -146,6 +148,28 @@ def test_input_shape(edgert: Command, tmp_path: Path) -> None:
     assert_one_line(convert("image"), 2, "--input-shape is 'image'")
     assert_one_line(convert("image=1,-1,8,8"), 2, "--input-shape is")
     assert_one_line(convert("picture=1,1,8,8"), 2, "picture")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_names_that_the_locale_cannot_show(digits: Path, tmp_path: Path, encoding: str) -> None:
+    """Labels and file names in any script, and file names that are no text, on a terminal that cannot show them."""
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join("\u96f6\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d"), encoding="utf-8")
+    array = tmp_path / os.fsdecode("\u00e9 ".encode() + b"\xff.npy")
+    array.write_bytes((digits / "data" / "0.npy").read_bytes())
+    model = tmp_path / "o.ert"
+    assert run(["convert", str(DIGITS / "digits.onnx"), "-o", str(model), "--labels", str(labels)]) == 0
+    command = [sys.executable, "-P", "-m", "edgert"]
+    words = [["inspect", str(model)], ["run", str(model), str(array)], ["run", str(model), str(array), "--json"]]
+    for line in words:
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([*command, *line], capture_output=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        text = done.stdout.decode(encoding)
+        if "--json" in line:
+            assert set(json.loads(text)["results"][0]["outputs"]["scores"]["top"][0]["label"]) <= set(
+                labels.read_text()
+            )
 
 
 def test_debug_shows_the_traceback(edgert: Command, tmp_path: Path) -> None:
