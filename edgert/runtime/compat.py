@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgert.errors import InputError
 from edgert.runtime import _native
@@ -51,16 +51,20 @@ class Interpreter:
             raise InputError("edgert has no TFLite delegates; leave experimental_delegates out")
         if (model_path is None) == (model_content is None):
             raise InputError("give either model_path or model_content")
+        if isinstance(model_content, str):
+            raise InputError("model_content is text, needed the bytes of a model; a file's name goes to model_path")
+        if num_threads is not None and num_threads < 1:
+            raise InputError(f"num_threads is {num_threads}, needed 1 or more, or None for 1")
         content = _package(model_path, model_content)
         self._model = _native.Model(path=model_path) if content is None else _native.Model(content=content)
         keep = keep_all_tensors or experimental_preserve_all_tensors
         self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep)
         self._arrays: dict[int, NDArray[Any]] = {}
         self._infos: dict[int, TensorInfo] = {}
-        self._produced = set(self._model.inputs)
-        for index in range(self._model.op_count):
-            self._produced.update(self._model.op(index)[3])
         self.invoke = self._session.invoke  # the plain path: one native call, nothing in between
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an edgert.Interpreter cannot be pickled or copied: make one in each process, of the same file")
 
     # --- tensors ---
 
@@ -168,6 +172,7 @@ class Interpreter:
     def _array(self, index: int) -> NDArray[Any]:
         array = self._arrays.get(index)
         if array is None:
+            self._info(index)
             array = self._arrays[index] = tensor_array(self._session, index)
         return array
 

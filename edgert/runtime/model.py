@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgert.errors import InputError
 from edgert.runtime import _native
@@ -47,6 +47,9 @@ class Model:
         self.outputs: tuple[TensorInfo, ...] = tuple(tensor_info(self._session, i) for i in self._native.outputs)
         self._input_views: list[NDArray[Any]] = [tensor_array(self._session, t.index) for t in self.inputs]
         self._output_views: list[NDArray[Any]] = [tensor_array(self._session, t.index) for t in self.outputs]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an edgert.Model cannot be pickled or copied: load one in each process, from the same file")
 
     def __repr__(self) -> str:
         ins, outs = (", ".join(str(t) for t in side) for side in (self.inputs, self.outputs))

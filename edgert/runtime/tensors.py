@@ -88,6 +88,8 @@ _KINDS = ("activation", "constant", "variable")
 
 def tensor_info(session: Session, index: int) -> TensorInfo:
     """Raises InputError when there is no tensor `index`."""
+    if index < 0:  # C knows no negative ones
+        raise InputError(f"there is no tensor {index}; indices begin at 0")
     name, dtype, kind, shape, scales, zero_points, axis = session.tensor(index)
     quant = QuantParams(scales, zero_points, axis) if scales else None
     return TensorInfo(index, name, DType(dtype), shape, quant, _KINDS[kind])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 
 import numpy as np
 import pytest
 from runtime.models import int8_copy, pooled, pooled_reference
 
+import edgert
 from edgert import Interpreter
 from edgert.errors import InputError
 
@@ -88,5 +91,22 @@ def test_wrong_use() -> None:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], IMAGE[:, :2])
     with pytest.raises(InputError, match="there is no tensor 99"):
         interpreter.get_tensor(99)
+    for use in (interpreter.get_tensor, interpreter.tensor, lambda index: interpreter.set_tensor(index, IMAGE)):
+        with pytest.raises(InputError, match="there is no tensor -1"):
+            use(-1)
+    for threads in (0, -1):
+        with pytest.raises(InputError, match=f"num_threads is {threads}"):
+            Interpreter(model_content=pooled(), num_threads=threads)
+    with pytest.raises(InputError, match="model_path"):
+        Interpreter(model_content="model.ert")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="delegates"):
         Interpreter(model_content=pooled(), experimental_delegates=[object()])
+
+
+def test_it_says_why_it_cannot_be_pickled() -> None:
+    """What multiprocessing does with what is passed to a process."""
+    for thing in (Interpreter(model_content=pooled()), edgert.Model(pooled())):
+        with pytest.raises(TypeError, match="in each process"):
+            pickle.dumps(thing)
+        with pytest.raises(TypeError, match="in each process"):
+            copy.copy(thing)
