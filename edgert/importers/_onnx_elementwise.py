@@ -67,6 +67,29 @@ def unary_with_attributes(
     return b.unary(function, b.value(node, 0), *numbers)
 
 
+def tangent(b: Builder, node: SourceNode) -> Value:
+    x = b.value(node, 0)
+    sine, cosine = b.unary(UnaryFunction.SIN, x), b.unary(UnaryFunction.COS, x)
+    return b.emit("binary", [sine, cosine], {"function": BinaryFunction.DIV})
+
+
+def hyperbolic(op: str, b: Builder, node: SourceNode) -> Value:
+    """sinh and cosh: half the difference, half the sum (op) of exp(x) and exp(-x)."""
+    x = b.value(node, 0)
+    rising, falling = (b.unary(UnaryFunction.EXP, item) for item in (x, b.unary(UnaryFunction.NEG, x)))
+    return b.mul(b.emit(op, [rising, falling]), 0.5)
+
+
+def triangle(b: Builder, node: SourceNode) -> Value:
+    """The elements of each matrix on one side of diagonal k, and 0 on the other, whatever stands there."""
+    x = b.value(node, 0)
+    shift = b.ints(node, 1, "diagonal")[0] if node.has(1) else 0
+    upper = bool(node.integer("upper", 1))
+    rows, columns = x.shape[-2:]
+    below = np.tri(rows, columns, shift - 1 if upper else shift, np.bool_)
+    return b.emit("select", [~below if upper else below, x, np.zeros((), np.dtype(x.dtype.numpy_name))])
+
+
 def gelu(b: Builder, node: SourceNode) -> Value:
     tanh = node.text("approximate", "none") == "tanh"
     return b.unary(UnaryFunction.GELU_TANH if tanh else UnaryFunction.GELU, b.value(node, 0))
@@ -228,6 +251,10 @@ HANDLERS: dict[str, Handler] = {
     **{name: partial(plain_unary, function) for name, function in PLAIN.items()},
     **{name: partial(unary_with_attributes, *entry) for name, entry in WITH_ATTRIBUTES.items()},
     **{name: partial(compare, function) for name, function in COMPARISONS.items()},
+    "Tan": tangent,
+    "Sinh": partial(hyperbolic, "sub"),
+    "Cosh": partial(hyperbolic, "add"),
+    "Trilu": triangle,
     "Gelu": gelu,
     "com.microsoft.Gelu": gelu,
     "com.microsoft.QuickGelu": lambda b, node: b.mul(

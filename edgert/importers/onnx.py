@@ -1,7 +1,7 @@
 """ONNX models -> Graph: operator sets 7 and later, float and quantised (QDQ and QOperator).
 
-The handlers stand in one table a theme: _onnx_elementwise, _onnx_linear, _onnx_movement, _onnx_spatial,
-_onnx_transposed, _onnx_quant.
+The handlers stand in one table a theme: _onnx_einsum, _onnx_elementwise, _onnx_linear, _onnx_movement,
+_onnx_spatial, _onnx_transposed, _onnx_quant.
 Spatial operators become transpose, NHWC operator, transpose: the pass edgert.passes.layout takes the transposes out.
 Nodes that read only constants (shape arithmetic, above all) are computed here and leave no trace.
 """
@@ -18,6 +18,7 @@ import numpy as np
 from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, Unsupported, UnsupportedError
 from edgert.importers import (
+    _onnx_einsum,
     _onnx_elementwise,
     _onnx_linear,
     _onnx_movement,
@@ -33,6 +34,7 @@ from edgert.ir import Graph, Value
 HANDLERS: dict[str, Handler] = {
     **_onnx_elementwise.HANDLERS,
     **_onnx_linear.HANDLERS,
+    **_onnx_einsum.HANDLERS,
     **_onnx_movement.HANDLERS,
     **_onnx_spatial.HANDLERS,
     **_onnx_transposed.HANDLERS,
@@ -54,7 +56,6 @@ ADVICE = {
     "Scan": "unroll it on export",
     "NonZero": "its output's shape depends on the data: cut the model before it",
     "TopK": "cut the model before it and select in the application",
-    "Einsum": "write it as MatMul, Transpose and Reshape",
 }
 GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before export"
 

@@ -165,6 +165,8 @@ def elementwise_cases():
     for op in ("Relu", "Sigmoid", "Tanh", "Exp", "Abs", "Neg", "Floor", "Ceil", "Erf", "Softplus", "Softsign", "Sin",
                "Cos", "Sign", "LeakyRelu", "Elu", "Selu", "HardSigmoid", "Identity"):  # fmt: skip
         yield Case(op, 9, (x(2, 3, 4),))
+    for op in ("Tan", "Sinh", "Cosh"):
+        yield Case(op, 9, (x(2, 9, low=-1.4, high=1.4),))
     for op in ("Log", "Sqrt", "Reciprocal"):
         yield Case(op, 13, (x(2, 3, low=0.1),))
     yield Case("Round", 11, (x(2, 9),))
@@ -292,6 +294,35 @@ def linear_cases():
     yield Case("ArgMin", 13, (x(2, 9),), {"axis": 0, "keepdims": 0})
 
 
+def einsum_cases():
+    for equation, inputs in (
+        ("bhid,bhjd->bhij", (x(1, 2, 5, 4), x(1, 2, 6, 4))),
+        ("bhij,bhjd->bihd", (x(1, 2, 5, 6), x(1, 2, 6, 4))),
+        ("abcid,abcjd->abcij", (x(2, 1, 2, 5, 4), x(2, 1, 2, 3, 4))),
+        ("btd,dhk->bthk", (x(1, 5, 8), w(8, 2, 3))),
+        ("dhk,btd->bthk", (w(8, 2, 3), x(1, 5, 8))),
+        ("bthk,hkd->btd", (x(1, 5, 2, 3), w(2, 3, 8))),
+        ("i,ij->j", (x(4), w(4, 3))),
+        ("nchw,nc->nhw", (x(1, 3, 4, 5), x(1, 3))),
+        ("i,j->ij", (x(3), x(4))),
+        ("abc,abc->abc", (x(2, 3, 4), x(2, 3, 4))),
+        ("abc,abd->adc", (x(2, 3, 4), x(2, 3, 5))),
+        ("ij,ij->", (x(3, 4), x(3, 4))),
+        ("ijk,lj->il", (x(2, 3, 4), x(5, 3))),
+        ("abcd -> dcba", (x(2, 3, 4, 5),)),
+        ("abc->b", (x(2, 3, 4),)),
+        ("ba,ac", (x(3, 4), x(4, 5))),
+    ):
+        yield Case("Einsum", 12, inputs, {"equation": equation})
+    for axis in (0, -1):
+        for attrs in ({}, {"exclusive": 1}, {"reverse": 1}, {"exclusive": 1, "reverse": 1}):
+            yield Case("CumSum", 14, (x(3, 4, 5), np.asarray(axis, np.int64)), attrs)
+    yield Case("CumSum", 11, (x(6), np.asarray(0, np.int32)))
+    for upper in (0, 1):
+        for shift in (None, np.asarray(2, np.int64), np.asarray(-1, np.int64)):
+            yield Case("Trilu", 14, (x(2, 4, 5), shift), {"upper": upper})
+
+
 def normalization_cases():
     yield Case("BatchNormalization", 7, (x(2, 3, 4, 5), w(3), w(3), w(3), positive(3)), {"epsilon": 0.01})
     yield Case("BatchNormalization", 15, (x(2, 3), w(3), w(3), w(3), positive(3)))
@@ -332,6 +363,7 @@ CASES: list[Case] = [
     *elementwise_cases(),
     *movement_cases(),
     *linear_cases(),
+    *einsum_cases(),
     *normalization_cases(),
     *resize_cases(),
 ]

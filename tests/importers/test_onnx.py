@@ -59,7 +59,7 @@ def test_all_unsupported_operators_at_once(tmp_path):
         node("ConvTranspose", ["x", "w"], ["a"], "up", group=3),
         node("Relu", ["a"], ["b"], "after_up"),
         node("Loop", ["", "", "x"], ["l"], "loop", body=helper.make_graph([], "body", [], [])),
-        node("Einsum", ["b"], ["c"], "", equation="abcd->dcba"),
+        node("Hardmax", ["b"], ["c"], ""),
         node("MaxPool", ["x"], ["d", "indices"], "pool", kernel_shape=[2, 2]),
         node("Resize", ["x", "", "s"], ["e"], "cubic", mode="cubic"),
         node("Relu", ["x"], ["fine"], "fine"),
@@ -253,3 +253,25 @@ def test_is_nan_sees_nan(tmp_path):
     nodes = [node("Log", ["x"], ["l"]), node("IsNaN", ["l"], ["n"]), node("Where", ["n", "zero", "l"], ["y"])]
     path = save(tmp_path / "m.onnx", nodes, {"x": (3,)}, ["y"], {"zero": cases.f(0)})
     assert_close(run_converted(path, {"x": cases.f(-1, 1, np.e)}), [cases.f(0, 0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("op", "constants", "attrs", "reason"),
+    [
+        ("Einsum", {}, {"equation": "...i->..."}, "ellipsis"),
+        ("Einsum", {}, {"equation": "ii->i"}, "diagonal"),
+        ("Einsum", {"w": cases.w(1, 4)}, {"equation": "ij,ik->jk"}, "'i' is broadcast"),
+        ("Einsum", {"w": cases.w(4, 2), "v": cases.w(2)}, {"equation": "ij,jk,k->i"}, "3 operands"),
+        ("CumSum", {"axis": np.asarray(0)}, {}, "running sum of 4000 elements"),
+    ],
+)
+def test_products_that_are_refused(tmp_path, op, constants, attrs, reason):
+    size = (4000, 4) if op == "CumSum" else (4, 4)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, size)
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    onnx.save(cases.model([node(op, ["x", *constants], ["y"], **attrs)], [x], ["y"], tensors, 14), tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedError) as caught:
+        load(tmp_path / "m.onnx")
+    (item,) = caught.value.items
+    assert reason in item.reason
+    assert item.fix
