@@ -147,7 +147,7 @@ def convert(
         source_sha256=hashlib.sha256(data).hexdigest(),
         calibration_sha256=calibration_hash,
         toolchain=f"edgert {edgert.__version__}",
-        entries=(("source_format", source_format),),
+        entries=(("source_format", source_format), *_signature(data, source_format)),
     )
     if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
         outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
@@ -222,6 +222,14 @@ def _import(
             graph = onnx.load(path, input_shapes)
     graph.name = name or graph.name
     return data, "onnx", graph
+
+
+def _signature(data: bytes, source_format: str) -> tuple[tuple[str, str], ...]:
+    if source_format != "tflite":
+        return ()
+    from edgert.importers.tflite_signature import signature_entries
+
+    return signature_entries(data)
 
 
 def _quantize(

@@ -9,6 +9,7 @@ their own integers kept). Interface: https://ai.google.dev/edge/api/tflite/pytho
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -124,15 +125,25 @@ class Interpreter:
     # --- signatures ---
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
-        """One signature, serving_default, whose names are those of the tensors."""
-        names = [[self._info(i).name for i in side] for side in (self._model.inputs, self._model.outputs)]
-        return {_SIGNATURE: {"inputs": names[0], "outputs": names[1]}}
+        """One signature, serving_default: the names of the source's signature, or of the tensors where it has none."""
+        return {_SIGNATURE: {"inputs": self._signature_names("inputs"), "outputs": self._signature_names("outputs")}}
 
     def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
         """A function of named arrays that gives named arrays."""
         if signature_key not in (None, _SIGNATURE):
             raise InputError(f"there is no signature {signature_key!r}; there is {_SIGNATURE!r}")
         return SignatureRunner(self)
+
+    def _signature_names(self, side: str) -> list[str]:
+        """Of the "inputs" or "outputs", in their order."""
+        indices = self._model.inputs if side == "inputs" else self._model.outputs
+        try:
+            names = json.loads(self._model.metadata(f"signature_{side}") or "null")
+        except (ValueError, RecursionError):  # a stranger's file may say anything
+            names = None
+        if isinstance(names, list) and len(set(map(str, names))) == len(indices) == len(names):
+            return list(map(str, names))
+        return [self._info(index).name for index in indices]
 
     # --- looking inside ---
 
@@ -206,10 +217,12 @@ class SignatureRunner:
         self._interpreter = interpreter
 
     def get_input_details(self) -> dict[str, dict[str, Any]]:
-        return {details["name"]: details for details in self._interpreter.get_input_details()}
+        names = self._interpreter._signature_names("inputs")
+        return dict(zip(names, self._interpreter.get_input_details(), strict=True))
 
     def get_output_details(self) -> dict[str, dict[str, Any]]:
-        return {details["name"]: details for details in self._interpreter.get_output_details()}
+        names = self._interpreter._signature_names("outputs")
+        return dict(zip(names, self._interpreter.get_output_details(), strict=True))
 
     def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
         """Raises InputError when the names are not exactly those of the inputs."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +72,34 @@ def test_signature_runner() -> None:
     assert np.array_equal(runner(image=IMAGE)["scores"], pooled_reference(IMAGE))
     with pytest.raises(InputError, match="inputs \\['picture'\\] given, needed \\['image'\\]"):
         runner(picture=IMAGE)
+
+
+def test_signature_has_the_names_of_the_source(shared_data: Callable[[str], Path]) -> None:
+    """Programs call a model by its signature's names, which are not those of the tensors."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="ai-edge-litert is not installed")
+    path = shared_data("tflite/hello_world_float.tflite")
+    theirs, ours = litert.Interpreter(str(path)), Interpreter(str(path))
+    theirs.allocate_tensors()
+    assert ours.get_signature_list() == theirs.get_signature_list()
+    assert ours.get_input_details()[0]["name"] == theirs.get_input_details()[0]["name"]
+    x = np.array([[1.5]], np.float32)
+    expected, found = (each.get_signature_runner("serving_default")(dense_input=x) for each in (theirs, ours))
+    assert found.keys() == expected.keys()
+    np.testing.assert_allclose(found["dense_2"], expected["dense_2"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("said", ['["a", "b"]', "[", "3", "[" * 100_000, '{"a": 1}'])
+def test_signature_that_makes_no_sense_is_passed_over(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter = Interpreter(model_content=pooled())
+
+    class Told:
+        inputs, outputs = interpreter._model.inputs, interpreter._model.outputs
+
+        def metadata(self, key: str) -> str:
+            return said
+
+    monkeypatch.setattr(interpreter, "_model", Told())
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["scores"]}}
 
 
 def test_steps_and_preserved_tensors() -> None:
