@@ -157,7 +157,7 @@ static void run_pixels(const depthwise *d, size_t pixels, const void *rows_at, u
     const ert_qdw_args args = {
         .channels = w->channels, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .tap_stride = tap_stride,
         .pixel_stride = pixel_stride, .weights = d->packed, .out_zero = d->rule.zero_y, .out_min = d->rule.lo_i8,
-        .out_max = d->rule.hi_i8,
+        .out_max = d->rule.hi_i8, .wide = d->rule.wide,
     };
     d->qdw->run(&args, pixels, rows_at, (int8_t *)out);
   } else {

@@ -35,6 +35,7 @@ static ert_status init_int8(ert_prepare *p, const ert_tensor *x, const ert_tenso
   for (size_t c = 0; c < channels; c++) {
     const float scale_w = w->scales[per_channel ? c : 0];
     ERT_TRY(ert_combined_scale(p, x->scales[0], scale_w, y->scales[0], &rule->multipliers[c]));
+    rule->wide = rule->wide || rule->multipliers[c] >= 1.0f;
   }
   rule->zero_x = x->zero_points[0];
   rule->zero_w = w->zero_points[0];

@@ -11,6 +11,7 @@ typedef struct ert_output_rule {
   int8_t lo_i8, hi_i8;    /* int8: the same, quantised */
   int32_t zero_x, zero_w, zero_y;
   float *multipliers;     /* int8: scale_x * scale_w[c] / scale_y, one a channel; float32: NULL */
+  bool wide;              /* some multiplier is 1 or more */
 } ert_output_rule;
 
 /* Checks dtypes (all float32 or all int8), quantisation and the activation of x * w -> y, and fills `rule` for

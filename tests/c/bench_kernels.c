@@ -106,7 +106,7 @@ static void bench_gemm(const gemm_layer *l) {
     if (!ert_isa_has(isa, kernel->isa) || !wanted(l->name, kernel->name)) continue;
     if (ert_qgemm_packed_bytes(kernel, l->n, l->taps, l->k) > MAX_BYTES) check_fail("%s: too large", l->name);
     ert_qgemm_pack(kernel, l->n, l->taps, l->k, w, NULL, multiplier, 3, 0, packed);
-    const gemm_work g = {kernel, {l->n, l->taps, l->k, tap_offset, packed, NULL, 5, -128, 127}, l->m};
+    const gemm_work g = {kernel, {l->n, l->taps, l->k, tap_offset, packed, NULL, 5, -128, 127, false}, l->m};
     const bool selected = ert_qgemm_select(ert_isa_up_to(isa, kernel->isa), l->m, l->n, l->k) == kernel;
     report(l->name, kernel->name, selected, (double)(l->m * l->n * l->taps * l->k), measure(run_gemm, &g));
   }
@@ -156,7 +156,7 @@ static void bench_dw(const dw_layer *l) {
     if (kernel->kernel_h != 0 && (kernel->kernel_h != l->kernel_h || kernel->kernel_w != l->kernel_w)) continue;
     ert_qdw_pack(kernel, l->channels, taps, w, NULL, NULL, multiplier, 3, packed);
     const ert_qdw_args args = {l->channels, l->kernel_h, l->kernel_w, l->channels, l->stride * l->channels,
-                               packed, 5, -128, 127};
+                               packed, 5, -128, 127, false};
     const dw_work d = {kernel, l, args};
     const ert_isa_set up_to = ert_isa_up_to(isa, kernel->isa);
     const bool selected = ert_qdw_select(up_to, l->channels, l->kernel_h, l->kernel_w, true) == kernel;

@@ -74,6 +74,7 @@ static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, 
                        .tap_stride = s.dilation * s.channels, .pixel_stride = s.stride * s.channels,
                        .out_zero = check_random_zero()};
   check_random_clamp(&args.out_min, &args.out_max);
+  for (size_t j = 0; j < s.channels; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
   const bool at_end = check_between(0, 3) != 0;
   run_kernel(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
   if (kernel != scalar) run_kernel(kernel, weights_memory, out_memory, s, &o, args, at_end);

@@ -95,6 +95,7 @@ static void compare(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kern
   args.out_zero = check_random_zero();
   args.row_bias = o.w_zero != 0 ? o.row_bias : NULL;
   check_random_clamp(&args.out_min, &args.out_max);
+  for (size_t j = 0; j < s.n; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
   const size_t out_stride = s.n + (size_t)check_between(0, 1) * (size_t)check_between(0, 70);
   const size_t out_bytes = (s.m - 1) * out_stride + s.n;
   const bool at_end = check_between(0, 3) != 0;

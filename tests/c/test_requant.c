@@ -17,6 +17,7 @@ typedef struct values {
   float multiplier[CHANNELS];
   int32_t out_zero;
   int8_t out_min, out_max, expected[CHANNELS];
+  bool wide;
 } values;
 
 /* Accumulators of every size, and multipliers that put the result near the int8 range, on ties and far outside. */
@@ -25,6 +26,7 @@ static void fill(values *v) {
                                     8388609};
   v->out_zero = check_random_zero();
   check_random_clamp(&v->out_min, &v->out_max);
+  v->wide = check_between(0, 1); /* else multipliers stay below 1, and kernels may take a shorter way */
   for (int i = 0; i < CHANNELS; i++) {
     const int bits = check_between(1, 32);
     v->acc[i] = (int32_t)(uint32_t)(check_random() >> 32) >> (32 - bits);
@@ -32,6 +34,7 @@ static void fill(values *v) {
     const float size = v->acc[i] < 0 ? -(float)v->acc[i] : (float)v->acc[i] + 1.0f;
     v->multiplier[i] = check_random_multiplier(size);
     if (check_between(0, 3) == 0) v->multiplier[i] = ((float)check_between(0, 300) + 0.5f) / size; /* near a tie */
+    if (!v->wide && v->multiplier[i] >= 1.0f) v->multiplier[i] = 0x1.fffffep-1f;
     v->expected[i] = check_requant(v->acc[i], v->multiplier[i], v->out_zero, v->out_min, v->out_max);
   }
 }
@@ -66,7 +69,7 @@ static void test_qgemm(const ert_qgemm_kernel *kernel) {
     fill(&v);
     ert_qgemm_pack(kernel, CHANNELS, 1, 1, zero_weights, v.acc, v.multiplier, 0, 0, packed);
     const ert_qgemm_args args = {.n = CHANNELS, .taps = 1, .k = 1, .tap_offset = &tap_offset, .weights = packed,
-                                 .out_zero = v.out_zero, .out_min = v.out_min, .out_max = v.out_max};
+                                 .out_zero = v.out_zero, .out_min = v.out_min, .out_max = v.out_max, .wide = v.wide};
     kernel->run(&args, 3, rows, out[0], CHANNELS);
     for (int i = 0; i < 3 * CHANNELS; i++) expect(&v, i % CHANNELS, out[i / CHANNELS][i % CHANNELS]);
   }
@@ -86,7 +89,7 @@ static void test_qdw(const ert_qdw_kernel *kernel) {
     fill(&v);
     ert_qdw_pack(kernel, CHANNELS, h * w, weights, NULL, v.acc, v.multiplier, 0, packed);
     const ert_qdw_args args = {.channels = CHANNELS, .kernel_h = h, .kernel_w = w, .weights = packed,
-                               .out_zero = v.out_zero, .out_min = v.out_min, .out_max = v.out_max};
+                               .out_zero = v.out_zero, .out_min = v.out_min, .out_max = v.out_max, .wide = v.wide};
     kernel->run(&args, 2, rows, out);
     for (int i = 0; i < 2 * CHANNELS; i++) expect(&v, i % CHANNELS, out[i]);
   }

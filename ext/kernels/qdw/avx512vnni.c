@@ -22,7 +22,7 @@ static inline vec madd_add(vec acc, vec x, vec w) {
   return acc;
 }
 static inline rule make_rule(const ert_qdw_args *args) {
-  return ert_requant_avx512_init(args->out_zero, args->out_min, args->out_max);
+  return ert_requant_avx512_init(args->out_zero, args->out_min, args->out_max, args->wide);
 }
 static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels,
                          bool full) {

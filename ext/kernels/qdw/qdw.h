@@ -26,6 +26,7 @@ typedef struct ert_qdw_args {
   const void *weights; /* packed by ert_qdw_pack for this kernel, aligned to 64 */
   int32_t out_zero;
   int8_t out_min, out_max;
+  bool wide; /* some multiplier is 1 or more: a product may leave the int32 range */
 } ert_qdw_args;
 
 /* rows: kernel_h pointers. out: pixels * channels bytes. pixels and channels >= 1. */

@@ -19,7 +19,7 @@ static inline vec fetch(const int8_t *p, size_t channels, bool full) {
 static inline vec zip_low(vec a, vec b) { return _mm256_unpacklo_epi16(a, b); }
 static inline vec zip_high(vec a, vec b) { return _mm256_unpackhi_epi16(a, b); }
 static inline rule make_rule(const ert_qdw_args *args) {
-  return ert_requant_avx2_init(args->out_zero, args->out_min, args->out_max);
+  return ert_requant_avx2_init(args->out_zero, args->out_min, args->out_max, args->wide);
 }
 static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplier, const rule *r, size_t channels,
                          bool full) {

@@ -52,10 +52,11 @@ ERT_INLINE void columns_pixel(const block_work *b, size_t pixel, const taps *lef
   columns_store(b->out + pixel * b->args->channels, bytes, b->channels, full);
 }
 
-ERT_INLINE void columns_block(const block_work *work, const bool full) {
+/* wide and full are constants wherever this is expanded: a branch for every vector would cost more than the bound. */
+ERT_INLINE void columns_block(const block_work *work, const bool wide, const bool full) {
   const block_work local = *work, *b = &local; /* or it would be read again after every store */
   const int8_t *const rows[3] = {b->rows[0] + b->first, b->rows[1] + b->first, b->rows[2] + b->first};
-  const ert_requant_avx2 r = ert_requant_avx2_init(b->args->out_zero, b->args->out_min, b->args->out_max);
+  const ert_requant_avx2 r = ert_requant_avx2_init(b->args->out_zero, b->args->out_min, b->args->out_max, wide);
   const size_t tap = b->args->tap_stride, step = b->args->pixel_stride, n = b->channels;
   size_t at = 0, p = 0;
   taps c0 = columns_at(rows, at, n, full), c1, c2;
@@ -83,9 +84,10 @@ ERT_INLINE void columns_block(const block_work *work, const bool full) {
   }
 }
 
-static void columns_full(const block_work *b) { columns_block(b, true); }
-static void columns_part(const block_work *b) { columns_block(b, false); }
+static void columns_full(const block_work *b) { columns_block(b, false, true); }
+static void columns_part(const block_work *b) { columns_block(b, true, false); }
+static void columns_wide(const block_work *b) { columns_block(b, true, true); }
 
 static void run_columns(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
-  walk(args, pixels, rows, out, COLUMNS_NR, 3 * COLUMNS_GROUP, columns_full, columns_part);
+  walk(args, pixels, rows, out, COLUMNS_NR, 3 * COLUMNS_GROUP, args->wide ? columns_wide : columns_full, columns_part);
 }

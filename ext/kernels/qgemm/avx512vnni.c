@@ -29,7 +29,8 @@ typedef struct finish {
 } finish;
 
 ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
-  finish f = {.rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
+  finish f = {.rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max,
+                                             tile->args->wide),
               .out = tile->out,
               .out_stride = tile->out_stride,
               .valid = ~UINT64_C(0) >> (64 - tile->channels)};
@@ -39,20 +40,32 @@ ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
   return f;
 }
 
-ERT_INLINE void store(const finish *f, int row, const vec *acc, int vectors) {
-  int8_t *out = f->out + (size_t)row * f->out_stride;
-  if (vectors == 1) {
-    __m128i bytes = ert_requant_avx512_x16(acc[0], f->multiplier[0], &f->rule);
-    __asm__("" : "+v"(bytes)); /* or GCC fuses narrowing and store to VPMOVDB to memory, which is slower */
-    _mm_mask_storeu_epi8(out, (__mmask16)f->valid, bytes);
-    return;
-  }
-  vec q[4];
-  ERT_UNROLL for (int v = 0; v < vectors; v++) q[v] = ert_requant_avx512_round(acc[v], f->multiplier[v], &f->rule);
-  if (vectors == 2) {
-    _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &f->rule));
-  } else {
-    _mm512_mask_storeu_epi8(out, f->valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &f->rule));
+ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int rows, int vectors) {
+  const int together = 4 / vectors; /* rows that share a vector of bytes */
+  int8_t *out = f->out;
+  ERT_UNROLL for (int r = 0; r < rows; r += together) {
+    vec q[4];
+    ERT_UNROLL for (int i = 0; i < 4; i++) {
+      const int row = r + i / vectors < rows ? r + i / vectors : rows - 1; /* the last rows fill up */
+      q[i] = ert_requant_avx512_round(acc[row * row_step + i % vectors], f->multiplier[i % vectors], &f->rule);
+    }
+    if (vectors == 4) {
+      _mm512_mask_storeu_epi8(out, f->valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &f->rule));
+    } else if (vectors == 2 && r + 1 == rows) {
+      _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &f->rule));
+    } else if (vectors == 2) {
+      const vec two = ert_requant_avx512_2x32(q[0], q[1], q[2], q[3], &f->rule);
+      _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, _mm512_castsi512_si256(two));
+      _mm256_mask_storeu_epi8(out + f->out_stride, (__mmask32)f->valid, _mm512_extracti64x4_epi64(two, 1));
+    } else {
+      const vec four = ert_requant_avx512_4x16(q[0], q[1], q[2], q[3], &f->rule);
+      const __mmask16 valid = (__mmask16)f->valid;
+      _mm_mask_storeu_epi8(out, valid, _mm512_castsi512_si128(four));
+      if (r + 1 < rows) _mm_mask_storeu_epi8(out + f->out_stride, valid, _mm512_extracti32x4_epi32(four, 1));
+      if (r + 2 < rows) _mm_mask_storeu_epi8(out + 2 * f->out_stride, valid, _mm512_extracti32x4_epi32(four, 2));
+      if (r + 3 < rows) _mm_mask_storeu_epi8(out + 3 * f->out_stride, valid, _mm512_extracti32x4_epi32(four, 3));
+    }
+    out += (size_t)together * f->out_stride;
   }
 }
 
@@ -62,7 +75,7 @@ TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TIL
 TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2) TILE(8, 2)
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 
-/* Channel of each lane: the order in which ert_requant_avx512_x32 and _x64 pack. */
+/* Channel of each lane: the order in which ert_requant_avx512_x32 (_2x32) and _x64 pack. */
 #define FOUR(c) c, c + 1, c + 2, c + 3
 #define PAIR(c) FOUR(c), FOUR(c + 8), FOUR(c + 16), FOUR(c + 24)
 #define QUAD(c) FOUR(c), FOUR(c + 16), FOUR(c + 32), FOUR(c + 48)

@@ -13,6 +13,7 @@
 #ifndef ERT_KERNELS_QGEMM_H
 #define ERT_KERNELS_QGEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ typedef struct ert_qgemm_args {
   const int32_t *row_bias; /* m entries, or NULL: used for weights that have a zero point */
   int32_t out_zero;
   int8_t out_min, out_max;
+  bool wide; /* some multiplier is 1 or more: a product may leave the int32 range */
 } ert_qgemm_args;
 
 /* Computes m rows by args->n channels; out row i is at out + i * out_stride. m >= 1, any. */

@@ -34,14 +34,17 @@ ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
                   tile->channels};
 }
 
-ERT_INLINE void store(const finish *f, int row, const vec *acc, int vectors) {
+ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int rows, int vectors) {
   (void)vectors; /* 2 */
-  const __m128i q = ert_requant_sse41_x8(acc[0], f->multiplier[0], acc[1], f->multiplier[1], &f->rule);
-  int8_t *out = f->out + (size_t)row * f->out_stride;
-  if (f->channels == 8) {
-    _mm_storel_epi64((__m128i *)(void *)out, q);
-  } else {
-    ert_store_up_to_16(out, q, f->channels);
+  int8_t *out = f->out;
+  ERT_UNROLL for (int r = 0; r < rows; r++, out += f->out_stride) {
+    const vec *row = acc + r * row_step;
+    const __m128i q = ert_requant_sse41_x8(row[0], f->multiplier[0], row[1], f->multiplier[1], &f->rule);
+    if (f->channels == 8) {
+      _mm_storel_epi64((__m128i *)(void *)out, q);
+    } else {
+      ert_store_up_to_16(out, q, f->channels);
+    }
   }
 }
 

@@ -9,7 +9,8 @@
  *   dot4(acc, x, w)   the accumulator after the instruction
  *   finish, make_finish(tile, vectors)   what the end of a tile needs, gathered once: stores could change what they are
  *                                        gathered from, as far as the compiler knows
- *   store(finish, row, acc, vectors)     requantises a row of the tile and writes tile->channels bytes
+ *   store_tile(finish, acc, row_step, rows, vectors)   requantises the tile, whose rows of accumulators are row_step
+ *                                        apart, and writes tile->channels bytes of every row
  */
 #include <string.h>
 
@@ -82,12 +83,12 @@ ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int ve
     }
   }
   const finish f = make_finish(tile, vectors);
-  ERT_UNROLL for (int r = 0; r < rows; r++) {
-    if (two_sets) {
+  if (two_sets) {
+    ERT_UNROLL for (int r = 0; r < rows; r++) {
       ERT_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], odd[r][v]);
     }
-    store(&f, r, acc[r], vectors);
   }
+  store_tile(&f, acc[0], MAX_VECTORS, rows, vectors);
 }
 
 /* Bytes of a block of weights, as ert_qgemm_block_bytes counts them. */

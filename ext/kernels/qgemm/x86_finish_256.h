@@ -17,20 +17,34 @@ typedef struct finish {
 
 ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
   const float *multiplier = (const float *)(const void *)(tile->block + vectors * (int)sizeof(__m256));
-  return (finish){ert_requant_avx2_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max),
+  return (finish){ert_requant_avx2_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max,
+                                        tile->args->wide),
                   {_mm256_loadu_ps(multiplier), _mm256_loadu_ps(multiplier + 8)},
                   tile->out,
                   tile->out_stride,
                   tile->channels};
 }
 
-ERT_INLINE void store(const finish *f, int row, const __m256i *acc, int vectors) {
+ERT_INLINE void store_tile(const finish *f, const __m256i *acc, int row_step, int rows, int vectors) {
   (void)vectors; /* 2 */
-  const __m128i q = ert_requant_avx2_x16(acc[0], f->multiplier[0], acc[1], f->multiplier[1], &f->rule);
-  ert_store_up_to_16(f->out + (size_t)row * f->out_stride, q, f->channels);
+  int8_t *out = f->out;
+  ERT_UNROLL for (int r = 0; r + 2 <= rows; r += 2, out += 2 * f->out_stride) {
+    __m256i q[4];
+    ERT_UNROLL for (int i = 0; i < 4; i++) {
+      q[i] = ert_requant_avx2_round(acc[(r + i / 2) * row_step + i % 2], f->multiplier[i % 2], &f->rule);
+    }
+    const __m256i two = ert_requant_avx2_2x16(q[0], q[1], q[2], q[3], &f->rule);
+    ert_store_up_to_16(out, _mm256_castsi256_si128(two), f->channels);
+    ert_store_up_to_16(out + f->out_stride, _mm256_extracti128_si256(two, 1), f->channels);
+  }
+  if (rows % 2 != 0) {
+    const __m256i *last = acc + (rows - 1) * row_step;
+    const __m128i q = ert_requant_avx2_x16(last[0], f->multiplier[0], last[1], f->multiplier[1], &f->rule);
+    ert_store_up_to_16(out, q, f->channels);
+  }
 }
 
-/* The order in which ert_requant_avx2_x16 packs. */
+/* The order in which ert_requant_avx2_x16 and _2x16 pack. */
 static const uint8_t LANE_CHANNEL[] = {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15};
 
 #endif

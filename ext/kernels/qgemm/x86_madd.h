@@ -8,7 +8,7 @@
  *   widen_weights(p)        2 * LANES bytes at p to 16 bits each
  *   SPREAD(x, pair)         pair number `pair` (a constant, 0 to 3) of an eight in all lanes
  *   madd(a, b)              PMADDWD
- *   finish, make_finish, store   as in x86_dot4.h
+ *   finish, make_finish, store_tile   as in x86_dot4.h
  */
 #include <stdbool.h>
 #include <string.h>
@@ -78,7 +78,7 @@ ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
     }
   }
   const finish f = make_finish(tile, 2);
-  ERT_UNROLL for (int r = 0; r < rows; r++) store(&f, r, acc[r], 2);
+  store_tile(&f, acc[0], 2, rows, 2);
 }
 
 static void tile_1(const ert_qgemm_tile *tile) { compute(tile, 1); }
