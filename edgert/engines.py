@@ -172,7 +172,9 @@ def open_engine(path: Path, engine: str, threads: int = 1) -> Engine:
     if engine not in ENGINES:
         raise InputError(f"there is no engine {engine!r}; there are {', '.join(ENGINES)}")
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+        raise InputError(
+            f"{path} is a folder, needed a model file" if path.is_dir() else f"{path}: there is no such file"
+        )
     return ENGINES[engine](path, threads)
 
 

@@ -156,7 +156,7 @@ def _labels(path: Path | None) -> tuple[str, ...]:
     if path is None:
         return ()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the labels {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     while lines and not lines[-1].strip():

@@ -12,14 +12,15 @@ from edgert.errors import InputError
 def read_labels(path: Path, names: Sequence[str] = ()) -> dict[str, int]:
     """Class index by file name, in the order of the CSV: rows `file,label` or `file,classes,label`.
 
-    A label is an index, or one of `names`. A first row that is a heading is passed over. Raises InputError with the
+    A label is an index, or one of `names`. A first row that is a heading (no file
+    with a suffix, and no such label) is passed over. Raises InputError with the
     line for anything else.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"the labels {path} cannot be read: {error}") from error
+        raise InputError(f"the labels {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     index = {name: i for i, name in enumerate(names)}
     labels: dict[str, int] = {}
     for line, row in enumerate(rows, 1):
@@ -32,7 +33,7 @@ def read_labels(path: Path, names: Sequence[str] = ()) -> dict[str, int]:
             label = int(text)
         elif text in index:
             label = index[text]
-        elif line == 1:
+        elif line == 1 and not Path(row[0]).suffix:
             continue
         else:
             raise InputError(f"{path}, line {line}: label {text!r} is neither a number nor one of the model's labels")

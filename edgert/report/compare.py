@@ -35,7 +35,7 @@ class Difference:
         gap = x - y
         self.values += x.size
         self.different += int(np.count_nonzero(gap))
-        self.largest = max(self.largest, float(np.abs(gap).max(initial=0.0)))
+        self.largest = float(np.maximum(self.largest, np.abs(gap).max(initial=0.0)))  # max() would lose NaN
         self.signal += float(x @ x)
         self.other += float(y @ y)
         self.noise += float(gap @ gap)

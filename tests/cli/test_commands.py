@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli.helpers import DIGITS, Command, assert_one_line
 
+from edgert.report.compare import Difference
 from edgert.runtime.model import Model
 
 
@@ -92,6 +94,22 @@ def test_diff_of_the_same_and_of_float_and_int8(edgert: Command, digits: Path) -
     assert scores["cosine"] > 0.98
     assert edgert(*words, "--min-sqnr", 5).code == 0
     assert_one_line(edgert("diff", a, b, "--min-sqnr", 200), 1, "SQNR", "needed 200 dB")
+
+
+def test_diff_with_nan_is_no_match() -> None:
+    difference = Difference("scores")
+    difference.add(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+    assert math.isnan(difference.largest)
+    assert not difference.sqnr_db >= 0
+
+
+def test_diff_fails_when_any_output_is_worse_or_no_number(
+    edgert: Command, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = digits / "float.ert"
+    assert edgert("diff", a, a, "--min-sqnr", 5).code == 0
+    monkeypatch.setattr(Difference, "sqnr_db", math.nan)
+    assert_one_line(edgert("diff", a, a, "--min-sqnr", 5), 1, "nan dB", "needed 5 dB")
 
 
 def test_diff_layer_by_layer(edgert: Command, digits: Path) -> None:

@@ -40,6 +40,20 @@ def test_missing_file(edgert: Command, tmp_path: Path, name: str) -> None:
     assert_one_line(edgert("convert", tmp_path / name, "-o", tmp_path / "out.ert"), 2, name)
 
 
+def test_folders_where_models_are_needed(edgert: Command, digits: Path, tmp_path: Path) -> None:
+    assert_one_line(edgert("inspect", tmp_path), 2, "not a regular file")
+    assert_one_line(edgert("bench", tmp_path), 2, "is a folder")
+    assert_one_line(edgert("diff", digits / "int8.ert", tmp_path), 2, "is a folder")
+
+
+def test_labels_of_windows(edgert: Command, tmp_path: Path) -> None:
+    """A byte order mark and CRLF are no part of a label."""
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfzero\r\n" + b"one\r\n" * 9)
+    words = ("convert", DIGITS / "digits.onnx", "-o", tmp_path / "o.ert", "--labels", tmp_path / "labels.txt")
+    assert edgert(*words).code == 0
+    assert edgert("inspect", tmp_path / "o.ert", "--json").json["labels"][:2] == ["zero", "one"]
+
+
 def test_wrong_file(edgert: Command, digits: Path, tmp_path: Path) -> None:
     junk = tmp_path / "junk.ert"
     junk.write_bytes(b"not a package at all, but long enough to be looked at")

@@ -271,7 +271,10 @@ def test_labels(tmp_path: Path) -> None:
     assert read_labels(path, ["dog", "cat"]) == {"a.png": 1, "b.png": 0}
     path.write_text("a.bin,12,7\n")
     assert read_labels(path) == {"a.bin": 7}
+    path.write_bytes(b"\xef\xbb\xbfa.bin,7\r\n")  # as Excel writes it
+    assert read_labels(path) == {"a.bin": 7}
     for text, message in (
+        ("a.png,cta\nb.png,0\n", "line 1: label 'cta'"),
         ("a,3,3\n", "label 3 of 3 classes"),
         ("a,1\na,2\n", "line 2: a has a label already"),
         ("a\n", "line 1: 1 columns"),
