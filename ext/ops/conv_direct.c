@@ -61,24 +61,24 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
   return ERT_OK;
 }
 
-/* Pointers to the inputs of output pixels first .. first + count - 1. */
+/* Pointers to the inputs of output pixels first .. first + count - 1: those of an output row are a constant step apart. */
 static void make_rows(const conv_run *run, size_t first, size_t count, size_t group_offset, ert_dense_rows *rows) {
   const ert_conv_direct *conv = run->conv;
   const ert_window *w = &conv->window;
-  const size_t image = (w->padded ? w->needed_h : w->in_h) * conv->row_stride;
+  const size_t image = (w->padded ? w->needed_h : w->in_h) * conv->row_stride, step = w->stride_w * w->channels;
   size_t ox = first % w->out_w, oy = first / w->out_w % w->out_h, n = first / (w->out_w * w->out_h);
-  for (size_t i = 0; i < count; i++) {
-    const size_t offset =
-        n * image + oy * w->stride_h * conv->row_stride + ox * w->stride_w * w->channels + group_offset;
+  for (size_t i = 0; i < count;) {
+    const size_t end = i + ert_min_size(count - i, w->out_w - ox);
+    const size_t offset = n * image + oy * w->stride_h * conv->row_stride + ox * step + group_offset;
     if (conv->dense.rule.is_int8) {
-      rows->i8[i] = (const int8_t *)run->x + offset;
+      const int8_t *row = (const int8_t *)run->x + offset;
+      for (; i < end; i++, row += step) rows->i8[i] = row;
     } else {
-      rows->f32[i] = (const float *)(const void *)run->x + offset;
+      const float *row = (const float *)(const void *)run->x + offset;
+      for (; i < end; i++, row += step) rows->f32[i] = row;
     }
-    if (++ox == w->out_w) {
-      ox = 0;
-      if (++oy == w->out_h) oy = 0, n++;
-    }
+    ox = 0;
+    if (++oy == w->out_h) oy = 0, n++;
   }
 }
 
