@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from edgert.errors import InputError
+from edgert.errors import FileFormatError, InputError, ModelError
 from edgert.runtime import _native
 from edgert.runtime.tensors import TensorInfo, tensor_array, tensor_info
 
@@ -37,7 +37,7 @@ class Model:
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._native = _native.Model(content=source)
         else:
-            self._native = _native.Model(path=source)
+            self._native = _open(source)
         self._session = _native.Session(self._native, threads, isa, memory_limit, keep_all_tensors)
         self.path = None if isinstance(source, (bytes, bytearray, memoryview)) else Path(source)
         self._describe()
@@ -132,11 +132,23 @@ class Model:
         return ", ".join(str(info) for info in infos)
 
 
+def _open(path: str | os.PathLike[str]) -> _native.Model:
+    """Names the file in the error, and says what to do about a model that is not converted yet."""
+    try:
+        return _native.Model(path=path)
+    except (FileFormatError, ModelError) as error:
+        source = Path(path)
+        trained = source.suffix.lower() in (".tflite", ".onnx")
+        advice = f"; convert it first: edgert convert {source.name} -o {source.stem}.ert" if trained else ""
+        raise type(error)(f"{source}: {error}{advice}") from error
+
+
 def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None) -> Model:
     """Opens a package for running.
 
     path: an .ert file. threads: how many share the work, the caller's included. isa: the highest instruction set to
     use ("scalar", "avx2", ...); None: the environment's ERT_ISA_MAX, or all that the processor has.
+    With several threads, load after forking, not before: a forked process (multiprocessing's "fork") has none of them.
     Raises InputError when the file cannot be opened, FileFormatError when it is damaged or no package, ModelError
     when this build cannot run it.
     """

@@ -170,6 +170,18 @@ def test_files_that_are_no_packages(tmp_path: Path) -> None:
         edgert.load(tmp_path / "cut.ert")
 
 
+def test_a_file_that_is_no_package_is_named_with_what_to_do(tmp_path: Path) -> None:
+    source = tmp_path / "net.tflite"
+    source.write_bytes(bytes(4) + b"TFL3" + bytes(100))
+    with pytest.raises(FileFormatError, match=r"net\.tflite: .*edgert convert net\.tflite -o net\.ert"):
+        edgert.load(source)
+    damaged = tmp_path / "damaged.ert"
+    damaged.write_bytes(pooled()[:-8])
+    with pytest.raises(FileFormatError, match=r"damaged\.ert: ") as caught:
+        edgert.load(damaged)
+    assert "convert" not in str(caught.value)
+
+
 def test_a_package_in_memory_at_any_address() -> None:
     content = pooled()
     for shift in range(0, 20, 3):
