@@ -19,6 +19,7 @@ from edgert.quant.equalize import equalize
 from edgert.quant.groups import activation_quants
 from edgert.quant.histogram import Histogram
 from edgert.quant.measure import Results, keep_results, run_all, sqnr
+from edgert.quant.norms import float_norms
 from edgert.quant.pools import pools_to_means
 from edgert.quant.rewrite import quantize_graph
 from edgert.quant.samples import KeptSamples, Sample
@@ -131,9 +132,9 @@ class _Trials:
 
     def _quantize(self, graph: Graph, candidate: _Candidate, choice: Choice, io: str) -> None:
         """graph: a clone of the candidate's, or of a part of it."""
-        tail = float_tail(graph) if io == "float" else set()
-        quants = activation_quants(graph, candidate.histograms, choice.norm, tail)
-        sources = quantize_graph(graph, quants, candidate.histograms, tail, io)
+        in_float = float_norms(graph) | (float_tail(graph) if io == "float" else set())
+        quants = activation_quants(graph, candidate.histograms, choice.norm, in_float)
+        sources = quantize_graph(graph, quants, candidate.histograms, in_float, io)
         if choice.correct:
             means = {name: histogram.mean() for name, histogram in candidate.judged.items()}
             correct_biases(graph, sources, means, self._judges, self._pack)
