@@ -140,7 +140,8 @@ def _open(path: str | os.PathLike[str]) -> _native.Model:
         source = Path(path)
         trained = source.suffix.lower() in (".tflite", ".onnx")
         advice = f"; convert it first: edgert convert {source.name} -o {source.stem}.ert" if trained else ""
-        raise type(error)(f"{source}: {error}{advice}") from error
+        named = "" if source.name in str(error) else f"{source}: "
+        raise type(error)(f"{named}{error}{advice}") from error
 
 
 def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None) -> Model:

@@ -175,6 +175,11 @@ def test_a_file_that_is_no_package_is_named_with_what_to_do(tmp_path: Path) -> N
     source.write_bytes(bytes(4) + b"TFL3" + bytes(100))
     with pytest.raises(FileFormatError, match=r"net\.tflite: .*edgert convert net\.tflite -o net\.ert"):
         edgert.load(source)
+    empty = tmp_path / "empty.ert"
+    empty.touch()
+    with pytest.raises(FileFormatError) as caught:
+        edgert.load(empty)
+    assert str(caught.value).count("empty.ert") == 1
     damaged = tmp_path / "damaged.ert"
     damaged.write_bytes(pooled()[:-8])
     with pytest.raises(FileFormatError, match=r"damaged\.ert: ") as caught:
