@@ -46,6 +46,8 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
   ptrdiff_t *offsets = NULL;
   ERT_TRY(make_tap_offsets(p, conv, taps, &offsets));
   ERT_TRY(ert_dense_init(p, &conv->dense, rule, conv->rows, group_outputs, taps, k, offsets));
+  const bool pixel_by_pixel = window->stride_h == 1 && window->stride_w == 1 && window->out_w == window->in_w;
+  if (pixel_by_pixel && !window->padded && window->out_h == window->in_h) conv->dense.row_step = window->channels;
 
   size_t packed_bytes;
   ERT_REQUIRE(p, ert_mul(conv->dense.packed_bytes, groups, &packed_bytes), "weights of %zu groups are too large", groups);

@@ -88,7 +88,7 @@ void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, siz
     for (size_t i = 0; rule->zero_w != 0 && i < m; i++) row_bias[i] = zero_point_bias(dense, rows->i8[i]);
     const ert_qgemm_args args = {
         .n = count, .taps = dense->taps, .k = dense->k, .tap_offset = dense->tap_offset, .weights = packed,
-        .row_bias = rule->zero_w != 0 ? row_bias : NULL,
+        .row_step = (ptrdiff_t)dense->row_step, .row_bias = rule->zero_w != 0 ? row_bias : NULL,
         .out_zero = rule->zero_y, .out_min = rule->lo_i8, .out_max = rule->hi_i8, .wide = rule->wide,
     };
     dense->qgemm->run(&args, m, rows->i8, out, out_stride);

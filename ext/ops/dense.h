@@ -15,6 +15,7 @@ typedef struct ert_dense {
   ert_output_rule rule;
   size_t n, taps, k;
   const ptrdiff_t *tap_offset; /* in elements */
+  size_t row_step;             /* elements from row to row where all are equally far apart, or 0; set by the driver */
   const ert_qgemm_kernel *qgemm; /* int8 */
   const ert_fgemm_kernel *fgemm; /* float32 */
   const ert_fvec_kernel *fvec;

@@ -97,6 +97,7 @@ ert_status ert_product_prepare(ert_prepare *p, ert_op *op, const ert_product_sha
   fold_batches(&product->shape);
   for (int i = 0; i < product->shape.batch_rank; i++) product->batches *= product->shape.batch_dims[i];
   ERT_TRY(ert_dense_init(p, &product->dense, rule, product->shape.m, shape->n, 1, shape->k, no_offset));
+  product->dense.row_step = shape->k;
   product->blocks = (shape->n + product->dense.nr - 1) / product->dense.nr;
 
   const ert_tensor *b = op->in[1];

@@ -106,7 +106,7 @@ static void bench_gemm(const gemm_layer *l) {
     if (!ert_isa_has(isa, kernel->isa) || !wanted(l->name, kernel->name)) continue;
     if (ert_qgemm_packed_bytes(kernel, l->n, l->taps, l->k) > MAX_BYTES) check_fail("%s: too large", l->name);
     ert_qgemm_pack(kernel, l->n, l->taps, l->k, w, NULL, multiplier, 3, 0, packed);
-    const gemm_work g = {kernel, {l->n, l->taps, l->k, tap_offset, packed, NULL, 5, -128, 127, false}, l->m};
+    const gemm_work g = {kernel, {l->n, l->taps, l->k, tap_offset, packed, l->taps == 1 ? (ptrdiff_t)l->row_step : 0, NULL, 5, -128, 127, false}, l->m};
     const bool selected = ert_qgemm_select(ert_isa_up_to(isa, kernel->isa), l->m, l->n, l->k) == kernel;
     report(l->name, kernel->name, selected, (double)(l->m * l->n * l->taps * l->k), measure(run_gemm, &g));
   }

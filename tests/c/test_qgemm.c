@@ -18,6 +18,7 @@ typedef struct operands {
   int32_t bias[MAX_N], row_bias[MAX_M];
   float multiplier[MAX_N];
   int32_t zero_x, w_zero;
+  ptrdiff_t row_step; /* 0: rows lie in any order */
 } operands;
 
 /* Rows and taps overlap and lie in any order; the last one touches the end (or the first one the begin) of the
@@ -30,7 +31,8 @@ static void place_rows(operands *o, sizes s, bool lowest) {
   int8_t *x = check_place(x_memory, used, at_end);
   check_fill_i8(x, used);
   if (lowest) memset(x, -128, used);
-  const size_t row_turn = check_random() % s.m, tap_turn = check_random() % s.taps;
+  o->row_step = check_between(0, 1) ? (ptrdiff_t)row_step : 0;
+  const size_t row_turn = o->row_step != 0 ? 0 : check_random() % s.m, tap_turn = check_random() % s.taps;
   for (size_t i = 0; i < s.m; i++) o->rows[i] = x + (i + row_turn) % s.m * row_step;
   for (size_t t = 0; t < s.taps; t++) o->tap_offset[t] = (ptrdiff_t)((t + tap_turn) % s.taps * tap_step);
 }
@@ -93,6 +95,7 @@ static void compare(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kern
   fill(&o, s);
   ert_qgemm_args args = {.n = s.n, .taps = s.taps, .k = s.k, .tap_offset = o.tap_offset};
   args.out_zero = check_random_zero();
+  args.row_step = o.row_step;
   args.row_bias = o.w_zero != 0 ? o.row_bias : NULL;
   check_random_clamp(&args.out_min, &args.out_max);
   for (size_t j = 0; j < s.n; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;

@@ -8,7 +8,6 @@ typedef __m512i vec;
 
 static inline vec load(const void *p) { return _mm512_loadu_si512(p); }
 static inline vec splat(uint32_t x) { return _mm512_set1_epi32((int32_t)x); }
-static inline vec drop_bytes(vec x, size_t n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128((int)(8 * n))); }
 static inline vec add(vec a, vec b) { return _mm512_add_epi32(a, b); }
 static inline vec flip_sign(vec x) { return _mm512_xor_si512(x, _mm512_set1_epi32((int32_t)0x80808080)); }
 
@@ -71,8 +70,10 @@ ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int ro
 
 #include "kernels/qgemm/x86_dot4.h"
 
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1)
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2) TILE(8, 2)
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1)
+TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2)
+TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 
 /* Channel of each lane: the order in which ert_requant_avx512_x32 (_2x32) and _x64 pack. */
@@ -86,12 +87,15 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
   static void run_##channels(const ert_qgemm_args *args, size_t m, const int8_t *const *x, int8_t *out,               \
                              size_t out_stride) {                                                                     \
     static const ert_qgemm_tile_fn tiles[] = {__VA_ARGS__};                                                           \
-    ert_qgemm_walk(args, m, x, out, out_stride, tiles, rows, channels, dot4_block_bytes(args, channels));             \
+    ert_qgemm_walk(args, m, x, out, out_stride, tiles, rows, 8, channels,                                    \
+                   dot4_block_bytes(args, channels));                                                                 \
   }                                                                                                                   \
   const ert_qgemm_kernel ert_qgemm_avx512vnni_##rows##x##channels = {                                                 \
       .name = "qgemm_avx512vnni_" #rows "x" #channels, .isa = ERT_ISA_AVX512VNNI, .mr = rows, .nr = channels, .kr = 4, \
-      .weight_bytes = 1, .x_offset = 128, .lane_channel = lanes, .run = run_##channels};
+      .weight_bytes = 1, .x_offset = 128, .tail_last = true, .lane_channel = lanes, .run = run_##channels};
 
-KERNEL(8, 1, 16, NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1)
-KERNEL(8, 2, 32, LANES_OF_2, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2)
+KERNEL(14, 1, 16, NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
+       tile_10_1, tile_11_1, tile_12_1, tile_13_1, tile_14_1)
+KERNEL(14, 2, 32, LANES_OF_2, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2, tile_9_2,
+       tile_10_2, tile_11_2, tile_12_2, tile_13_2, tile_14_2)
 KERNEL(6, 4, 64, LANES_OF_4, tile_1_4, tile_2_4, tile_3_4, tile_4_4, tile_5_4, tile_6_4)

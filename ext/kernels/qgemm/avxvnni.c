@@ -12,7 +12,6 @@ typedef __m256i vec;
 
 static inline vec load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline vec splat(uint32_t x) { return _mm256_set1_epi32((int32_t)x); }
-static inline vec drop_bytes(vec x, size_t n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128((int)(8 * n))); }
 static inline vec add(vec a, vec b) { return _mm256_add_epi32(a, b); }
 static inline vec flip_sign(vec x) { return _mm256_xor_si256(x, _mm256_set1_epi32((int32_t)0x80808080)); }
 
@@ -29,9 +28,9 @@ TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2)
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
   static const ert_qgemm_tile_fn tiles[] = {tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2};
-  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 5, 16, dot4_block_bytes(args, 16));
+  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 5, 5, 16, dot4_block_bytes(args, 16));
 }
 
 const ert_qgemm_kernel ert_qgemm_avxvnni_5x16 = {
     .name = "qgemm_avxvnni_5x16", .isa = ERT_ISA_AVXVNNI, .mr = 5, .nr = 16, .kr = 4, .weight_bytes = 1,
-    .x_offset = 128, .lane_channel = LANE_CHANNEL, .run = run};
+    .x_offset = 128, .tail_last = true, .lane_channel = LANE_CHANNEL, .run = run};

@@ -27,10 +27,10 @@ static uint32_t sum_of(const int8_t *w, size_t count) {
 /* Copies the k weights of one tap into groups of kr bytes that lie `stride` bytes apart; inlined for each kr, so that
  * a group is one move. */
 static inline __attribute__((always_inline)) void pack_bytes(const int8_t *w, size_t k, size_t kr, size_t stride,
-                                                             uint8_t *group) {
+                                                             bool tail_last, uint8_t *group) {
   size_t i = 0;
   for (; i + kr <= k; i += kr, group += stride) memcpy(group, w + i, kr);
-  if (i < k) memcpy(group, w + i, k - i);
+  if (i < k) memcpy(group + (tail_last && k > kr ? kr - (k - i) : 0), w + i, k - i);
 }
 
 static void pack_words(const int8_t *w, size_t k, size_t kr, size_t stride, uint8_t *group) {
@@ -48,11 +48,11 @@ static void pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, 
     if (kernel->weight_bytes != 1)
       pack_words(w, k, kr, stride, group);
     else if (kr == 4)
-      pack_bytes(w, k, 4, stride, group);
+      pack_bytes(w, k, 4, stride, kernel->tail_last, group);
     else if (kr == 8)
-      pack_bytes(w, k, 8, stride, group);
+      pack_bytes(w, k, 8, stride, kernel->tail_last, group);
     else
-      pack_bytes(w, k, kr, stride, group);
+      pack_bytes(w, k, kr, stride, kernel->tail_last, group);
   }
 }
 

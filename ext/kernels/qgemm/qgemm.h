@@ -25,6 +25,7 @@ typedef struct ert_qgemm_args {
   size_t k;    /* bytes of a tap, >= 1 */
   const ptrdiff_t *tap_offset;
   const void *weights;     /* packed by ert_qgemm_pack for this kernel, aligned to 64 */
+  ptrdiff_t row_step;      /* bytes from row to row where all are equally far apart; 0: they are not */
   const int32_t *row_bias; /* m entries, or NULL: used for weights that have a zero point */
   int32_t out_zero;
   int8_t out_min, out_max;
@@ -42,6 +43,7 @@ typedef struct ert_qgemm_kernel {
   uint8_t kr;           /* packed together for one channel: weights lie [k/kr][nr][kr] */
   uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
   uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
+  bool tail_last;       /* the last k % kr of a tap, if k > kr, stand at the end of their group, behind zeros */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
   ert_qgemm_fn run;
 } ert_qgemm_kernel;

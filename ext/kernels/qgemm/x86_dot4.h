@@ -5,7 +5,6 @@
  *   vec               the type
  *   load, splat       unaligned load; all lanes from one 32-bit value
  *   add, flip_sign    32-bit sums; every byte XOR 0x80
- *   drop_bytes(x, n)  the n lowest bytes out of every 32 bits, zeros in from above
  *   dot4(acc, x, w)   the accumulator after the instruction
  *   finish, make_finish(tile, vectors)   what the end of a tile needs, gathered once: stores could change what they are
  *                                        gathered from, as far as the compiler knows
@@ -17,7 +16,19 @@
 #include "kernels/partial_x86.h"
 #include "kernels/qgemm/x86_tiles.h"
 
-enum { MAX_ROWS = 14, MAX_VECTORS = 4 };
+/* More rows than MAX_APART are a constant step apart: there are not as many pointers as registers for sums. */
+enum { MAX_ROWS = 14, MAX_APART = 8, MAX_VECTORS = 4, MAX_POINTERS = 8 };
+
+/* Where a tap of each row begins: a pointer for every row, or for every third row, whose neighbours are one and two
+ * steps from it, as an address can say. */
+typedef struct left {
+  const int8_t *at[MAX_POINTERS];
+  ptrdiff_t step;
+} left;
+
+ERT_INLINE const int8_t *row_at(const left *x, int row, int rows, ptrdiff_t offset) {
+  return rows > MAX_APART ? x->at[row / 3] + row % 3 * x->step + offset : x->at[row] + offset;
+}
 
 ERT_INLINE vec splat_4(const int8_t *p) {
   uint32_t bytes;
@@ -25,13 +36,30 @@ ERT_INLINE vec splat_4(const int8_t *p) {
   return splat(bytes);
 }
 
-/* One step of 4 k: w points to the weights of the step, x has each row's bytes in all lanes. */
-ERT_INLINE void step(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const vec *x, int rows, int vectors) {
-  vec b[MAX_VECTORS];
+ERT_INLINE void add_products(vec acc[MAX_ROWS][MAX_VECTORS], int row, vec x, const vec *w, int vectors) {
+  x = flip_sign(x);
+  ERT_UNROLL for (int v = 0; v < vectors; v++) acc[row][v] = dot4(acc[row][v], x, w[v]);
+}
+
+ERT_INLINE void load_weights(vec *b, const uint8_t *w, int vectors) {
   ERT_UNROLL for (int v = 0; v < vectors; v++) b[v] = load(w + v * (int)sizeof(vec));
+}
+
+/* One step of 4 k, `offset` bytes behind the pointers: w points to the weights of the step. */
+ERT_INLINE void step(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const left *x, ptrdiff_t offset, int rows,
+                     int vectors) {
+  vec b[MAX_VECTORS];
+  load_weights(b, w, vectors);
+  ERT_UNROLL for (int r = 0; r < rows; r++) add_products(acc, r, splat_4(row_at(x, r, rows, offset)), b, vectors);
+}
+
+/* The only step of a tap of 1 to 3 k. */
+ERT_INLINE void step_below_4(vec acc[MAX_ROWS][MAX_VECTORS], const uint8_t *w, const left *x, size_t k, int rows,
+                             int vectors) {
+  vec b[MAX_VECTORS];
+  load_weights(b, w, vectors);
   ERT_UNROLL for (int r = 0; r < rows; r++) {
-    const vec a = flip_sign(x[r]);
-    ERT_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = dot4(acc[r][v], a, b[v]);
+    add_products(acc, r, splat(ert_load_below_4(row_at(x, r, rows, 0), k)), b, vectors);
   }
 }
 
@@ -55,30 +83,37 @@ ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int ve
       ERT_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = add(acc[r][v], splat((uint32_t)tile->row_bias[r]));
     }
   }
+  const int pointers = rows > MAX_APART ? (rows + 2) / 3 : rows;
+  const ptrdiff_t last = (ptrdiff_t)k - 4;
+  left x = {.step = args->row_step};
   for (size_t t = 0; t < args->taps; t++) {
-    const int8_t *x[MAX_ROWS];
-    vec bytes[MAX_ROWS];
-    ERT_UNROLL for (int r = 0; r < rows; r++) x[r] = tile->rows[r] + args->tap_offset[t];
+    ERT_UNROLL for (int i = 0; i < pointers; i++) {
+      x.at[i] = tile->rows[rows > MAX_APART ? 3 * i : i] + args->tap_offset[t];
+    }
     size_t l = 0;
     if (two_sets) {
       for (; l + 8 <= k; l += 8, w += 2 * step_bytes) {
-        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
-        step(acc, w, bytes, rows, vectors);
-        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l + 4);
-        step(odd, w + step_bytes, bytes, rows, vectors);
+        step(acc, w, &x, (ptrdiff_t)l, rows, vectors);
+        step(odd, w + step_bytes, &x, (ptrdiff_t)l + 4, rows, vectors);
       }
     }
     for (; l + 4 <= k; l += 4, w += step_bytes) {
-      ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat_4(x[r] + l);
-      step(acc, w, bytes, rows, vectors);
+      if (rows > MAX_APART) {
+        step(acc, w, &x, 0, rows, vectors);
+        ERT_UNROLL for (int i = 0; i < pointers; i++) {
+          x.at[i] += 4;
+          __asm__("" : "+r"(x.at[i])); /* or the compiler makes a pointer for every row after all */
+        }
+      } else {
+        step(acc, w, &x, (ptrdiff_t)l, rows, vectors);
+      }
     }
     if (l < k) {
-      if (k >= 4) { /* the last 4 bytes, less those that have been */
-        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = drop_bytes(splat_4(x[r] + (k - 4)), 4 - (k - l));
+      if (k >= 4) { /* the last 4 bytes; weights of 0 stand for those that have been */
+        step(acc, w, &x, rows > MAX_APART ? last - (ptrdiff_t)l : last, rows, vectors);
       } else {
-        ERT_UNROLL for (int r = 0; r < rows; r++) bytes[r] = splat(ert_load_below_4(x[r], k));
+        step_below_4(acc, w, &x, k, rows, vectors);
       }
-      step(acc, w, bytes, rows, vectors);
       w += step_bytes;
     }
   }

@@ -89,5 +89,5 @@ static void tile_4(const ert_qgemm_tile *tile) { compute(tile, 4); }
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
   static const ert_qgemm_tile_fn tiles[MAX_ROWS] = {tile_1, tile_2, tile_3, tile_4};
   const size_t block_bytes = (8 * NR + args->taps * ((args->k + 1) / 2) * PAIR_BYTES + 63) / 64 * 64;
-  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, MAX_ROWS, NR, block_bytes);
+  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, MAX_ROWS, MAX_ROWS, NR, block_bytes);
 }

@@ -23,10 +23,11 @@ typedef struct ert_qgemm_tile {
 
 typedef void (*ert_qgemm_tile_fn)(const ert_qgemm_tile *tile);
 
-/* tiles[r - 1] computes r rows. */
+/* tiles[r - 1] computes r rows; more than max_apart only of rows that are a constant step apart. */
 static inline void ert_qgemm_walk(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out,
-                                  size_t out_stride, const ert_qgemm_tile_fn *tiles, size_t max_rows, size_t nr,
-                                  size_t block_bytes) {
+                                  size_t out_stride, const ert_qgemm_tile_fn *tiles, size_t max_rows, size_t max_apart,
+                                  size_t nr, size_t block_bytes) {
+  if (args->row_step == 0 && max_rows > max_apart) max_rows = max_apart;
   size_t chunk = ERT_QGEMM_CHUNK_BYTES / (args->taps * args->k) / max_rows * max_rows;
   if (chunk == 0) chunk = max_rows;
   for (size_t first = 0; first < m; first += chunk) {
