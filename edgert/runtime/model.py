@@ -149,7 +149,8 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = No
 
     path: an .ert file. threads: how many share the work, the caller's included. isa: the highest instruction set to
     use ("scalar", "avx2", ...); None: the environment's ERT_ISA_MAX, or all that the processor has.
-    With several threads, load after forking, not before: a forked process (multiprocessing's "fork") has none of them.
+    A forked process (multiprocessing's "fork") has none of its parent's threads; a model loaded before runs there on
+    one.
     Raises InputError when the file cannot be opened, FileFormatError when it is damaged or no package, ModelError
     when this build cannot run it.
     """

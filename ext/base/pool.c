@@ -14,6 +14,7 @@ enum { ERT_SPIN_TURNS = 4000 };
 struct ert_pool {
   int threads; /* the caller's included */
   int spin_turns;
+  unsigned forks; /* of this process's ancestors and itself when the pool was made */
   pthread_t *workers;
   pthread_mutex_t mutex;
   pthread_cond_t wake;
@@ -25,6 +26,12 @@ struct ert_pool {
   ert_task_fn fn;
   void *arg;
 };
+
+/* A fork copies the pool without its threads, and its mutex as it happened to be. The copy runs its tasks alone. */
+static unsigned forks;
+static void count_fork(void) { forks++; }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+static bool has_threads(const ert_pool *pool) { return pool->threads > 1 && pool->forks == forks; }
 
 typedef struct ert_worker_start {
   ert_pool *pool;
@@ -78,9 +85,12 @@ static void announce(ert_pool *pool) {
 
 ert_status ert_pool_create(int threads, ert_pool **out) {
   *out = NULL;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
   ert_pool *pool = calloc(1, sizeof *pool);
   if (pool == NULL) return ERT_OUT_OF_MEMORY;
   pool->threads = 1;
+  pool->forks = forks;
   /* With more threads than processors a spinning thread only keeps the others from working. */
   pool->spin_turns = threads <= sysconf(_SC_NPROCESSORS_ONLN) ? ERT_SPIN_TURNS : 0;
   pthread_mutex_init(&pool->mutex, NULL);
@@ -106,11 +116,13 @@ failed:
 
 void ert_pool_destroy(ert_pool *pool) {
   if (pool == NULL) return;
-  pool->stop = true;
-  announce(pool);
-  for (int i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i], NULL);
-  pthread_cond_destroy(&pool->wake);
-  pthread_mutex_destroy(&pool->mutex);
+  if (pool->forks == forks) {
+    pool->stop = true;
+    announce(pool);
+    for (int i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i], NULL);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->mutex);
+  }
   free(pool->workers);
   free(pool);
 }
@@ -118,7 +130,7 @@ void ert_pool_destroy(ert_pool *pool) {
 int ert_pool_threads(const ert_pool *pool) { return pool ? pool->threads : 1; }
 
 void ert_pool_run(ert_pool *pool, size_t tasks, ert_task_fn fn, void *arg) {
-  if (pool == NULL || pool->threads == 1 || tasks <= 1) {
+  if (pool == NULL || tasks <= 1 || !has_threads(pool)) {
     for (size_t i = 0; i < tasks; i++) fn(arg, i);
     return;
   }

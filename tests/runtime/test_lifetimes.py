@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -162,3 +164,33 @@ def test_constructors_that_fail_leave_nothing_behind() -> None:
         _native.Session(model, 1, "pentium")
     with pytest.raises(TypeError):
         _native.Session(None)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the very thing that is tested
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_runs_without_the_parents_threads() -> None:
+    """Its copy of the model, and models of its own; the parent keeps its threads."""
+    package = slow()
+    interpreter = Interpreter(model_content=package, num_threads=2)
+    interpreter.allocate_tensors()
+    inputs = [np.random.default_rng(i).normal(size=(400, 400)).astype(np.float32) for i in range(2)]
+    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], array)
+    interpreter.invoke()
+    y = interpreter.get_output_details()[0]["index"]
+    expected = interpreter.get_tensor(y)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(30)  # ends a child that hangs
+            interpreter.invoke()
+            own = Interpreter(model_content=package, num_threads=2)
+            own.invoke()
+            code = 0 if np.array_equal(interpreter.get_tensor(y), expected) else 2
+            del own, interpreter
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    interpreter.invoke()
+    np.testing.assert_array_equal(interpreter.get_tensor(y), expected)
