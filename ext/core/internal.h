@@ -1,4 +1,4 @@
-/* The core's own structures. Nothing outside ext/core includes this. */
+/* The core's own structures. Nothing outside ext/core, and ext/bench, includes this. */
 #ifndef ERT_CORE_INTERNAL_H
 #define ERT_CORE_INTERNAL_H
 
@@ -73,6 +73,9 @@ struct ert_session {
 ert_status ert_report(ert_error *error, ert_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 ert_status ert_clear(ert_error *error);
+
+/* session.c: the processor's instruction sets up to isa_max, or to the environment's ERT_ISA_MAX when it is NULL. */
+ert_status ert_allowed_isa(const char *isa_max, ert_isa_set *set, ert_error *error);
 
 /* verify.c: every offset, length and string of the buffer lies within it. */
 ert_status ert_verify(const uint8_t *data, size_t bytes, ert_error *error);

@@ -5,8 +5,8 @@
 #define ERT_DEFAULT_MEMORY_LIMIT ((size_t)1 << 30)
 #define ERT_MAX_THREADS 256
 
-static ert_status allowed_isa(const ert_session_options *options, ert_isa_set *set, ert_error *error) {
-  const char *cap = options->isa_max ? options->isa_max : getenv("ERT_ISA_MAX");
+ert_status ert_allowed_isa(const char *isa_max, ert_isa_set *set, ert_error *error) {
+  const char *cap = isa_max ? isa_max : getenv("ERT_ISA_MAX");
   *set = ert_isa_detect();
   if (cap == NULL || cap[0] == 0) return ERT_OK;
   ert_isa isa;
@@ -31,7 +31,7 @@ ert_status ert_session_create(const ert_model *model, const ert_session_options 
   session->model = model;
   session->memory_limit = options.memory_limit ? options.memory_limit : ERT_DEFAULT_MEMORY_LIMIT;
   session->keep_all = options.keep_all_tensors;
-  ert_status status = allowed_isa(&options, &session->isa, error);
+  ert_status status = ert_allowed_isa(options.isa_max, &session->isa, error);
   if (status == ERT_OK && threads > 1) {
     status = ert_pool_create(threads, &session->pool);
     if (status != ERT_OK) ert_report(error, status, "%d threads could not be started", threads);
