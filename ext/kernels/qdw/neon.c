@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 #include <stdbool.h>
 
+#include "kernels/bounds.h"
 #include "kernels/common_neon.h"
 #include "kernels/qdw/qdw.h"
 #include "requant/requant_neon.h"
@@ -20,6 +21,7 @@ typedef struct block {
   const float *multiplier;
   const int16_t *weights;
   size_t valid; /* channels */
+  ert_requant_kind kind;
 } block;
 
 ERT_INLINE int16x8_t load(const int8_t *x, const bool whole, size_t valid) {
@@ -29,6 +31,21 @@ ERT_INLINE int16x8_t load(const int8_t *x, const bool whole, size_t valid) {
 static inline void multiply_add(int32x4_t acc[2], int16x8_t x, int16x8_t w) {
   acc[0] = vmlal_s16(acc[0], vget_low_s16(x), vget_low_s16(w));
   acc[1] = ert_mlal_high_s16(acc[1], x, w);
+}
+
+ERT_INLINE void finish(const ert_requant_kind kind, const size_t count, const ert_requant_neon *q,
+                       int32x4_t acc[PIXELS][2], const float *multiplier, int8x8_t *y) {
+  const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
+  if (count == 1) {
+    y[0] = ert_requant_neon_8(kind, q, acc[0][0], acc[0][1], m0, m1);
+    return;
+  }
+  ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
+    const int8x16_t two =
+        ert_requant_neon_16(kind, q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
+    y[p] = vget_low_s8(two);
+    y[p + 1] = vget_high_s8(two);
+  }
 }
 
 /* `count` pixels; `width` is kernel_w when taps are shared, or 0. Both are constants, and so is `whole`. */
@@ -64,17 +81,8 @@ ERT_INLINE void pixels_of_block(const size_t count, const size_t width, const bo
       }
     }
   }
-  const float32x4_t m0 = vld1q_f32(b->multiplier), m1 = vld1q_f32(b->multiplier + 4);
   int8x8_t y[PIXELS];
-  if (count == 1) {
-    y[0] = ert_requant_neon_8(q, acc[0][0], acc[0][1], m0, m1);
-  } else {
-    ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
-      const int8x16_t two = ert_requant_neon_16(q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
-      y[p] = vget_low_s8(two);
-      y[p + 1] = vget_high_s8(two);
-    }
-  }
+  ERT_REQUANT_SWITCH(b->kind, finish, count, q, acc, b->multiplier, y);
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
     if (whole) vst1_s8(out + p * args->channels, y[p]);
     else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
@@ -104,6 +112,7 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   for (size_t c = 0; c < args->channels; c += NR, packed += block_bytes) {
     block b = {.bias = (const int32_t *)packed, .valid = args->channels - c};
     b.multiplier = (const float *)(b.bias + NR);
+    b.kind = ert_requant_neon_kind(&q, ert_bounds_of(b.multiplier).small);
     b.weights = (const int16_t *)(b.multiplier + NR);
     if (b.valid < NR) run_block(0, false, args, &b, &q, pixels, rows, c, out);
     else if (shared && args->kernel_w == 3) run_block(3, true, args, &b, &q, pixels, rows, c, out);
@@ -112,4 +121,5 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   }
 }
 
-const ert_qdw_kernel ert_qdw_neon_8 = {.name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .run = run};
+const ert_qdw_kernel ert_qdw_neon_8 = {.name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .bounds = true,
+                                  .run = run};

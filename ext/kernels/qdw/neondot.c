@@ -3,6 +3,7 @@
  * share columns (stride 1 and 2 without dilation), an interleaved column serves all of them. */
 #include <arm_neon.h>
 
+#include "kernels/bounds.h"
 #include "kernels/common_neon.h"
 #include "kernels/qdw/qdw.h"
 #include "requant/requant_neon.h"
@@ -19,6 +20,7 @@ typedef struct block {
   const float *multiplier;
   column weights[WIDTH];
   size_t valid; /* channels */
+  ert_requant_kind kind;
 } block;
 
 static inline int8x16_t widen(int8x8_t v) { return vcombine_s8(v, vdup_n_s8(0)); }
@@ -32,6 +34,21 @@ ERT_INLINE column load_column(const bool whole, const int8_t *const *x, size_t o
   const int16x8_t rows_22 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[2]), widen(v[2]))); /* the fourth weight is 0 */
   return (column){.low = vreinterpretq_s8_s16(vzip1q_s16(rows_01, rows_22)),
                   .high = vreinterpretq_s8_s16(vzip2q_s16(rows_01, rows_22))};
+}
+
+ERT_INLINE void finish(const ert_requant_kind kind, const size_t count, const ert_requant_neon *q,
+                       int32x4_t acc[PIXELS][2], const float *multiplier, int8x8_t *y) {
+  const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
+  if (count == 1) {
+    y[0] = ert_requant_neon_8(kind, q, acc[0][0], acc[0][1], m0, m1);
+    return;
+  }
+  ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
+    const int8x16_t two =
+        ert_requant_neon_16(kind, q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
+    y[p] = vget_low_s8(two);
+    y[p + 1] = vget_high_s8(two);
+  }
 }
 
 /* `count` pixels. `apart` is the number of columns from a pixel to the next, 3 where they share none; shared holds the
@@ -56,17 +73,8 @@ ERT_INLINE void pixels_of_block(const size_t count, const size_t apart, const bo
     }
     if (k >= count * apart) shared[k - count * apart] = c;
   }
-  const float32x4_t m0 = vld1q_f32(b->multiplier), m1 = vld1q_f32(b->multiplier + 4);
   int8x8_t y[PIXELS];
-  if (count == 1) {
-    y[0] = ert_requant_neon_8(q, acc[0][0], acc[0][1], m0, m1);
-  } else {
-    ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
-      const int8x16_t two = ert_requant_neon_16(q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
-      y[p] = vget_low_s8(two);
-      y[p + 1] = vget_high_s8(two);
-    }
-  }
+  ERT_REQUANT_SWITCH(b->kind, finish, count, q, acc, b->multiplier, y);
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
     if (whole) vst1_s8(out + p * args->channels, y[p]);
     else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
@@ -101,6 +109,7 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   for (size_t c = 0; c < args->channels; c += NR, packed += block_bytes) {
     block b = {.bias = (const int32_t *)packed, .valid = args->channels - c};
     b.multiplier = (const float *)(b.bias + NR);
+    b.kind = ert_requant_neon_kind(&q, ert_bounds_of(b.multiplier).small);
     const int8_t *w = (const int8_t *)(b.multiplier + NR);
     ERT_UNROLL for (size_t j = 0; j < WIDTH; j++) {
       b.weights[j] = (column){vld1q_s8(w + 4 * NR * j), vld1q_s8(w + 4 * NR * j + 16)};
@@ -123,4 +132,5 @@ const ert_qdw_kernel ert_qdw_neondot_8_3x3 = {.name = "qdw_neondot_8_3x3",
                                               .kernel_h = 3,
                                               .kernel_w = 3,
                                               .int8_weights = true,
+                                              .bounds = true,
                                               .run = run};

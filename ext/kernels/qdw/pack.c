@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kernels/bounds.h"
 #include "kernels/qdw/qdw.h"
 
 /* 0 on overflow. */
@@ -30,6 +31,7 @@ void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, co
     int32_t *biases = (int32_t *)block;
     float *multipliers = (float *)(biases + nr);
     void *weights = multipliers + nr;
+    ert_bounds bounds = {true, true};
     for (size_t lane = 0; lane < nr; lane++) {
       size_t c = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
       if (c >= channels) {
@@ -37,11 +39,14 @@ void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, co
         c %= channels;
       }
       uint32_t sum = 0;
+      int64_t sum_abs = 0;
       for (size_t s = 0; s < slots; s++) {
         const size_t t = kernel->slot_tap != NULL ? kernel->slot_tap[s] : s;
         if (t >= taps) continue; /* ERT_QDW_NO_TAP */
         const int32_t value = w[t * channels + c] - (w_zero != NULL ? w_zero[c] : 0);
         sum += (uint32_t)value;
+        sum_abs += value < 0 ? -value : value;
+        if (value == INT8_MIN) bounds.pairs = false;
         const size_t at = (s / group * nr + lane) * group + s % group;
         if (kernel->int8_weights) ((int8_t *)weights)[at] = (int8_t)value;
         else ((int16_t *)weights)[at] = (int16_t)value;
@@ -49,6 +54,8 @@ void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, co
       biases[lane] = (int32_t)((bias != NULL ? (uint32_t)bias[c] : 0) -
                                ((uint32_t)zero_x + kernel->x_offset) * sum);
       multipliers[lane] = multiplier[c];
+      ert_bounds_join(&bounds, (int32_t)sum, sum_abs, bias != NULL ? bias[c] : 0, multiplier[c], zero_x);
     }
+    if (kernel->bounds) ert_bounds_note(bounds, nr, (uint8_t *)biases, (uint8_t *)multipliers);
   }
 }

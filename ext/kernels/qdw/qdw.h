@@ -43,6 +43,7 @@ typedef struct ert_qdw_kernel {
   const uint8_t *slot_tap; /* tap in each slot, ERT_QDW_NO_TAP: a weight of 0; NULL: tap s in slot s, slots = taps */
   uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
   bool int8_weights; /* weights stay int8; only for weights without a zero point */
+  bool bounds;       /* pack notes in the block what it proves of it, see kernels/bounds.h */
   uint8_t x_offset;  /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
   ert_qdw_fn run;

@@ -3,8 +3,7 @@
  * pairs into it, and the four are summed at the end.
  *
  * The sum of two products fits int16 unless all four factors are -128. Weights of trained models have no -128, weights
- * of a stranger's file may: with many rows a block is searched for it first, and two products are added before they are
- * widened where there is none. */
+ * of a stranger's file may: two products are added before they are widened in blocks that have none (bounds.h). */
 #include <arm_neon.h>
 
 #include "kernels/common_neon.h"
@@ -65,11 +64,23 @@ static inline int8x8_t load_end(const int8_t *tap, size_t k, size_t n) {
   return k >= 8 ? ert_last_of_8_s8(tap + k - 8, n) : ert_load_upto_7_s8(tap, n);
 }
 
+ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q, const int32x4_t *sum,
+                       float32x4_t m, int8x8_t *y) {
+  if (mr <= 2) {
+    y[0] = y[1] = ert_requant_neon_8(kind, q, sum[0], sum[1], m, m);
+  } else {
+    const int8x16_t four = ert_requant_neon_16(kind, q, sum[0], sum[1], sum[2], sum[3], m, m, m, m);
+    y[0] = vget_low_s8(four);
+    y[1] = vget_high_s8(four);
+  }
+}
+
 ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
+  const ert_bounds bounds = ert_bounds_of(multiplier);
   const size_t k = work->k;
   int32x4_t acc[MR][NR];
   EACH_ROW {
@@ -81,7 +92,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     const int8_t *x[MR];
     EACH_ROW x[r] = rows[r] + offset;
     size_t i = 0;
-    if (work->pairs_fit) {
+    if (bounds.pairs) {
       for (; i + 16 <= k; i += 16, w += NR * KR) {
         int8x16_t v[MR];
         EACH_ROW v[r] = vld1q_s8(x[r] + i);
@@ -111,7 +122,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   } while (++t < work->taps);
 
   const int32x4_t of_channel = vld1q_s32(bias);
-  const float32x4_t m = vld1q_f32(multiplier);
+  const float32x4_t m = vabsq_f32(vld1q_f32(multiplier));
   int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
   EACH_ROW sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
   if (work->row_bias != NULL) {
@@ -120,13 +131,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   }
   ERT_UNROLL for (size_t r = mr; r < 4; r++) sum[r] = sum[mr - 1];
   int8x8_t y[2]; /* two rows each */
-  if (mr <= 2) {
-    y[0] = y[1] = ert_requant_neon_8(&work->requant, sum[0], sum[1], m, m);
-  } else {
-    const int8x16_t four = ert_requant_neon_16(&work->requant, sum[0], sum[1], sum[2], sum[3], m, m, m, m);
-    y[0] = vget_low_s8(four);
-    y[1] = vget_high_s8(four);
-  }
+  ERT_REQUANT_SWITCH(work->kind, finish, mr, &work->requant, sum, m, y);
   if (work->valid_n == NR) {
     int8_t *out = work->out + first_row * work->out_stride;
     ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) ert_store_4_s8(out, y[r / 2], r % 2);
@@ -136,25 +141,6 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     vst1_s8(part + 8, y[1]);
     ert_qgemm_store_part(work, first_row, mr, NR, part);
   }
-}
-
-/* The search costs as much as a third of a row; a row of pairs saves a quarter. */
-enum { MANY_ROWS = 2 * MR };
-
-static void look_at_block(ert_qgemm_work *work, size_t rows) {
-  work->pairs_fit = false;
-  if (rows < MANY_ROWS) return;
-  const int8_t *w = (const int8_t *)work->block + NR * (sizeof(int32_t) + sizeof(float));
-  const size_t bytes = work->taps * ((work->k + KR - 1) / KR) * NR * KR;
-  int8x16_t least[2] = {vdupq_n_s8(0), vdupq_n_s8(0)};
-  for (size_t i = 0; i < bytes; i += 32) {
-    least[0] = vminq_s8(least[0], vld1q_s8(w + i));
-    least[1] = vminq_s8(least[1], vld1q_s8(w + i + 16));
-  }
-  const int8x16_t both = vminq_s8(least[0], least[1]);
-  int8x8_t half = vmin_s8(vget_low_s8(both), vget_high_s8(both));
-  ERT_UNROLL for (size_t i = 0; i < 3; i++) half = vpmin_s8(half, half);
-  work->pairs_fit = vget_lane_s8(half, 0) > -128;
 }
 
 #if defined(__aarch64__)
@@ -184,4 +170,5 @@ const ert_qgemm_kernel KERNEL = {.name = MR == 4 ? "qgemm_neon_4x4" : "qgemm_neo
                                  .nr = NR,
                                  .kr = KR,
                                  .weight_bytes = 1,
+                                 .bounds = true,
                                  .run = run};

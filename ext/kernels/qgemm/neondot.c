@@ -22,6 +22,17 @@ static inline int8x16x4_t load_64(const int8_t *p) {
   return (int8x16x4_t){{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}};
 }
 
+ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q,
+                       int32x4_t acc[MR][2], const float *multiplier, int8x8_t *y) {
+  const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
+  ERT_UNROLL for (size_t r = 0; r < mr; r += 2) {
+    const size_t s = r + 1 < mr ? r + 1 : r;
+    const int8x16_t two = ert_requant_neon_16(kind, q, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
+    y[r] = vget_low_s8(two);
+    y[r + 1] = vget_high_s8(two);
+  }
+}
+
 ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
@@ -94,15 +105,8 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
       acc[r][1] = ert_add_s32(acc[r][1], vdupq_n_s32(row_bias[r]));
     }
   }
-  const float32x4_t m0 = vld1q_f32(multiplier), m1 = vld1q_f32(multiplier + 4);
   int8x8_t y[MR + 1]; /* the one beyond takes the empty half of a last odd row */
-  ERT_UNROLL for (size_t r = 0; r < mr; r += 2) {
-    const size_t s = r + 1 < mr ? r + 1 : r;
-    const int8x16_t two =
-        ert_requant_neon_16(&work->requant, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
-    y[r] = vget_low_s8(two);
-    y[r + 1] = vget_high_s8(two);
-  }
+  ERT_REQUANT_SWITCH(work->kind, finish, mr, &work->requant, acc, multiplier, y);
   if (work->valid_n == NR) {
     int8_t *out = work->out + first_row * work->out_stride;
     ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) vst1_s8(out, y[r]);
@@ -112,8 +116,6 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     ert_qgemm_store_part(work, first_row, mr, NR, part[0]);
   }
 }
-
-static inline void look_at_block(const ert_qgemm_work *work, size_t rows) { (void)work, (void)rows; }
 
 ERT_QGEMM_TILES(8)
 ERT_QGEMM_TILES(4)
@@ -133,4 +135,5 @@ const ert_qgemm_kernel ert_qgemm_neondot_8x8 = {.name = "qgemm_neondot_8x8",
                                                 .nr = NR,
                                                 .kr = KR,
                                                 .weight_bytes = 1,
+                                                .bounds = true,
                                                 .run = run};

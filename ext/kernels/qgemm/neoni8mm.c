@@ -19,6 +19,14 @@ enum { MR = 8, NR = 8, KR = 8, PAIRS = NR / 2 };
 
 static inline int8x16_t pair(int8x8_t a, int8x8_t b) { return vcombine_s8(a, b); }
 
+ERT_INLINE void finish(const ert_requant_kind kind, const size_t row_pairs, const ert_requant_neon *q,
+                       int32x4_t acc[MR / 2][PAIRS], const float32x4_t *m, int8x16_t *y) {
+  ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
+    const int32x4_t *a = acc[p];
+    y[p] = ert_requant_neon_16(kind, q, a[0], a[1], a[2], a[3], m[0], m[1], m[2], m[3]);
+  }
+}
+
 ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
@@ -72,13 +80,13 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     }
   }
   ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) {
-    const float32x2_t of_pair = vld1_f32(multiplier + 2 * c);
+    const float32x2_t of_pair = vabs_f32(vld1_f32(multiplier + 2 * c));
     m[c] = vcombine_f32(of_pair, of_pair);
   }
+  int8x16_t outputs[MR / 2];
+  ERT_REQUANT_SWITCH(work->kind, finish, row_pairs, &work->requant, acc, m, outputs);
   ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
-    const int32x4_t *a = acc[p];
-    const int16x8_t two = vreinterpretq_s16_s8(
-        ert_requant_neon_16(&work->requant, a[0], a[1], a[2], a[3], m[0], m[1], m[2], m[3]));
+    const int16x8_t two = vreinterpretq_s16_s8(outputs[p]);
     const int8x16_t y = vreinterpretq_s8_s16(vuzp1q_s16(two, vextq_s16(two, two, 1))); /* pairs of channels by rows */
     const int8x8_t first = vget_low_s8(y), second = vget_high_s8(y);
     int8_t *to = work->out + (first_row + 2 * p) * work->out_stride;
@@ -92,8 +100,6 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     }
   }
 }
-
-static inline void look_at_block(const ert_qgemm_work *work, size_t rows) { (void)work, (void)rows; }
 
 ERT_QGEMM_TILES(8)
 ERT_QGEMM_TILES(4)
@@ -113,4 +119,5 @@ const ert_qgemm_kernel ert_qgemm_neoni8mm_8x8 = {.name = "qgemm_neoni8mm_8x8",
                                                  .nr = NR,
                                                  .kr = KR,
                                                  .weight_bytes = 1,
+                                                 .bounds = true,
                                                  .run = run};

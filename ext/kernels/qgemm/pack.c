@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kernels/bounds.h"
 #include "kernels/qgemm/qgemm.h"
 
 size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k) {
@@ -22,6 +23,25 @@ static uint32_t sum_of(const int8_t *w, size_t count) {
   uint32_t sum = 0; /* modulo 2^32, as the accumulator */
   for (size_t i = 0; i < count; i++) sum += (uint32_t)(int32_t)w[i];
   return sum;
+}
+
+/* What one channel says about its block. The magnitudes fit 32 bits where the bound could hold at all. */
+static void join_bounds(ert_bounds *of_block, const int8_t *w, size_t count, int32_t w_zero, uint32_t sum, int32_t bias,
+                        float multiplier, int32_t zero_x) {
+  int8_t least = 0;
+  for (size_t i = 0; i < count; i++) least = w[i] < least ? w[i] : least;
+  if (least == INT8_MIN) of_block->pairs = false;
+  if (count > (size_t)1 << 22) {
+    of_block->small = false;
+    return;
+  }
+  uint32_t sum_abs = 0;
+  for (size_t i = 0; i < count; i++) {
+    const int32_t value = w[i] - w_zero;
+    sum_abs += (uint32_t)(value < 0 ? -value : value);
+  }
+  const int64_t shifted = (int64_t)(int32_t)sum - (int64_t)count * w_zero;
+  ert_bounds_join(of_block, shifted, sum_abs, bias, multiplier, zero_x);
 }
 
 /* Copies the k weights of one tap into groups of kr bytes that lie `stride` bytes apart; inlined for each kr, so that
@@ -64,16 +84,21 @@ void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_
   for (size_t first = 0; first < n; first += nr, block += block_bytes) {
     memset(block, 0, block_bytes); /* channels and k beyond the end count as weights of 0 */
     uint8_t *biases = block, *multipliers = block + nr * sizeof(int32_t), *weights = multipliers + nr * sizeof(float);
+    ert_bounds bounds = {true, true};
     for (size_t lane = 0; lane < nr; lane++) {
       const size_t channel = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
       if (channel >= n) continue;
       const int8_t *own = w + channel * taps * k;
       const uint32_t sum = sum_of(own, taps * k);
       pack_lane(kernel, lane, taps, k, own, weights);
+      if (kernel->bounds) {
+        join_bounds(&bounds, own, taps * k, w_zero, sum, bias != NULL ? bias[channel] : 0, multiplier[channel], zero_x);
+      }
       uint32_t b = bias != NULL ? (uint32_t)bias[channel] : 0;
       b += constant - ((uint32_t)zero_x + kernel->x_offset) * sum;
       memcpy(biases + lane * sizeof b, &b, sizeof b);
       memcpy(multipliers + lane * sizeof(float), &multiplier[channel], sizeof(float));
     }
+    if (kernel->bounds) ert_bounds_note(bounds, nr, biases, multipliers);
   }
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/bounds.h"
 #include "kernels/qgemm/qgemm.h"
 #include "requant/requant_neon.h"
 
@@ -14,27 +15,31 @@ typedef struct ert_qgemm_work {
   size_t taps, k;
   const ptrdiff_t *tap_offset;
   ert_requant_neon requant;
+  ert_requant_kind kind;  /* of the block */
   const uint8_t *block;
   size_t valid_n; /* channels of the block that exist */
   const int8_t *const *rows;
   const int32_t *row_bias; /* or NULL */
   int8_t *out;
   size_t out_stride;
-  bool pairs_fit; /* set by neon.c for itself */
 } ert_qgemm_work;
 
 /* Computes `tiles` tiles, one below the other, for n channels from the work's block on. */
 typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, size_t n, size_t block_bytes);
 
+static inline ert_requant_kind ert_qgemm_block_kind(const ert_qgemm_work *work, size_t nr) {
+  const ert_bounds bounds = ert_bounds_of((const float *)(const void *)(work->block + nr * sizeof(int32_t)));
+  return ert_requant_neon_kind(&work->requant, bounds.small);
+}
+
 /* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
- * live in registers, and `look_at_block` once a block before. The work is copied: stores of outputs might alias it, as
- * far as the compiler can tell. */
+ * live in registers. The work is copied: stores of outputs might alias it, as far as the compiler can tell. */
 #define ERT_QGEMM_TILES(mr)                                                                               \
   static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {   \
     ert_qgemm_work work = *of_caller;                                                                     \
     for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {           \
       work.valid_n = n - first < NR ? n - first : NR;                                                     \
-      look_at_block(&work, tiles * mr);                                                                   \
+      work.kind = ert_qgemm_block_kind(&work, NR);                                                        \
       for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);                                         \
     }                                                                                                     \
   }
