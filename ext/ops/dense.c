@@ -80,8 +80,8 @@ static int32_t zero_point_bias(const ert_dense *dense, const int8_t *row) {
   return (int32_t)(0u - (uint32_t)dense->rule.zero_w * sum);
 }
 
-void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, size_t m, const ert_dense_rows *rows,
-                   void *out, size_t out_stride) {
+void ert_dense_run(const ert_dense *dense, const void *packed, size_t block, size_t count, size_t m,
+                   const ert_dense_rows *rows, void *out, size_t out_stride) {
   const ert_output_rule *rule = &dense->rule;
   if (rule->is_int8) {
     int32_t row_bias[ERT_DENSE_ROWS];
@@ -89,6 +89,8 @@ void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, siz
     const ert_qgemm_args args = {
         .n = count, .taps = dense->taps, .k = dense->k, .tap_offset = dense->tap_offset, .weights = packed,
         .row_step = (ptrdiff_t)dense->row_step, .row_bias = rule->zero_w != 0 ? row_bias : NULL,
+        .extras = dense->extras, .extra_offset = dense->extra_offset,
+        .extra_weights = dense->extras != 0 ? dense->extra_weights + block * dense->extra_block_bytes : NULL,
         .out_zero = rule->zero_y, .out_min = rule->lo_i8, .out_max = rule->hi_i8, .wide = rule->wide,
     };
     dense->qgemm->run(&args, m, rows->i8, out, out_stride);

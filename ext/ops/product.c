@@ -150,7 +150,8 @@ static void run_part(const product_run *run, size_t batch, size_t begin, size_t 
         rows.f32[i] = (const float *)(const void *)run->a + offset;
       }
     }
-    ert_dense_run(dense, packed, count, m, &rows, run->y + ((y_rows + row) * shape->n + first) * element, shape->n);
+    uint8_t *out = run->y + ((y_rows + row) * shape->n + first) * element;
+    ert_dense_run(dense, packed, 0, count, m, &rows, out, shape->n);
   }
 }
 

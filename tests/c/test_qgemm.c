@@ -116,6 +116,56 @@ static void compare(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kern
   cases++;
 }
 
+/* Steps beside the taps: four bytes somewhere in a row, times weights of their own, which the caller lays into lanes. */
+static void compare_extras(const ert_qgemm_kernel *kernel, sizes s) {
+  enum { MAX_EXTRAS = 4 };
+  static operands o;
+  static int8_t extra[MAX_EXTRAS][MAX_N][4], laid[4 * MAX_N * MAX_EXTRAS];
+  check_begin("%s with extras m=%zu n=%zu taps=%zu k=%zu", kernel->name, s.m, s.n, s.taps, s.k);
+  fill(&o, s);
+  o.w_zero = 0;
+  const size_t extras = (size_t)check_between(1, MAX_EXTRAS);
+  ptrdiff_t offset[MAX_EXTRAS];
+  for (size_t e = 0; e < extras; e++) {
+    offset[e] = o.tap_offset[check_random() % s.taps] + check_between(0, (int32_t)s.k - 4);
+    check_fill_i8(&extra[e][0][0], sizeof extra[e]);
+  }
+  memset(laid, 0, sizeof laid);
+  for (size_t lane = 0; lane < (s.n + kernel->nr - 1) / kernel->nr * kernel->nr; lane++) {
+    const size_t block = lane / kernel->nr, inside = lane % kernel->nr;
+    const size_t j = block * kernel->nr + (kernel->lane_channel != NULL ? kernel->lane_channel[inside] : inside);
+    for (size_t e = 0; j < s.n && e < extras; e++)
+      memcpy(&laid[((block * extras + e) * kernel->nr + inside) * 4], extra[e][j], 4);
+  }
+  ert_qgemm_args args = {.n = s.n, .taps = s.taps, .k = s.k, .tap_offset = o.tap_offset, .row_step = o.row_step,
+                         .extras = extras, .extra_offset = offset, .extra_weights = (const uint8_t *)laid,
+                         .out_zero = check_random_zero()};
+  check_random_clamp(&args.out_min, &args.out_max);
+  for (size_t j = 0; j < s.n; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
+
+  static operands packed; /* its bias lacks what x + x_offset adds to the extra products */
+  packed = o;
+  for (size_t j = 0; j < s.n; j++) {
+    for (size_t b = 0; b < 4 * extras; b++)
+      packed.bias[j] = (int32_t)((uint32_t)packed.bias[j] - (uint32_t)(kernel->x_offset * extra[b / 4][j][b % 4]));
+  }
+  const size_t out_bytes = s.m * s.n;
+  run_kernel(kernel, weights_memory, out_memory, s, &packed, args, out_bytes, s.n, true);
+  const int8_t *found = check_place(out_memory, out_bytes, true);
+  for (size_t i = 0; i < s.m; i++) {
+    operands with = o; /* the same products as part of the bias */
+    for (size_t j = 0; j < s.n; j++) {
+      for (size_t b = 0; b < 4 * extras; b++) {
+        const int32_t x = o.rows[i][offset[b / 4] + (ptrdiff_t)(b % 4)];
+        with.bias[j] = (int32_t)((uint32_t)with.bias[j] + (uint32_t)(x * extra[b / 4][j][b % 4]));
+      }
+      const int want = define(&with, s, &args, i, j), got = found[i * s.n + j];
+      if (want != got) check_fail("row %zu, channel %zu is %d, needed %d", i, j, got, want);
+    }
+  }
+  cases++;
+}
+
 static size_t random_size(size_t most) { return (size_t)check_between(1, (int32_t)most); }
 
 static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kernel) {
@@ -129,6 +179,10 @@ static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
     for (int i = 0; i < 3; i++) {
       compare(scalar, kernel, (sizes){random_size(max_m), random_size(max_n), random_size(MAX_TAPS), k});
     }
+  }
+  for (int i = 0; kernel->extras && i < 200; i++) {
+    const size_t k = (size_t)check_between(4, 40);
+    compare_extras(kernel, (sizes){random_size(max_m), random_size(max_n), random_size(MAX_TAPS), k});
   }
   for (int i = 0; i < 20; i++) {
     const size_t k = (size_t)check_between(200, 900);

@@ -3,11 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgert.dtypes import QuantParams
 from edgert.ops._enums import Activation
-from ops.runner import check, f32, i8, i32, refused
+from ops.runner import check, f32, i8, i32, of_data, refused
 from ops.weighted_inputs import FORMS, inputs, output_quant
 
 SAME3 = {"pad_top": 1, "pad_left": 1, "pad_bottom": 1, "pad_right": 1}
@@ -65,6 +66,25 @@ def test_activation_and_bias(form: str, activation: Activation, bias: bool) -> N
 @pytest.mark.parametrize(("size", "channels", "outputs"), [(40, 16, 24), (4, 128, 300)])
 def test_large_enough_for_threads(form: str, size: int, channels: int, outputs: int) -> None:
     run(form, (1, size, size, channels), (outputs, 3, 3, channels), **SAME3)
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 2, 4, 9])  # weights that leave int8 without their zero point
+@pytest.mark.parametrize("zero_point", [3, -37, 120, -128])
+@pytest.mark.parametrize(
+    ("w", "attrs"),
+    [((24, 1, 1, 20), {}), ((35, 3, 3, 3), SAME3), ((40, 2, 2, 9), {"groups": 2}), ((6, 1, 1, 3), {})],
+)
+def test_zero_points_that_come_off(beyond: int, zero_point: int, w: tuple[int, ...], attrs: dict[str, int]) -> None:
+    """Legacy weights as they are trained: all but the outermost fit int8 when their zero point is taken off."""
+    rng = np.random.default_rng(beyond)
+    lowest, highest = max(-128, zero_point - 128), min(127, zero_point + 127)
+    weights = rng.integers(lowest, highest + 1, w).astype(np.int8)
+    places = rng.permutation(weights.size)[:beyond]
+    weights.flat[places] = -128 if zero_point > 0 else 127
+    quant = QuantParams((0.004,), (zero_point,))
+    x = i8(1, 6, 7, w[3] * attrs.get("groups", 1), quant=QuantParams((0.03,), (-11,)))
+    bias = i32(w[0], constant=True, low=-9000, high=9000)
+    check("conv2d", attrs, [x, of_data(weights, quant, constant=True), bias], quant=output_quant("zero_point"))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -117,6 +117,13 @@ ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int ve
       w += step_bytes;
     }
   }
+  const uint8_t *extra = tile->extra;
+  for (size_t e = 0; e < args->extras; e++, extra += step_bytes) {
+    ERT_UNROLL for (int i = 0; i < pointers; i++) {
+      x.at[i] = tile->rows[rows > MAX_APART ? 3 * i : i] + args->extra_offset[e];
+    }
+    step(acc, extra, &x, 0, rows, vectors);
+  }
   const finish f = make_finish(tile, vectors);
   if (two_sets) {
     ERT_UNROLL for (int r = 0; r < rows; r++) {
