@@ -2,10 +2,11 @@
  * weights of four channels at once, so that 16 bytes of a row serve 8 SDOT; 64 SDOT go with 16 loads. */
 #include <arm_neon.h>
 
+#include "base/memory.h"
 #include "kernels/common_neon.h"
 #include "kernels/qgemm/tiles_neon.h"
 
-enum { MR = 8, NR = 8, KR = 4 };
+enum { MR = 8, NR = 8, KR = 4, BESIDE = 4 };
 
 /* One group of KR: acc[r] += x[r][lane] . w, for lane a constant. */
 #define DOT_LANE(dot, x, lane)                               \
@@ -17,10 +18,6 @@ enum { MR = 8, NR = 8, KR = 4 };
       acc[r][1] = dot(acc[r][1], w1, (x)[r], lane);          \
     }                                                        \
   } while (0)
-
-static inline int8x16x4_t load_64(const int8_t *p) {
-  return (int8x16x4_t){{vld1q_s8(p), vld1q_s8(p + 16), vld1q_s8(p + 32), vld1q_s8(p + 48)}};
-}
 
 ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q,
                        int32x4_t acc[MR][2], const float *multiplier, int8x8_t *y) {
@@ -54,25 +51,10 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     for (; i + 16 <= k; i += 16) {
       int8x16_t v[MR];
       ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
-      if (mr > 2) {
-        DOT_LANE(vdotq_laneq_s32, v, 0);
-        DOT_LANE(vdotq_laneq_s32, v, 1);
-        DOT_LANE(vdotq_laneq_s32, v, 2);
-        DOT_LANE(vdotq_laneq_s32, v, 3);
-      } else { /* weights of all lanes first: they are loaded in pairs */
-        const int8x16x4_t wa = load_64(w), wb = load_64(w + 64);
-        w += 4 * NR * KR;
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) {
-          acc[r][0] = vdotq_laneq_s32(acc[r][0], wa.val[0], v[r], 0);
-          acc[r][1] = vdotq_laneq_s32(acc[r][1], wa.val[1], v[r], 0);
-          acc[r][0] = vdotq_laneq_s32(acc[r][0], wa.val[2], v[r], 1);
-          acc[r][1] = vdotq_laneq_s32(acc[r][1], wa.val[3], v[r], 1);
-          acc[r][0] = vdotq_laneq_s32(acc[r][0], wb.val[0], v[r], 2);
-          acc[r][1] = vdotq_laneq_s32(acc[r][1], wb.val[1], v[r], 2);
-          acc[r][0] = vdotq_laneq_s32(acc[r][0], wb.val[2], v[r], 3);
-          acc[r][1] = vdotq_laneq_s32(acc[r][1], wb.val[3], v[r], 3);
-        }
-      }
+      DOT_LANE(vdotq_laneq_s32, v, 0);
+      DOT_LANE(vdotq_laneq_s32, v, 1);
+      DOT_LANE(vdotq_laneq_s32, v, 2);
+      DOT_LANE(vdotq_laneq_s32, v, 3);
     }
     int8x8_t v[MR];
     if (i + 8 <= k) {
@@ -117,10 +99,130 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   }
 }
 
+/* n bytes, 1 <= n <= 15, then zeros. */
+static inline int8x16_t load_upto_15(const int8_t *p, size_t n) {
+  const int8x8_t none = vdup_n_s8(0);
+  if (n < 8) return vcombine_s8(ert_load_upto_7_s8(p, n), none);
+  return vcombine_s8(vld1_s8(p), n > 8 ? ert_load_upto_7_s8(p + 8, n - 8) : none);
+}
+
+/* 16 k of one row. */
+#define DOT_ROW(v)                                                                           \
+  ERT_UNROLL for (size_t b = 0; b < blocks; b++) {                                           \
+    const int8x16x4_t w0 = vld1q_s8_x4(w[b]), w1 = vld1q_s8_x4(w[b] + 64);                   \
+    w[b] += 4 * NR * KR;                                                                     \
+    ERT_UNROLL for (size_t h = 0; h < 2; h++) {                                              \
+      acc[b][h] = vdotq_laneq_s32(acc[b][h], w0.val[h], v, 0);                               \
+      acc[b][h] = vdotq_laneq_s32(acc[b][h], w0.val[h + 2], v, 1);                           \
+      acc[b][h] = vdotq_laneq_s32(acc[b][h], w1.val[h], v, 2);                               \
+      acc[b][h] = vdotq_laneq_s32(acc[b][h], w1.val[h + 2], v, 3);                           \
+    }                                                                                        \
+  }
+
+/* The first `groups` groups of KR of it. */
+#define DOT_ROW_GROUP(lane, v)                                                               \
+  if (groups > (lane)) {                                                                     \
+    ERT_UNROLL for (size_t b = 0; b < blocks; b++) {                                         \
+      acc[b][0] = vdotq_laneq_s32(acc[b][0], vld1q_s8(w[b]), v, lane);                       \
+      acc[b][1] = vdotq_laneq_s32(acc[b][1], vld1q_s8(w[b] + 16), v, lane);                  \
+      w[b] += NR * KR;                                                                       \
+    }                                                                                        \
+  }
+
+ERT_INLINE void finish_row(const ert_requant_kind kind, const size_t blocks, const ert_requant_neon *q,
+                           int32x4_t acc[BESIDE][2], const uint8_t *block, size_t block_bytes, int8x16_t *y) {
+  ERT_UNROLL for (size_t b = 0; b < blocks; b += 2, block += 2 * block_bytes) {
+    const size_t second = b + 1 < blocks ? 1 : 0;
+    const float *m0 = (const float *)(const void *)(block + NR * sizeof(int32_t));
+    const float *m1 = (const float *)(const void *)(block + second * block_bytes + NR * sizeof(int32_t));
+    y[b / 2] = ert_requant_neon_16(kind, q, acc[b][0], acc[b][1], acc[b + second][0], acc[b + second][1],
+                                   vabsq_f32(vld1q_f32(m0)), vld1q_f32(m0 + 4), vabsq_f32(vld1q_f32(m1)),
+                                   vld1q_f32(m1 + 4));
+  }
+}
+
+/* A single row, a matrix-vector product, by one block or by BESIDE that finish alike and share the loads of the row. */
+ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t block_bytes) {
+  const int8_t *w[BESIDE];
+  int32x4_t acc[BESIDE][2];
+  ERT_UNROLL for (size_t b = 0; b < blocks; b++) {
+    const int32_t *bias = (const int32_t *)(const void *)(work->block + b * block_bytes);
+    acc[b][0] = vld1q_s32(bias);
+    acc[b][1] = vld1q_s32(bias + 4);
+    w[b] = (const int8_t *)bias + NR * (sizeof(int32_t) + sizeof(float));
+  }
+  for (size_t t = 0; t < work->taps; t++) {
+    const int8_t *x = work->rows[0] + work->tap_offset[t], *end = x + work->k;
+    for (; end - x >= 32; x += 32) {
+      const int8x16_t v0 = vld1q_s8(x), v1 = vld1q_s8(x + 16);
+      DOT_ROW(v0)
+      DOT_ROW(v1)
+    }
+    if (end - x >= 16) {
+      const int8x16_t v = vld1q_s8(x);
+      x += 16;
+      DOT_ROW(v)
+    }
+    if (x < end) {
+      const size_t rest = (size_t)(end - x), groups = (rest + KR - 1) / KR;
+      const int8x16_t v = load_upto_15(x, rest);
+      DOT_ROW_GROUP(0, v)
+      DOT_ROW_GROUP(1, v)
+      DOT_ROW_GROUP(2, v)
+      DOT_ROW_GROUP(3, v)
+    }
+  }
+  if (work->row_bias != NULL) {
+    const int32x4_t row_bias = vdupq_n_s32(work->row_bias[0]);
+    ERT_UNROLL for (size_t b = 0; b < blocks; b++) {
+      acc[b][0] = ert_add_s32(acc[b][0], row_bias);
+      acc[b][1] = ert_add_s32(acc[b][1], row_bias);
+    }
+  }
+  int8x16_t y[BESIDE / 2];
+  ERT_REQUANT_SWITCH(work->kind, finish_row, blocks, &work->requant, acc, work->block, block_bytes, y);
+  if (blocks > 1) {
+    ERT_UNROLL for (size_t b = 0; b < blocks; b += 2) vst1q_s8(work->out + b * NR, y[b / 2]);
+  } else if (work->valid_n == NR) {
+    vst1_s8(work->out, vget_low_s8(y[0]));
+  } else {
+    int8_t part[NR];
+    vst1_s8(part, vget_low_s8(y[0]));
+    ert_qgemm_store_part(work, 0, 1, NR, part);
+  }
+}
+
+/* The next BESIDE blocks exist, are whole and finish alike. */
+static inline bool go_together(const ert_qgemm_work *work, size_t n, size_t block_bytes) {
+  if (n < BESIDE * NR) return false;
+  ERT_UNROLL for (size_t b = 1; b < BESIDE; b++) {
+    if (ert_qgemm_block_kind(&work->requant, work->block + b * block_bytes, NR) != work->kind) return false;
+  }
+  return true;
+}
+
+/* No more than one row is left over from the tiles of two. */
+static void tiles_1(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {
+  (void)tiles;
+  ert_qgemm_work work = *of_caller;
+  for (size_t blocks; n > 0; n -= ert_min_size(n, blocks * NR)) {
+    work.kind = ert_qgemm_block_kind(&work.requant, work.block, NR);
+    work.valid_n = ert_min_size(NR, n);
+    if (go_together(&work, n, block_bytes)) {
+      blocks = BESIDE;
+      row(BESIDE, &work, block_bytes);
+    } else {
+      blocks = 1;
+      row(1, &work, block_bytes);
+    }
+    work.block += blocks * block_bytes;
+    work.out += blocks * NR;
+  }
+}
+
 ERT_QGEMM_TILES(8)
 ERT_QGEMM_TILES(4)
 ERT_QGEMM_TILES(2)
-ERT_QGEMM_TILES(1)
 
 extern const ert_qgemm_kernel ert_qgemm_neondot_8x8;
 

@@ -27,9 +27,9 @@ typedef struct ert_qgemm_work {
 /* Computes `tiles` tiles, one below the other, for n channels from the work's block on. */
 typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, size_t n, size_t block_bytes);
 
-static inline ert_requant_kind ert_qgemm_block_kind(const ert_qgemm_work *work, size_t nr) {
-  const ert_bounds bounds = ert_bounds_of((const float *)(const void *)(work->block + nr * sizeof(int32_t)));
-  return ert_requant_neon_kind(&work->requant, bounds.small);
+static inline ert_requant_kind ert_qgemm_block_kind(const ert_requant_neon *requant, const uint8_t *block, size_t nr) {
+  const ert_bounds bounds = ert_bounds_of((const float *)(const void *)(block + nr * sizeof(int32_t)));
+  return ert_requant_neon_kind(requant, bounds.small);
 }
 
 /* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
@@ -39,7 +39,7 @@ static inline ert_requant_kind ert_qgemm_block_kind(const ert_qgemm_work *work, 
     ert_qgemm_work work = *of_caller;                                                                     \
     for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {           \
       work.valid_n = n - first < NR ? n - first : NR;                                                     \
-      work.kind = ert_qgemm_block_kind(&work, NR);                                                        \
+      work.kind = ert_qgemm_block_kind(&work.requant, work.block, NR);                                    \
       for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);                                         \
     }                                                                                                     \
   }
