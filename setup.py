@@ -50,7 +50,7 @@ def core_sources() -> list[tuple[str, list[str]]]:
     flags = isa_flags()
     sources = []
     for path in sorted(EXT.rglob("*.c")):
-        own = flags.get(path.stem, []) if path.parent.parent.name == "kernels" else []
+        own = flags.get(path.stem.partition("_")[0], []) if path.parent.parent.name == "kernels" else []
         if own is not None:
             sources.append((str(path.relative_to(ROOT)), own))
     return sources

@@ -11,6 +11,7 @@ typedef struct ert_conv_direct {
   ert_dense dense;        /* of one group */
   size_t groups;
   size_t rows;            /* output pixels */
+  bool row_by_row;        /* a kernel gets pixels of one output row at a time, which are a constant step apart */
   size_t row_stride;      /* elements of a row of the addressed (padded or plain) input */
   ert_dense_split split;
   uint8_t *packed;        /* groups * dense.packed_bytes */

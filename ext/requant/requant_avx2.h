@@ -47,4 +47,9 @@ static inline __m256i ert_requant_avx2_2x16(__m256i a0, __m256i b0, __m256i a1, 
   return _mm256_permute4x64_epi64(ert_requant_avx2_x32(a0, b0, a1, b1, r), 0xD8);
 }
 
+/* Four rows of one vector: 64-bit quarter h is row h, in order. */
+static inline __m256i ert_requant_avx2_4x8(__m256i a, __m256i b, __m256i c, __m256i d, const ert_requant_avx2 *r) {
+  return _mm256_permutevar8x32_epi32(ert_requant_avx2_x32(a, b, c, d, r), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
 #endif
