@@ -1,55 +1,140 @@
-"""edgert bench: how long a model takes."""
+"""edgert bench: how long a model, its operators, or single kernels take."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from edgert.cli._shared import FILE, json_option, print_json, threads_option
+from edgert.cli._shared import FILE, check_output, json_option, print_json, threads_option
 from edgert.errors import InputError
+
+if TYPE_CHECKING:
+    from edgert.runtime.model import Model
 
 PEERS = ("litert", "tflite-runtime", "onnxruntime")
 
 
 @click.command("bench")
-@click.argument("model", type=FILE)
+@click.argument("model", type=FILE, required=False)
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Rounds; engines take turns.")
 @click.option("--seconds", type=click.FloatRange(0.01), default=0.3, show_default=True, help="Length of a round.")
-@click.option("--profile", is_flag=True, help="Show the time of every operator.")
+@click.option(
+    "--profile", is_flag=True,
+    help="Show every operator's time, multiply-adds, share of the core's peak, and bytes moved.",
+)  # fmt: skip
+@click.option("--trace", type=FILE, metavar="FILE", help="Write some invokes as a Chrome or Perfetto trace (JSON).")
 @click.option(
     "--against", multiple=True, metavar="ENGINE[=FILE]",
     help="Another engine (litert, tflite-runtime, onnxruntime), on FILE or the .tflite or .onnx beside MODEL.",
 )  # fmt: skip
+@click.option(
+    "--kernels", is_flag=False, flag_value="", metavar="[TEXT]",
+    help="Instead of a MODEL: measure every kernel of this processor on typical layers, or those with TEXT in the name"
+    " of layer or kernel.",
+)  # fmt: skip
 @threads_option
 @json_option
 def command(
-    model: Path, rounds: int, seconds: float, profile: bool, against: tuple[str, ...], threads: int, as_json: bool
-) -> None:
-    """Measure MODEL's speed at batch 1.
+    model: Path | None, rounds: int, seconds: float, profile: bool, trace: Path | None, against: tuple[str, ...],
+    kernels: str | None, threads: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure MODEL's speed at batch 1, or with --kernels that of single kernels.
 
     Each engine runs in a process of its own; engines take turns in short rounds, so that a noisy machine disturbs all
     alike. Quote the ratio of the best rounds, not a time.
     """
+    if kernels is not None:
+        _bench_kernels(kernels, as_json)
+    elif model is None:
+        raise click.UsageError("Missing argument 'MODEL', or --kernels.", click.get_current_context())
+    else:
+        _bench_model(model, rounds, seconds, profile, trace, against, threads, as_json)
+
+
+def _bench_kernels(text: str, as_json: bool) -> None:
+    from edgert.report.kernels import measure_kernels, print_kernels
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in ("kernels", "as_json") or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        what = parameter.opts[0] if isinstance(parameter, click.Option) else "MODEL"
+        raise InputError(
+            f"--kernels measures single kernels on one thread, without a model; {what} does not go with it"
+        )
+    facts = measure_kernels(text, shown=not as_json)
+    if as_json:
+        print_json(facts)
+    else:
+        print_kernels(facts)
+
+
+def _bench_model(
+    model: Path, rounds: int, seconds: float, profile: bool, trace: Path | None, against: tuple[str, ...],
+    threads: int, as_json: bool,
+) -> None:  # fmt: skip
+    contenders = [("edgert", model), *(_peer(text, model) for text in against)]
+    if trace is not None:
+        check_output(trace, [path for _engine, path in contenders])
+    facts: dict[str, Any] = {"model": str(model), "threads": threads}
+    if trace is not None:
+        facts["trace"] = _write_trace(model, threads, trace)
+    profiled = _profile(model, threads) if profile else {}
+    if against or not (profile or trace):
+        facts["rounds"] = rounds
+        facts["engines"] = _measure(contenders, threads, rounds, seconds, as_json)
+        if profile:
+            facts["profile"] = profiled
+    else:
+        facts |= profiled
+    if as_json:
+        print_json(facts)
+        return
+    if "engines" in facts:
+        _print_engines(facts, seconds)
+    if profile:
+        from edgert.report.profile import print_profile
+
+        print_profile(profiled)
+    if trace is not None:
+        written = facts["trace"]
+        print(f"{trace}: {written['invokes']} invokes; open it in ui.perfetto.dev or chrome://tracing")
+
+
+def _profile(path: Path, threads: int) -> dict[str, Any]:
+    from edgert.report.profile import profile
+
+    return {"model": str(path), "threads": threads, **profile(_filled(path, threads), threads)}
+
+
+def _write_trace(path: Path, threads: int, output: Path) -> dict[str, Any]:
+    from edgert.report.trace import INVOKES, trace, write_trace
+
+    facts = trace(_filled(path, threads), path.name)
+    write_trace(output, facts)
+    return {"file": str(output), "invokes": INVOKES}
+
+
+def _filled(path: Path, threads: int) -> Model:
+    """The model, open, with random inputs."""
+    import numpy as np
+
+    from edgert.engines import open_model, random_inputs
+
+    model = open_model(path, threads=threads)
+    for name, array in random_inputs(model.inputs, np.random.default_rng(0)).items():
+        model.view(name)[...] = array
+    return model
+
+
+def _print_engines(facts: dict[str, Any], seconds: float) -> None:
     from edgert.report.console import print_table
 
-    contenders = [("edgert", model), *(_peer(text, model) for text in against)]
-    if profile:
-        facts = _profile(model, threads)
-        if not against:
-            if as_json:
-                print_json(facts)
-            else:
-                _print_profile(facts)
-            return
-    results = _measure(contenders, threads, rounds, seconds, as_json)
-    if as_json:
-        print_json(
-            {"model": str(model), "threads": threads, "rounds": rounds, "engines": results}
-            | ({"profile": facts} if profile else {})
-        )
-        return
+    results, threads = facts["engines"], facts["threads"]
     own = results[0]["best_ms"]
     print_table(
         ("engine", "best ms", "median ms", "edgert / engine"),
@@ -57,10 +142,8 @@ def command(
             (entry["engine"], f"{entry['best_ms']:.4f}", f"{entry['median_ms']:.4f}", f"{own / entry['best_ms']:.3f}")
             for entry in results
         ],
-        f"{model}, {threads} thread{'s' if threads > 1 else ''}, {rounds} rounds of {seconds:g} s",
+        f"{facts['model']}, {threads} thread{'s' if threads > 1 else ''}, {facts['rounds']} rounds of {seconds:g} s",
     )
-    if profile:
-        _print_profile(facts)
 
 
 def _peer(text: str, model: Path) -> tuple[str, Path]:
@@ -103,54 +186,3 @@ def _measure(
         }
         for (engine, path), found in zip(contenders, times, strict=True)
     ]
-
-
-def _profile(path: Path, threads: int) -> dict[str, Any]:
-    """The least time of every operator over many runs, in steps; stepping itself costs a little for each."""
-    from time import perf_counter
-
-    import numpy as np
-
-    from edgert.engines import open_model, random_inputs
-
-    model = open_model(path, threads=threads)
-    for name, array in random_inputs(model.inputs, np.random.default_rng(0)).items():
-        model.view(name)[...] = array
-    session, native = model.session, model.session.model
-    best = [float("inf")] * native.op_count
-    end = perf_counter() + 1.0
-    runs = 0
-    while runs < 10 or (perf_counter() < end and runs < 1000):
-        session.rewind()
-        start = perf_counter()
-        while (op := session.step()) is not None:
-            now = perf_counter()
-            best[op] = min(best[op], now - start)
-            start = perf_counter()
-        runs += 1
-    total = sum(best)
-    operators = []
-    for i, time in enumerate(best):
-        kind, name, _inputs, _outputs = native.op(i)
-        operators.append(
-            {"index": i, "type": kind, "name": name, "kernel": session.kernel(i), "us": 1e6 * time,
-             "percent": 100 * time / total if total else 0.0}
-        )  # fmt: skip
-    return {"model": str(path), "threads": threads, "isa": session.isa, "total_us": 1e6 * total, "operators": operators}
-
-
-def _print_profile(facts: dict[str, Any]) -> None:
-    from edgert.report.console import print_table, short_name
-
-    kinds: dict[str, float] = {}
-    for op in facts["operators"]:
-        kinds[op["type"]] = kinds.get(op["type"], 0.0) + op["us"]
-    print_table(
-        ("#", "operator", "us", "%", "kernel", "name"),
-        [(op["index"], op["type"], f"{op['us']:.1f}", f"{op['percent']:.1f}", op["kernel"], short_name(op["name"]))
-         for op in facts["operators"]],
-        f"{facts['model']}, {facts['total_us']:.0f} us on {facts['isa']}",
-    )  # fmt: skip
-    total = facts["total_us"] or 1.0
-    ranked = sorted(kinds.items(), key=lambda item: -item[1])
-    print_table(("operator", "us", "%"), [(kind, f"{us:.1f}", f"{100 * us / total:.1f}") for kind, us in ranked])

@@ -15,6 +15,7 @@ from edgert.ir import Node, Value
 
 Array = NDArray[Any]
 Attrs = Mapping[str, Any]
+Shape = tuple[int, ...]
 
 
 class QuantRule(enum.Enum):
@@ -53,6 +54,8 @@ class OpDef:
     quant: what the quantiser does with it.
     out_dtypes: dtypes that the output may have where the node and not its inputs decides (cast, quantize, arg_max);
         infer and reference then find the output's dtype as attrs["dtype"], and infer gives the first one without it.
+    macs: (shapes of the inputs, shapes of the outputs) -> multiply-adds, those with padding included as is usual; None
+        for an operator whose work is not multiply-adds. Shapes alone, so that it serves packed models too.
     """
 
     name: str
@@ -65,6 +68,7 @@ class OpDef:
     quant: QuantRule
     attrs: Attrs = field(default_factory=dict)
     out_dtypes: tuple[DType, ...] = ()
+    macs: Callable[[Sequence[Shape], Sequence[Shape]], int] | None = None
 
     def complete(self, attrs: Attrs) -> dict[str, Any]:
         """attrs with the defaults filled in; ModelError for an unknown or a missing one."""

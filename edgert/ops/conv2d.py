@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ from edgert.ops._conv import (
     weight_zero_point,
     window_output,
 )
-from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
+from edgert.ops._def import Array, Attrs, OpDef, QuantRule, Shape, TensorSpec
 from edgert.ops._enums import Activation, OpCode
 from edgert.ops._quantmath import activation_clip, given, integer_dot
 
@@ -73,6 +74,11 @@ def _reference(
     return [activation_clip(attrs["activation"], y)]
 
 
+def _macs(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    """KH * KW * C/groups for every output."""
+    return math.prod(outputs[0]) * math.prod(inputs[1][1:])
+
+
 CONV2D = OpDef(
     name="conv2d",
     code=OpCode.CONV2D,
@@ -81,4 +87,5 @@ CONV2D = OpDef(
     reference=_reference,
     quant=QuantRule.WEIGHTED,
     attrs={**WINDOW_ATTRS, "groups": 1, "activation": Activation.NONE},
+    macs=_macs,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from edgert.dtypes import QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Value
 from edgert.ops._conv import check_weighted, requantize_weighted, weight_zero_point
-from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
+from edgert.ops._def import Array, Attrs, OpDef, QuantRule, Shape, TensorSpec
 from edgert.ops._enums import Activation, OpCode
 from edgert.ops._quantmath import activation_clip, given, integer_dot
 
@@ -46,6 +47,11 @@ def _reference(
     return [activation_clip(attrs["activation"], y)]
 
 
+def _macs(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    """K for every output."""
+    return math.prod(outputs[0]) * inputs[1][1]
+
+
 FULLY_CONNECTED = OpDef(
     name="fully_connected",
     code=OpCode.FULLY_CONNECTED,
@@ -54,4 +60,5 @@ FULLY_CONNECTED = OpDef(
     reference=_reference,
     quant=QuantRule.WEIGHTED,
     attrs={"activation": Activation.NONE},
+    macs=_macs,
 )

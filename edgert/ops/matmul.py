@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Value
 from edgert.ops._broadcast import broadcast_shape
-from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
+from edgert.ops._def import Array, Attrs, OpDef, QuantRule, Shape, TensorSpec
 from edgert.ops._enums import Activation, OpCode
 from edgert.ops._quantmath import (
     activation_bounds_i8,
@@ -62,6 +63,11 @@ def _reference(
     return [requantize(wrap_int32(acc), multiplier, y.zero_point, activation_bounds_i8(Activation.NONE, y))]
 
 
+def _macs(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
+    """M * K * N for every matrix of the output: M * K elements has a matrix of the first input, transposed or not."""
+    return math.prod(outputs[0][:-2]) * math.prod(inputs[0][-2:]) * outputs[0][-1]
+
+
 MATMUL = OpDef(
     name="matmul",
     code=OpCode.MATMUL,
@@ -70,4 +76,5 @@ MATMUL = OpDef(
     reference=_reference,
     quant=QuantRule.FREE,
     attrs={"transpose_a": False, "transpose_b": False},
+    macs=_macs,
 )

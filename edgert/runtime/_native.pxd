@@ -1,5 +1,5 @@
 # The public C API, as ext/include/edgert.h documents it.
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 
 cdef extern from "edgert.h" nogil:
@@ -85,6 +85,40 @@ cdef extern from "edgert.h" nogil:
     const char *ert_cpu_isa(uint32_t i)
 
 
+# What measures kernels and the core that they run on, as ext/bench/bench.h documents it.
+cdef extern from "bench/bench.h" nogil:
+    ctypedef uint32_t ert_isa_set
+
+    ctypedef struct ert_bench_peak:
+        const char *isa
+        const char *instructions
+        ert_dtype dtype
+        double macs_per_second
+
+    ctypedef struct ert_bench_case:
+        const char *family
+        const char *layer
+        const char *kernel
+        const char *isa
+        ert_dtype dtype
+        bint selected
+        bint counts_macs
+        double operations
+
+    ctypedef struct ert_bench
+
+    ert_status ert_bench_isa(const char *isa_max, ert_isa_set *isa, ert_error *error)
+    uint64_t ert_bench_now_ns()
+    double ert_bench_clock_hz()
+    uint32_t ert_bench_peak_count()
+    bint ert_bench_measure_peak(uint32_t i, ert_isa_set isa, ert_bench_peak *peak)
+    uint32_t ert_bench_case_count()
+    bint ert_bench_describe(uint32_t i, ert_isa_set isa, ert_bench_case *case)
+    ert_status ert_bench_create(ert_bench **bench, ert_error *error)
+    void ert_bench_destroy(ert_bench *bench)
+    double ert_bench_run(ert_bench *bench, uint32_t i, unsigned runs)
+
+
 cdef class Model:
     cdef ert_model *handle
     cdef Py_buffer source
@@ -97,6 +131,11 @@ cdef class Session:
     cdef int exports  # buffers that point into this session's memory
     cdef bint running  # a thread is in the C core, without the interpreter lock
     cdef int enter(self) except -1
+
+
+cdef class KernelBench:
+    cdef ert_bench *handle
+    cdef ert_isa_set isa
 
 
 cdef class TensorView:

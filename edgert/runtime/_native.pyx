@@ -4,7 +4,8 @@ model.py and compat.py; the meaning of operators stands in C."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 
 import operator
 import os
@@ -58,6 +59,57 @@ def cpu_isas():
         names.append(text(ert_cpu_isa(i)))
         i += 1
     return tuple(names)
+
+
+cdef ert_isa_set allowed_isa(isa) except 0:
+    """The processor's instruction sets up to `isa`; None: the environment's ERT_ISA_MAX. Never empty."""
+    cdef ert_error error
+    cdef ert_isa_set allowed = 0
+    cdef bytes name = b"" if isa is None else isa.encode()
+    cdef const char *c_name = NULL
+    if isa is not None:
+        c_name = name
+    check(ert_bench_isa(c_name, &allowed, &error), &error)
+    return allowed
+
+
+def clock_hz():
+    """The clock of the core at work, in Hertz: dependent additions a second. Takes some milliseconds."""
+    cdef double hz
+    with nogil:
+        hz = ert_bench_clock_hz()
+    return hz
+
+
+def peaks(isa=None):
+    """(instruction set, dtype code, instructions, multiply-adds a second) of what one core reaches on registers alone,
+    for every instruction set up to `isa`, in rising order. Takes some milliseconds for each."""
+    cdef ert_isa_set allowed = allowed_isa(isa)
+    cdef ert_bench_peak peak
+    cdef bint measured
+    cdef uint32_t i
+    found = []
+    for i in range(ert_bench_peak_count()):
+        with nogil:
+            measured = ert_bench_measure_peak(i, allowed, &peak)
+        if measured:
+            found.append((text(peak.isa), peak.dtype, text(peak.instructions), peak.macs_per_second))
+    return found
+
+
+def kernel_cases(isa=None):
+    """What KernelBench measures for the instruction sets up to `isa`: (index, family, layer, kernel, instruction set,
+    dtype code, whether the layer gets this kernel when its instruction set is the highest, whether the operations are
+    multiply-adds (else elements), operations)."""
+    cdef ert_isa_set allowed = allowed_isa(isa)
+    cdef ert_bench_case case
+    cdef uint32_t i
+    found = []
+    for i in range(ert_bench_case_count()):
+        if ert_bench_describe(i, allowed, &case):
+            found.append((i, text(case.family), text(case.layer), text(case.kernel), text(case.isa), case.dtype,
+                          case.selected, case.counts_macs, case.operations))
+    return found
 
 
 cdef class Model:
@@ -215,6 +267,39 @@ cdef class Session:
         check(status, &error)
         return op
 
+    def time_ops(self):
+        """Runs the model once, from its first operator on: a list of (operator, start, end), in nanoseconds of a clock
+        that never goes back. Raises InvokeError when an operator fails on its data."""
+        cdef ert_error error
+        cdef ert_status status = ERT_OK
+        cdef uint32_t done = 0, limit = ert_model_op_count(self.model.handle)
+        cdef uint32_t *ops = NULL
+        cdef uint64_t *times = NULL  # times[i + 1]: when step i ended
+        self.enter()
+        ops = <uint32_t *>malloc((limit + 1) * sizeof(uint32_t))
+        times = <uint64_t *>malloc((limit + 1) * sizeof(uint64_t))
+        try:
+            if ops == NULL or times == NULL:
+                raise errors.OutOfMemoryError("no memory for the times of the operators")
+            self.running = True
+            with nogil:
+                ert_session_rewind(self.handle)
+                times[0] = ert_bench_now_ns()
+                while done < limit:
+                    status = ert_session_step(self.handle, &ops[done], &error)
+                    if status != ERT_OK:
+                        break
+                    done += 1
+                    times[done] = ert_bench_now_ns()
+                ert_session_rewind(self.handle)
+            self.running = False
+            if status != ERT_END:
+                check(status, &error)
+            return [(ops[i], times[i], times[i + 1]) for i in range(done)]
+        finally:
+            free(ops)
+            free(times)
+
     def rewind(self):
         """Starts over before the first operator."""
         self.enter()
@@ -265,6 +350,26 @@ cdef class Session:
     def total_bytes(self):
         """Arena, packed weights, variables and bookkeeping."""
         return ert_session_total_bytes(self.handle)
+
+
+cdef class KernelBench:
+    """The memory that single kernels are measured in, with the instruction sets up to `isa`. Raises OutOfMemoryError."""
+
+    def __cinit__(self, isa=None):
+        cdef ert_error error
+        self.isa = allowed_isa(isa)
+        check(ert_bench_create(&self.handle, &error), &error)
+
+    def __dealloc__(self):
+        ert_bench_destroy(self.handle)
+
+    def run(self, uint32_t index, unsigned runs=7):
+        """Nanoseconds of one call of case `index`, the least of some runs of 2 ms. It keeps the interpreter lock, so
+        that nobody else works in the same memory."""
+        cdef ert_bench_case case
+        if not ert_bench_describe(index, self.isa, &case):
+            raise IndexError(f"there is no case {index} for this processor")
+        return ert_bench_run(self.handle, index, runs)
 
 
 @cython.no_gc_clear  # it is in no cycle, and __dealloc__ needs the session

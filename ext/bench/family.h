@@ -32,7 +32,7 @@ extern const ert_bench_family ert_bench_qgemm, ert_bench_qdw, ert_bench_qadd, er
     ert_bench_fvec;
 
 /* Nanoseconds of work(arg): the least of `runs` runs of about run_ns each, which are given up, after the second, when
- * the time of 8 of them has passed. */
+ * twice their time has passed. */
 double ert_bench_measure(void (*work)(const void *arg), const void *arg, unsigned runs, double run_ns);
 double ert_bench_measure_case(void (*work)(const void *arg), const void *arg, unsigned runs); /* runs of 2 ms */
 

@@ -23,7 +23,7 @@ double ert_bench_measure(void (*work)(const void *arg), const void *arg, unsigne
     double each = (double)(end - start) / (double)calls;
     if (each <= 0) each = 1.0 / (double)calls; /* a coarse clock */
     if (i == 0 || each < best) best = each;
-    if (i > 0 && (double)(end - begin) > 8 * run_ns) break;
+    if (i > 0 && (double)(end - begin) > 2 * runs * run_ns) break;
     calls = (uint64_t)(run_ns / best) + 1;
   }
   return best;

@@ -208,6 +208,8 @@ def test_running_needs_neither_rich_nor_the_toolchain(digits: Path, tmp_path: Pa
         ["inspect", str(digits / "int8.ert")],
         ["run", str(digits / "int8.ert"), str(digits / "data" / "0.npy")],
         ["bench", str(digits / "int8.ert"), "--rounds", "1", "--seconds", "0.02", "--profile"],
+        ["bench", str(digits / "int8.ert"), "--trace", str(tmp_path / "trace.json")],
+        ["bench", "--kernels", "ad fc 128-8"],
     ]
     for command in words:
         program = f"exec({absent!r}); from edgert.cli.main import main; main({command!r})"

@@ -1,0 +1,72 @@
+"""Runs of a model as a trace for Perfetto (ui.perfetto.dev) or chrome://tracing.
+
+The format is the Trace Event Format: complete events ("ph": "X") with times in microseconds. Each invoke is an event,
+and its operators are events within it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgert import __version__
+from edgert.report.profile import Work, model_work
+from edgert.runtime.model import Model
+from edgert.runtime.tensors import TensorInfo
+
+INVOKES = 5
+_THREAD = {"pid": 1, "tid": 1}
+
+
+def trace(model: Model, title: str) -> dict[str, Any]:
+    """The trace of INVOKES invokes, after two that warm up. The operators' arguments are what is known of them: number,
+    type, name, kernel, inputs, outputs, multiply-adds, bytes moved."""
+    work = [_arguments(item) for item in model_work(model)]
+    for _ in range(2):
+        model.session.time_ops()
+    runs = [model.session.time_ops() for _ in range(INVOKES)]
+    zero = next((run[0][1] for run in runs if run), 0)
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": "process_name", **_THREAD, "args": {"name": title}},
+        {"ph": "M", "name": "thread_name", **_THREAD, "args": {"name": "the caller's thread"}},
+    ]
+    for number, run in enumerate(runs):
+        if run:
+            events.append(_event("invoke", f"invoke {number}", run[0][1] - zero, run[-1][2] - zero, {"number": number}))
+        for op, start, end in run:
+            events.append(_event("operator", work[op]["type"], start - zero, end - zero, work[op]))
+    return {
+        "traceEvents": events,
+        "displayTimeUnit": "ns",
+        "otherData": {"model": title, "isa": model.session.isa, "edgert": __version__},
+    }
+
+
+def write_trace(path: Path, facts: dict[str, Any]) -> None:
+    """One event a line. Raises OSError."""
+    events = ",\n".join(json.dumps(event) for event in facts["traceEvents"])
+    rest = json.dumps({key: value for key, value in facts.items() if key != "traceEvents"})
+    path.write_text(f'{{"traceEvents": [\n{events}\n],\n{rest[1:]}\n')
+
+
+def _event(category: str, name: str, start_ns: int, end_ns: int, arguments: dict[str, Any]) -> dict[str, Any]:
+    times = {"ts": start_ns / 1000, "dur": (end_ns - start_ns) / 1000}
+    return {"ph": "X", "cat": category, "name": name, **times, **_THREAD, "args": arguments}
+
+
+def _arguments(item: Work) -> dict[str, Any]:
+    return {
+        "operator": item.index,
+        "type": item.type,
+        "name": item.name,
+        "kernel": item.kernel,
+        "inputs": [_tensor(info) for info in item.inputs],
+        "outputs": [_tensor(info) for info in item.outputs],
+        "macs": item.macs,
+        "bytes": item.moved_bytes,
+    }
+
+
+def _tensor(info: TensorInfo) -> str:
+    return f"{info.dtype.numpy_name}{list(info.shape)}"
