@@ -69,10 +69,11 @@ def run(argv: Sequence[str]) -> int:
         cli.main(args=words, prog_name="edgert", standalone_mode=False)
     except click.exceptions.Exit as leave:  # --help, --version
         return leave.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return BAD_INPUT
     except click.UsageError as error:
+        # Click 8.1 has no such exception: it prints the help itself.
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+            click.echo(error.format_message(), err=True)
+            return BAD_INPUT
         command = error.ctx.command_path if error.ctx else "edgert"
         return _report(error, f"{error.format_message()} See {command} --help.", BAD_INPUT, debug)
     except click.ClickException as error:

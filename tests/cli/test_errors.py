@@ -192,6 +192,13 @@ def test_debug_shows_the_traceback(edgert: Command, tmp_path: Path) -> None:
     assert "Traceback" in outcome.err
 
 
+def test_errors_under_click_8_1(edgert: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which lacks an exception that later ones have."""
+    monkeypatch.delattr("click.exceptions.NoArgsIsHelpError", raising=False)
+    assert_one_line(edgert("bench"), 2, "MODEL")
+    assert_one_line(edgert("inspect", tmp_path / "missing.ert"), 2, "missing.ert")
+
+
 def test_a_fault_of_our_own_is_told_apart(edgert: Command, digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: object, **_options: object) -> None:
         raise AssertionError("a bug")
