@@ -19,6 +19,10 @@ enum { MR = 8, NR = 8, KR = 4, BESIDE = 4 };
     }                                                        \
   } while (0)
 
+/* A lane of x is part of the instruction: one of two, by the half of 16 k. */
+#define DOT_ONE_OF(half, acc, w, x, lane_0, lane_1) \
+  ((half) == 0 ? vdotq_laneq_s32(acc, w, x, lane_0) : vdotq_laneq_s32(acc, w, x, lane_1))
+
 ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q,
                        int32x4_t acc[MR][2], const float *multiplier, int8x8_t *y) {
   const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
@@ -35,7 +39,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
-  const size_t k = work->k;
+  const size_t k = work->k, whole = k / 16 * 16;
   int32x4_t acc[MR][2];
   ERT_UNROLL for (size_t r = 0; r < mr; r++) {
     acc[r][0] = vld1q_s32(bias);
@@ -48,13 +52,21 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     const int8_t *x[MR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
     size_t i = 0;
-    for (; i + 16 <= k; i += 16) {
+    for (; i != whole; i += 16) {
       int8x16_t v[MR];
       ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
-      DOT_LANE(vdotq_laneq_s32, v, 0);
-      DOT_LANE(vdotq_laneq_s32, v, 1);
-      DOT_LANE(vdotq_laneq_s32, v, 2);
-      DOT_LANE(vdotq_laneq_s32, v, 3);
+      ERT_UNROLL for (size_t half = 0; half < 2; half++) {
+        const int8x16x4_t part = vld1q_s8_x4(w);
+        w += 2 * NR * KR;
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+          acc[r][0] = DOT_ONE_OF(half, acc[r][0], part.val[0], v[r], 0, 2);
+          acc[r][1] = DOT_ONE_OF(half, acc[r][1], part.val[1], v[r], 0, 2);
+        }
+        ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+          acc[r][0] = DOT_ONE_OF(half, acc[r][0], part.val[2], v[r], 1, 3);
+          acc[r][1] = DOT_ONE_OF(half, acc[r][1], part.val[3], v[r], 1, 3);
+        }
+      }
     }
     int8x8_t v[MR];
     if (i + 8 <= k) {
