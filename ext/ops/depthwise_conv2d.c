@@ -1,7 +1,7 @@
 /* depthwise_conv2d: x[N,H,W,C] with w[KH,KW,C*multiplier].
  *
  * The kernels compute a run of pixels of one output row from a pointer for every kernel row. Without padding on the
- * left and right those point into the input. Otherwise each task keeps the rows under its window in a ring, where
+ * left and right those point into the input, and also when the kernel knows borders. Otherwise each task keeps the rows under its window in a ring, where
  * every input row is copied once with its padding around it. Rows above and below the input are one row of padding.
  * A multiplier above 1 repeats the channels first; with one input channel the operator is an ordinary convolution and
  * runs as one.
@@ -22,7 +22,8 @@ typedef struct depthwise {
   const ert_fdw_kernel *fdw;
   void *packed;
   size_t multiplier, element;
-  bool in_place;         /* no padding on the left and right: rows are read where they are */
+  bool in_place;         /* rows are read where they are */
+  bool borders;          /* in place, with padding on the left and right that the kernel adds itself */
   size_t tasks;
   size_t row_bytes;      /* of a padded row */
   size_t ring_bytes;     /* a task's span_h rows */
@@ -35,7 +36,10 @@ static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
   const ert_window *w = &d->window;
   const size_t pixel = w->channels * d->element; /* no more than an output pixel */
   size_t total, rings, pointers;
-  d->in_place = w->pad_left == 0 && w->needed_w <= w->in_w;
+  const bool inside = w->pad_left == 0 && w->needed_w <= w->in_w;
+  /* Few channels with stride 1 do better with copied rows: their pixels then fill the vectors together. */
+  d->borders = !inside && d->qdw != NULL && d->qdw->borders && (w->channels >= d->qdw->nr || w->stride_w != 1);
+  d->in_place = inside || d->borders;
   bool fits = ert_mul(w->needed_w, pixel, &d->row_bytes) && d->row_bytes <= PTRDIFF_MAX &&
               ert_mul(d->in_place ? 0 : w->span_h, d->row_bytes, &d->ring_bytes) && d->ring_bytes <= PTRDIFF_MAX &&
               ert_mul(w->kernel_h, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX;
@@ -156,7 +160,9 @@ static void run_pixels(const depthwise *d, size_t pixels, const void *rows_at, u
   if (d->rule.is_int8) {
     const ert_qdw_args args = {
         .channels = w->channels, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .tap_stride = tap_stride,
-        .pixel_stride = pixel_stride, .weights = d->packed, .out_zero = d->rule.zero_y, .out_min = d->rule.lo_i8,
+        .pixel_stride = pixel_stride, .row_bytes = d->borders ? w->in_w * w->channels : 0,
+        .first = d->borders ? -(ptrdiff_t)(w->pad_left * w->channels) : 0, .padding = (int8_t)d->rule.zero_x,
+        .weights = d->packed, .out_zero = d->rule.zero_y, .out_min = d->rule.lo_i8,
         .out_max = d->rule.hi_i8, .wide = d->rule.wide,
     };
     d->qdw->run(&args, pixels, rows_at, (int8_t *)out);

@@ -10,7 +10,11 @@ static int cases;
 
 typedef struct sizes {
   size_t channels, kernel_h, kernel_w, pixels, stride, dilation;
+  size_t left, right; /* columns of the padded row that do not exist, for kernels with borders */
 } sizes;
+
+/* Of the padded row. */
+static size_t columns_of(sizes s) { return (s.pixels - 1) * s.stride + (s.kernel_w - 1) * s.dilation + 1; }
 
 typedef struct operands {
   const int8_t *rows[MAX_ROWS];
@@ -21,7 +25,7 @@ typedef struct operands {
 } operands;
 
 static void fill(operands *o, sizes s, bool symmetric) {
-  const size_t span = ((s.pixels - 1) * s.stride + (s.kernel_w - 1) * s.dilation + 1) * s.channels;
+  const size_t span = (columns_of(s) - s.left - s.right) * s.channels;
   const size_t row_step = check_between(0, 1) ? span + (size_t)check_between(0, 9) : (size_t)check_between(0, 30);
   const size_t used = (s.kernel_h - 1) * row_step + span;
   int8_t *x = check_place(x_memory, used, check_between(0, 3) != 0);
@@ -44,7 +48,9 @@ static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_
   uint32_t acc = (uint32_t)o->bias[c];
   for (size_t i = 0; i < s.kernel_h; i++) {
     for (size_t j = 0; j < s.kernel_w; j++) {
-      const int32_t x = o->rows[i][(p * s.stride + j * s.dilation) * s.channels + c] - o->zero_x;
+      const size_t column = p * s.stride + j * s.dilation;
+      const bool exists = column >= s.left && column + s.right < columns_of(s);
+      const int32_t x = exists ? o->rows[i][(column - s.left) * s.channels + c] - o->zero_x : 0;
       const int32_t w = raw_weights[(i * s.kernel_w + j) * s.channels + c] - (o->has_w_zero ? o->w_zero[c] : 0);
       acc += (uint32_t)(x * w);
     }
@@ -67,23 +73,29 @@ static void run_kernel(const ert_qdw_kernel *kernel, check_memory packed, check_
 
 static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, sizes s) {
   static operands o;
-  check_begin("%s channels=%zu window=%zux%zu pixels=%zu stride=%zu dilation=%zu", kernel->name, s.channels, s.kernel_h,
-              s.kernel_w, s.pixels, s.stride, s.dilation);
+  check_begin("%s channels=%zu window=%zux%zu pixels=%zu stride=%zu dilation=%zu left=%zu right=%zu", kernel->name,
+              s.channels, s.kernel_h, s.kernel_w, s.pixels, s.stride, s.dilation, s.left, s.right);
+  const bool borders = s.left + s.right != 0, by_definition = kernel == scalar || borders; /* scalar has none */
   fill(&o, s, kernel->int8_weights);
   ert_qdw_args args = {.channels = s.channels, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w,
                        .tap_stride = s.dilation * s.channels, .pixel_stride = s.stride * s.channels,
                        .out_zero = check_random_zero()};
+  if (borders) {
+    args.row_bytes = (columns_of(s) - s.left - s.right) * s.channels;
+    args.first = -(ptrdiff_t)(s.left * s.channels);
+    args.padding = (int8_t)o.zero_x;
+  }
   check_random_clamp(&args.out_min, &args.out_max);
   for (size_t j = 0; j < s.channels; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
   const bool at_end = check_between(0, 3) != 0;
-  run_kernel(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
+  if (!borders) run_kernel(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
   if (kernel != scalar) run_kernel(kernel, weights_memory, out_memory, s, &o, args, at_end);
   const int8_t *expected = check_place(expected_memory, s.pixels * s.channels, at_end);
   const int8_t *found = check_place(out_memory, s.pixels * s.channels, at_end);
   for (size_t p = 0; p < s.pixels; p++) {
     for (size_t c = 0; c < s.channels; c++) {
       const size_t at = p * s.channels + c;
-      const int want = kernel == scalar ? define(&o, s, &args, p, c) : expected[at];
+      const int want = by_definition ? define(&o, s, &args, p, c) : expected[at];
       const int got = kernel == scalar ? expected[at] : found[at];
       if (want != got) check_fail("pixel %zu, channel %zu is %d, needed %d", p, c, got, want);
     }
@@ -101,13 +113,20 @@ static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kern
       const int rounds = w == 0 ? 4 : 1;
       for (int i = 0; i < rounds; i++) {
         const sizes s = {channels, h, width, (size_t)check_between(1, 9), (size_t)check_between(1, 2),
-                         check_between(0, 2) == 0 ? (size_t)check_between(1, 3) : 1};
+                         check_between(0, 2) == 0 ? (size_t)check_between(1, 3) : 1, 0, 0};
         compare(scalar, kernel, s);
       }
     }
+    for (int i = 0; kernel->borders && i < 300; i++) {
+      sizes s = {(size_t)check_between(1, 2 * kernel->nr + 1), h, width, (size_t)check_between(1, 9),
+                 (size_t)check_between(1, 3), (size_t)check_between(1, 2), 0, 0};
+      s.left = check_random() % columns_of(s);
+      s.right = check_random() % (columns_of(s) - s.left); /* at least one column exists */
+      compare(scalar, kernel, s);
+    }
     for (size_t pixels = 1; pixels <= 17; pixels++) {
       for (size_t stride = 1; stride <= 3; stride++) {
-        compare(scalar, kernel, (sizes){(size_t)check_between(1, kernel->nr + 8), h, width, pixels, stride, 1});
+        compare(scalar, kernel, (sizes){(size_t)check_between(1, kernel->nr + 8), h, width, pixels, stride, 1, 0, 0});
       }
     }
   }

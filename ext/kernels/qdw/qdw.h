@@ -23,6 +23,11 @@ typedef struct ert_qdw_args {
   size_t kernel_h, kernel_w;
   size_t tap_stride;   /* bytes between taps of a row: dilation_w * channels */
   size_t pixel_stride; /* bytes between output pixels: stride_w * channels */
+  /* For kernels with `borders`, which need no copy of the row with padding around it: rows[i] is the first column that
+   * exists, and what lies outside of row_bytes is `padding`. row_bytes 0: every tap exists, and first is 0. */
+  size_t row_bytes;
+  ptrdiff_t first; /* bytes from the first column that exists to the first tap of the first pixel: 0 or less */
+  int8_t padding;  /* the input's zero point */
   const void *weights; /* packed by ert_qdw_pack for this kernel, aligned to 64 */
   int32_t out_zero;
   int8_t out_min, out_max;
@@ -42,6 +47,7 @@ typedef struct ert_qdw_kernel {
   uint8_t slots;     /* entries of slot_tap */
   const uint8_t *slot_tap; /* tap in each slot, ERT_QDW_NO_TAP: a weight of 0; NULL: tap s in slot s, slots = taps */
   uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
+  bool borders;      /* it takes ert_qdw_args.row_bytes */
   bool int8_weights; /* weights stay int8; only for weights without a zero point */
   bool bounds;       /* pack notes in the block what it proves of it, see kernels/bounds.h */
   uint8_t x_offset;  /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */

@@ -28,7 +28,7 @@ ERT_INLINE void walk(const ert_qdw_args *args, size_t pixels, const int8_t *cons
                  size_t weight_bytes, block_fn full, block_fn part) {
   block_work b = {.args = args, .block = args->weights, .pixels = pixels, .channels = nr, .rows = rows, .out = out};
   size_t block_bytes = (8 * nr + weight_bytes + 63) / 64 * 64, channels = args->channels;
-  if (channels < nr && nr % channels == 0 && args->pixel_stride == channels) {
+  if (channels < nr && nr % channels == 0 && args->pixel_stride == channels && args->row_bytes == 0) {
     channels *= pixels;
     b.pixels = 1;
     block_bytes = 0;

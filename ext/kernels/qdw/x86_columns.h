@@ -24,11 +24,20 @@ static const uint8_t COLUMNS_SLOTS[12] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_
 static const uint8_t COLUMNS_LANE_CHANNEL[COLUMNS_NR] = {COLUMNS_FOUR(0), COLUMNS_FOUR(4), COLUMNS_FOUR(8),
                                                            COLUMNS_FOUR(12)};
 
-ERT_INLINE taps columns_at(const int8_t *const rows[3], size_t offset, size_t channels, const bool full) {
+/* The rows of a window, and what stands outside of them. */
+typedef struct window_rows {
+  const int8_t *at[3];
+  size_t bytes; /* that exist of each */
+  __m256i padding; /* x + 128 */
+} window_rows;
+
+/* The column at an offset from the rows' beginnings. */
+ERT_INLINE taps columns_at(const window_rows *rows, ptrdiff_t offset, size_t channels, const bool full) {
+  if ((size_t)offset >= rows->bytes) return (taps){{rows->padding, rows->padding, rows->padding, rows->padding}};
   const __m256i flip = _mm256_set1_epi8(-128);
-  const __m256i a = _mm256_xor_si256(columns_fetch(rows[0] + offset, channels, full), flip);
-  const __m256i b = _mm256_xor_si256(columns_fetch(rows[1] + offset, channels, full), flip);
-  const __m256i c = _mm256_xor_si256(columns_fetch(rows[2] + offset, channels, full), flip);
+  const __m256i a = _mm256_xor_si256(columns_fetch(rows->at[0] + offset, channels, full), flip);
+  const __m256i b = _mm256_xor_si256(columns_fetch(rows->at[1] + offset, channels, full), flip);
+  const __m256i c = _mm256_xor_si256(columns_fetch(rows->at[2] + offset, channels, full), flip);
   const __m256i ab_low = _mm256_unpacklo_epi8(a, b), ab_high = _mm256_unpackhi_epi8(a, b);
   const __m256i cc_low = _mm256_unpacklo_epi8(c, c), cc_high = _mm256_unpackhi_epi8(c, c);
   return (taps){{_mm256_unpacklo_epi16(ab_low, cc_low), _mm256_unpackhi_epi16(ab_low, cc_low),
@@ -55,10 +64,15 @@ ERT_INLINE void columns_pixel(const block_work *b, size_t pixel, const taps *lef
 /* wide and full are constants wherever this is expanded: a branch for every vector would cost more than the bound. */
 ERT_INLINE void columns_block(const block_work *work, const bool wide, const bool full) {
   const block_work local = *work, *b = &local; /* or it would be read again after every store */
-  const int8_t *const rows[3] = {b->rows[0] + b->first, b->rows[1] + b->first, b->rows[2] + b->first};
+  const window_rows all = {{b->rows[0] + b->first, b->rows[1] + b->first, b->rows[2] + b->first},
+                           b->args->row_bytes != 0 ? b->args->row_bytes : SIZE_MAX,
+                           _mm256_set1_epi8((char)(b->args->padding ^ -128))};
+  const window_rows *rows = &all;
   const ert_requant_avx2 r = ert_requant_avx2_init(b->args->out_zero, b->args->out_min, b->args->out_max, wide);
-  const size_t tap = b->args->tap_stride, step = b->args->pixel_stride, n = b->channels;
-  size_t at = 0, p = 0;
+  const ptrdiff_t tap = (ptrdiff_t)b->args->tap_stride, step = (ptrdiff_t)b->args->pixel_stride;
+  const size_t n = b->channels;
+  ptrdiff_t at = b->args->first;
+  size_t p = 0;
   taps c0 = columns_at(rows, at, n, full), c1, c2;
   if (step == tap) {
     c1 = columns_at(rows, at + tap, n, full);
