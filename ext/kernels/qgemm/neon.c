@@ -14,7 +14,7 @@ enum { MR = 4 };
 #else
 enum { MR = 2 };
 #endif
-enum { NR = 4, KR = 16 };
+enum { NR = 4, KR = 16, BESIDE = MR };
 
 /* Lane i of the result is the sum of the lanes of a[i]. */
 static inline int32x4_t sum_each(const int32x4_t *a) {
@@ -27,49 +27,135 @@ static inline int32x4_t sum_each(const int32x4_t *a) {
 #endif
 }
 
-/* The products of a group, or of one half of it, with a column of channels at a time. The order keeps four results in
- * flight: an in-order core waits for none of them. */
+/* Products of mr rows with `blocks` blocks of channels, of which one is 1: acc[r + b]. `starts`, `pairs`, mr and blocks
+ * are constants. The order of the products keeps several in flight: an in-order core waits for none of them. */
 #define EACH_ROW ERT_UNROLL for (size_t r = 0; r < mr; r++)
+#define EACH_BLOCK ERT_UNROLL for (size_t b = 0; b < blocks; b++)
 #define EACH_CHANNEL ERT_UNROLL for (size_t c = 0; c < NR; c++)
 
-#define MULTIPLY_16_IN_PAIRS(v)                                                          \
-  EACH_CHANNEL {                                                                         \
-    const int8x16_t wc = vld1q_s8(w + c * KR);                                           \
-    int16x8_t product[MR];                                                               \
-    EACH_ROW product[r] = vmull_s8(vget_low_s8((v)[r]), vget_low_s8(wc));                \
-    EACH_ROW product[r] = ert_mlal_high_s8(product[r], (v)[r], wc);                      \
-    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], product[r]);                             \
-  }
+typedef struct group {
+  int8x16_t of[NR]; /* 16 weights of each channel */
+} group;
 
-#define MULTIPLY_16(v)                                                                   \
-  EACH_CHANNEL {                                                                         \
-    const int8x16_t wc = vld1q_s8(w + c * KR);                                           \
-    int16x8_t low[MR], high[MR];                                                         \
-    EACH_ROW low[r] = vmull_s8(vget_low_s8((v)[r]), vget_low_s8(wc));                    \
-    EACH_ROW high[r] = ert_mull_high_s8((v)[r], wc);                                     \
-    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], low[r]);                                 \
-    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], high[r]);                                \
-  }
+static inline group load_group(const int8_t *w) {
+  group g;
+#if defined(__aarch64__)
+  const int8x16x4_t loaded = vld1q_s8_x4(w);
+  EACH_CHANNEL g.of[c] = loaded.val[c];
+#else
+  EACH_CHANNEL g.of[c] = vld1q_s8(w + c * KR);
+#endif
+  return g;
+}
 
-#define MULTIPLY_8(v, half)                                                              \
-  EACH_CHANNEL {                                                                         \
-    const int8x8_t wc = vld1_s8(w + c * KR + 8 * (half));                                \
-    int16x8_t product[MR];                                                               \
-    EACH_ROW product[r] = vmull_s8((v)[r], wc);                                          \
-    EACH_ROW acc[r][c] = vpadalq_s16(acc[r][c], product[r]);                             \
-  }
+/* The first products of an accumulator are its start. */
+ERT_INLINE int32x4_t add_pairs(const bool starts, int32x4_t acc, int16x8_t products) {
+  return starts ? vpaddlq_s16(products) : vpadalq_s16(acc, products);
+}
 
-/* The last n bytes of a tap of k, 1 <= n <= 7, then zeros. */
-static inline int8x8_t load_end(const int8_t *tap, size_t k, size_t n) {
-  return k >= 8 ? ert_last_of_8_s8(tap + k - 8, n) : ert_load_upto_7_s8(tap, n);
+/* 16 k with a group of weights. */
+ERT_INLINE void multiply_16(const bool starts, const bool pairs, const size_t mr, const size_t blocks,
+                            size_t block_bytes, int32x4_t acc[MR][NR], const int8x16_t *x, const int8_t *w) {
+  EACH_BLOCK {
+    const group g = load_group(w + b * block_bytes);
+    int16x8_t low[MR][NR], high[MR][NR];
+    EACH_CHANNEL {
+      EACH_ROW low[r][c] = vmull_s8(vget_low_s8(x[r]), vget_low_s8(g.of[c]));
+      if (pairs) {
+        EACH_ROW low[r][c] = ert_mlal_high_s8(low[r][c], x[r], g.of[c]);
+      } else {
+        EACH_ROW high[r][c] = ert_mull_high_s8(x[r], g.of[c]);
+      }
+      EACH_ROW acc[r + b][c] = add_pairs(starts, acc[r + b][c], low[r][c]);
+      if (pairs) continue;
+      EACH_ROW acc[r + b][c] = vpadalq_s16(acc[r + b][c], high[r][c]);
+    }
+  }
+}
+
+/* 8 k with half a group. */
+ERT_INLINE void multiply_8(const bool starts, const size_t mr, const size_t blocks, size_t block_bytes,
+                           int32x4_t acc[MR][NR], const int8x8_t *x, const int8_t *w) {
+  EACH_BLOCK {
+    EACH_CHANNEL {
+      const int8x8_t wc = vld1_s8(w + b * block_bytes + c * KR);
+      int16x8_t products[MR];
+      EACH_ROW products[r] = vmull_s8(x[r], wc);
+      EACH_ROW acc[r + b][c] = add_pairs(starts, acc[r + b][c], products[r]);
+    }
+  }
+}
+
+/* The k % 16 at the end of taps of more than 16: bytes before them meet weights of 0 (tail_last). */
+ERT_INLINE void multiply_end(const bool pairs, const size_t mr, const size_t blocks, size_t block_bytes,
+                             int32x4_t acc[MR][NR], const int8_t *const *x, size_t k, const int8_t *w) {
+  if (k % KR <= 8) {
+    int8x8_t v[MR];
+    EACH_ROW v[r] = vld1_s8(x[r] + k - 8);
+    multiply_8(false, mr, blocks, block_bytes, acc, v, w + 8);
+  } else {
+    int8x16_t v[MR];
+    EACH_ROW v[r] = vld1q_s8(x[r] + k - 16);
+    multiply_16(false, pairs, mr, blocks, block_bytes, acc, v, w);
+  }
+}
+
+/* A tap of less than 16. */
+ERT_INLINE void multiply_short(const bool starts, const size_t mr, const size_t blocks, size_t block_bytes,
+                               int32x4_t acc[MR][NR], const int8_t *const *x, size_t k, const int8_t *w) {
+  int8x8_t v[MR];
+  if (k >= 8) {
+    EACH_ROW v[r] = vld1_s8(x[r]);
+  } else {
+    EACH_ROW v[r] = ert_load_upto_7_s8(x[r], k);
+  }
+  multiply_8(starts, mr, blocks, block_bytes, acc, v, w);
+  if (k > 8) {
+    EACH_ROW v[r] = ert_last_of_8_s8(x[r] + k - 8, k - 8);
+    multiply_8(false, mr, blocks, block_bytes, acc, v, w + 8);
+  }
+}
+
+/* All taps. */
+ERT_INLINE void multiply(const bool pairs, const size_t mr, const size_t blocks, size_t block_bytes,
+                         int32x4_t acc[MR][NR], const int8_t *const *rows, const ert_qgemm_work *work, const int8_t *w) {
+  const size_t k = work->k, whole = k / KR * KR;
+  const ptrdiff_t *tap = work->tap_offset, *const end = tap + work->taps;
+  const int8_t *x[MR];
+  EACH_ROW x[r] = rows[r] + *tap;
+  if (k < KR) {
+    multiply_short(true, mr, blocks, block_bytes, acc, x, k, w);
+    while (++tap < end) {
+      w += NR * KR;
+      EACH_ROW x[r] = rows[r] + *tap;
+      multiply_short(false, mr, blocks, block_bytes, acc, x, k, w);
+    }
+    return;
+  }
+  int8x16_t v[MR];
+  EACH_ROW v[r] = vld1q_s8(x[r]);
+  multiply_16(true, pairs, mr, blocks, block_bytes, acc, v, w);
+  w += NR * KR;
+  for (size_t i = KR;; i = 0) {
+    for (; i != whole; i += KR, w += NR * KR) {
+      EACH_ROW v[r] = vld1q_s8(x[r] + i);
+      multiply_16(false, pairs, mr, blocks, block_bytes, acc, v, w);
+    }
+    if (whole != k) {
+      multiply_end(pairs, mr, blocks, block_bytes, acc, x, k, w);
+      w += NR * KR;
+    }
+    if (++tap == end) return;
+    EACH_ROW x[r] = rows[r] + *tap;
+  }
 }
 
 ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q, const int32x4_t *sum,
-                       float32x4_t m, int8x8_t *y) {
+                       const float32x4_t *m, int8x8_t *y) {
   if (mr <= 2) {
-    y[0] = y[1] = ert_requant_neon_8(kind, q, sum[0], sum[1], m, m);
+    y[0] = y[1] = ert_requant_neon_8(kind, q, sum[0], sum[1], m[0], m[1]);
   } else {
-    const int8x16_t four = ert_requant_neon_16(kind, q, sum[0], sum[1], sum[2], sum[3], m, m, m, m);
+    const int8x16_t four = ert_requant_neon_16(kind, q, sum[0], sum[1], sum[2], sum[3], m[0], m[1], m[2], m[3]);
     y[0] = vget_low_s8(four);
     y[1] = vget_high_s8(four);
   }
@@ -80,49 +166,11 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
-  const ert_bounds bounds = ert_bounds_of(multiplier);
-  const size_t k = work->k;
   int32x4_t acc[MR][NR];
-  EACH_ROW {
-    EACH_CHANNEL acc[r][c] = vdupq_n_s32(0);
-  }
-  size_t t = 0;
-  do {
-    const ptrdiff_t offset = work->tap_offset[t];
-    const int8_t *x[MR];
-    EACH_ROW x[r] = rows[r] + offset;
-    size_t i = 0;
-    if (bounds.pairs) {
-      for (; i + 16 <= k; i += 16, w += NR * KR) {
-        int8x16_t v[MR];
-        EACH_ROW v[r] = vld1q_s8(x[r] + i);
-        MULTIPLY_16_IN_PAIRS(v)
-      }
-    } else {
-      for (; i + 16 <= k; i += 16, w += NR * KR) {
-        int8x16_t v[MR];
-        EACH_ROW v[r] = vld1q_s8(x[r] + i);
-        MULTIPLY_16(v)
-      }
-    }
-    if (i < k) {
-      int8x8_t v[MR];
-      if (k - i >= 8) {
-        EACH_ROW v[r] = vld1_s8(x[r] + i);
-      } else {
-        EACH_ROW v[r] = load_end(x[r], k, k - i);
-      }
-      MULTIPLY_8(v, 0)
-      if (k - i > 8) {
-        EACH_ROW v[r] = load_end(x[r], k, k - i - 8);
-        MULTIPLY_8(v, 1)
-      }
-      w += NR * KR;
-    }
-  } while (++t < work->taps);
-
+  if (work->pairs) multiply(true, mr, 1, 0, acc, rows, work, w);
+  else multiply(false, mr, 1, 0, acc, rows, work, w);
   const int32x4_t of_channel = vld1q_s32(bias);
-  const float32x4_t m = vabsq_f32(vld1q_f32(multiplier));
+  const float32x4_t m1 = vabsq_f32(vld1q_f32(multiplier)), m[4] = {m1, m1, m1, m1};
   int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
   EACH_ROW sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
   if (work->row_bias != NULL) {
@@ -143,6 +191,36 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   }
 }
 
+/* A single row by one block or by BESIDE, which share the loads of the row. */
+ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t block_bytes) {
+  const int8_t *w = (const int8_t *)work->block + NR * (sizeof(int32_t) + sizeof(float));
+  int32x4_t acc[BESIDE][NR], sum[4];
+  if (work->pairs) multiply(true, 1, blocks, block_bytes, acc, work->rows, work, w);
+  else multiply(false, 1, blocks, block_bytes, acc, work->rows, work, w);
+  const int32x4_t row_bias = vdupq_n_s32(work->row_bias != NULL ? work->row_bias[0] : 0);
+  float32x4_t m[4];
+  EACH_BLOCK {
+    const int32_t *bias = (const int32_t *)(const void *)(work->block + b * block_bytes);
+    sum[b] = ert_add_s32(ert_add_s32(sum_each(acc[b]), vld1q_s32(bias)), row_bias);
+    m[b] = vabsq_f32(vld1q_f32((const float *)(const void *)(bias + NR)));
+  }
+  ERT_UNROLL for (size_t b = blocks; b < 4; b++) {
+    sum[b] = sum[blocks - 1];
+    m[b] = m[blocks - 1];
+  }
+  int8x8_t y[2];
+  ERT_REQUANT_SWITCH(work->kind, finish, blocks, &work->requant, sum, m, y);
+  if (blocks > 1) {
+    ERT_UNROLL for (size_t b = 0; b < blocks; b += 2) vst1_s8(work->out + b * NR, y[b / 2]);
+  } else if (work->valid_n == NR) {
+    ert_store_4_s8(work->out, y[0], 0);
+  } else {
+    int8_t part[2 * NR];
+    vst1_s8(part, y[0]);
+    ert_qgemm_store_part(work, 0, 1, NR, part);
+  }
+}
+
 #if defined(__aarch64__)
 #define KERNEL ert_qgemm_neon_4x4
 ERT_QGEMM_TILES(4)
@@ -150,7 +228,7 @@ ERT_QGEMM_TILES(4)
 #define KERNEL ert_qgemm_neon_2x4
 #endif
 ERT_QGEMM_TILES(2)
-ERT_QGEMM_TILES(1)
+ERT_QGEMM_ROW
 
 extern const ert_qgemm_kernel KERNEL;
 
@@ -171,4 +249,5 @@ const ert_qgemm_kernel KERNEL = {.name = MR == 4 ? "qgemm_neon_4x4" : "qgemm_neo
                                  .kr = KR,
                                  .weight_bytes = 1,
                                  .bounds = true,
+                                 .tail_last = true,
                                  .run = run};

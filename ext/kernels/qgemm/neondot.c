@@ -2,7 +2,6 @@
  * weights of four channels at once, so that 16 bytes of a row serve 8 SDOT; 64 SDOT go with 16 loads. */
 #include <arm_neon.h>
 
-#include "base/memory.h"
 #include "kernels/common_neon.h"
 #include "kernels/qgemm/tiles_neon.h"
 
@@ -204,37 +203,10 @@ ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t bloc
   }
 }
 
-/* The next BESIDE blocks exist, are whole and finish alike. */
-static inline bool go_together(const ert_qgemm_work *work, size_t n, size_t block_bytes) {
-  if (n < BESIDE * NR) return false;
-  ERT_UNROLL for (size_t b = 1; b < BESIDE; b++) {
-    if (ert_qgemm_block_kind(&work->requant, work->block + b * block_bytes, NR) != work->kind) return false;
-  }
-  return true;
-}
-
-/* No more than one row is left over from the tiles of two. */
-static void tiles_1(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {
-  (void)tiles;
-  ert_qgemm_work work = *of_caller;
-  for (size_t blocks; n > 0; n -= ert_min_size(n, blocks * NR)) {
-    work.kind = ert_qgemm_block_kind(&work.requant, work.block, NR);
-    work.valid_n = ert_min_size(NR, n);
-    if (go_together(&work, n, block_bytes)) {
-      blocks = BESIDE;
-      row(BESIDE, &work, block_bytes);
-    } else {
-      blocks = 1;
-      row(1, &work, block_bytes);
-    }
-    work.block += blocks * block_bytes;
-    work.out += blocks * NR;
-  }
-}
-
 ERT_QGEMM_TILES(8)
 ERT_QGEMM_TILES(4)
 ERT_QGEMM_TILES(2)
+ERT_QGEMM_ROW
 
 extern const ert_qgemm_kernel ert_qgemm_neondot_8x8;
 

@@ -15,7 +15,8 @@ typedef struct ert_qgemm_work {
   size_t taps, k;
   const ptrdiff_t *tap_offset;
   ert_requant_neon requant;
-  ert_requant_kind kind;  /* of the block */
+  ert_requant_kind kind; /* of the block */
+  bool pairs;            /* no weight of the block is -128 */
   const uint8_t *block;
   size_t valid_n; /* channels of the block that exist */
   const int8_t *const *rows;
@@ -27,9 +28,27 @@ typedef struct ert_qgemm_work {
 /* Computes `tiles` tiles, one below the other, for n channels from the work's block on. */
 typedef void (*ert_qgemm_tiles_fn)(const ert_qgemm_work *work, size_t tiles, size_t n, size_t block_bytes);
 
-static inline ert_requant_kind ert_qgemm_block_kind(const ert_requant_neon *requant, const uint8_t *block, size_t nr) {
-  const ert_bounds bounds = ert_bounds_of((const float *)(const void *)(block + nr * sizeof(int32_t)));
-  return ert_requant_neon_kind(requant, bounds.small);
+static inline ert_bounds ert_qgemm_block_bounds(const uint8_t *block, size_t nr) {
+  return ert_bounds_of((const float *)(const void *)(block + nr * sizeof(int32_t)));
+}
+
+/* What of the work depends on its block; n channels are left. */
+static inline void ert_qgemm_enter_block(ert_qgemm_work *work, size_t nr, size_t n) {
+  const ert_bounds bounds = ert_qgemm_block_bounds(work->block, nr);
+  work->kind = ert_requant_neon_kind(&work->requant, bounds.small);
+  work->pairs = bounds.pairs;
+  work->valid_n = n < nr ? n : nr;
+}
+
+/* `count` blocks from the work's one on are whole and can be worked at alike. */
+static inline bool ert_qgemm_go_together(const ert_qgemm_work *work, const size_t count, size_t nr, size_t n,
+                                         size_t block_bytes) {
+  if (n < count * nr) return false;
+  for (size_t b = 1; b < count; b++) {
+    const ert_bounds bounds = ert_qgemm_block_bounds(work->block + b * block_bytes, nr);
+    if (ert_requant_neon_kind(&work->requant, bounds.small) != work->kind || bounds.pairs != work->pairs) return false;
+  }
+  return true;
 }
 
 /* Defines tiles_<mr>, which calls the file's function `tile` with a constant number of rows, so that its accumulators
@@ -38,9 +57,27 @@ static inline ert_requant_kind ert_qgemm_block_kind(const ert_requant_neon *requ
   static void tiles_##mr(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {   \
     ert_qgemm_work work = *of_caller;                                                                     \
     for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {           \
-      work.valid_n = n - first < NR ? n - first : NR;                                                     \
-      work.kind = ert_qgemm_block_kind(&work.requant, work.block, NR);                                    \
+      ert_qgemm_enter_block(&work, NR, n - first);                                                        \
       for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);                                         \
+    }                                                                                                     \
+  }
+
+/* Defines tiles_1 for kernels that work at a single row by several blocks at once: the file's function row(blocks, ...)
+ * is called with BESIDE or 1. No more than one row is left over from the tiles of two. */
+#define ERT_QGEMM_ROW                                                                                     \
+  static void tiles_1(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {      \
+    (void)tiles;                                                                                          \
+    ert_qgemm_work work = *of_caller;                                                                     \
+    while (n > 0) {                                                                                       \
+      ert_qgemm_enter_block(&work, NR, n);                                                                \
+      const bool together = ert_qgemm_go_together(&work, BESIDE, NR, n, block_bytes);                     \
+      const size_t blocks = together ? BESIDE : 1;                                                        \
+      if (together) row(BESIDE, &work, block_bytes);                                                      \
+      else row(1, &work, block_bytes);                                                                    \
+      if (n <= blocks * NR) break;                                                                        \
+      n -= blocks * NR;                                                                                   \
+      work.block += blocks * block_bytes;                                                                 \
+      work.out += blocks * NR;                                                                            \
     }                                                                                                     \
   }
 
