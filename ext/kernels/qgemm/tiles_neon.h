@@ -91,6 +91,8 @@ static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qge
   }
 }
 
+enum { CACHED_WEIGHTS = 1 << 14 }; /* half of the first cache of small cores */
+
 /* tiles[i] computes tiles of 2^i rows, up to 2^i = kernel->mr. */
 static inline void ert_qgemm_run_tiles(const ert_qgemm_kernel *kernel, const ert_qgemm_tiles_fn *tiles,
                                        const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out,
@@ -98,8 +100,9 @@ static inline void ert_qgemm_run_tiles(const ert_qgemm_kernel *kernel, const ert
   const size_t block_bytes = ert_qgemm_block_bytes(kernel, args->taps, args->k);
   ert_qgemm_work work = {.taps = args->taps, .k = args->k, .tap_offset = args->tap_offset, .out_stride = out_stride};
   work.requant = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
-  /* A call for every block, unless one call for all computes all rows. */
-  const bool at_once = m <= kernel->mr && (m & (m - 1)) == 0;
+  /* A call for every block, unless one call computes all rows or all weights stay in the first cache. */
+  const size_t blocks = (args->n + kernel->nr - 1) / kernel->nr;
+  const bool at_once = (m <= kernel->mr && (m & (m - 1)) == 0) || blocks <= CACHED_WEIGHTS / block_bytes;
   const size_t step = at_once ? args->n : kernel->nr;
   for (size_t first = 0; first < args->n; first += step) {
     const size_t n = args->n - first < step ? args->n - first : step;
