@@ -123,3 +123,109 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
 
 const ert_qdw_kernel ert_qdw_neon_8 = {.name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .bounds = true,
                                   .run = run};
+
+/* 3x3 with int8 weights: two products at a time are added as int16 before they are widened, which takes the multiplier
+ * half as often per tap and no widening of inputs. Columns that neighbouring pixels share are loaded once. */
+enum { WIDTH = 3, TAPS = WIDTH * WIDTH };
+
+typedef struct block_3x3 {
+  const int32_t *bias;
+  const float *multiplier;
+  int8x8_t weights[TAPS];
+  size_t valid; /* channels */
+  ert_requant_kind kind;
+} block_3x3;
+
+static inline void add(int32x4_t acc[2], int16x8_t products) {
+  acc[0] = vaddw_s16(acc[0], vget_low_s16(products));
+#if defined(__aarch64__)
+  acc[1] = vaddw_high_s16(acc[1], products);
+#else
+  acc[1] = vaddw_s16(acc[1], vget_high_s16(products));
+#endif
+}
+
+/* `count` pixels, `apart` columns from one to the next, 3 where they share none. `pairs`: no weight is -128. */
+ERT_INLINE void pixels_3x3(const size_t count, const size_t apart, const bool pairs, const bool whole,
+                           const ert_qdw_args *args, const block_3x3 *b, const ert_requant_neon *q,
+                           const int8_t *const *x, int8_t *out) {
+  const int32_t *bias = b->bias;
+  int32x4_t acc[PIXELS][2];
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    acc[p][0] = vld1q_s32(bias);
+    acc[p][1] = vld1q_s32(bias + 4);
+    ERT_LOAD_AGAIN(bias);
+  }
+  int16x8_t last[PIXELS]; /* the third tap of the first row waits for that of the second */
+  ERT_UNROLL for (size_t i = 0; i < WIDTH; i++) {
+    const int8x8_t *w = b->weights + i * WIDTH;
+    int8x8_t column[PIXELS * WIDTH];
+    ERT_UNROLL for (size_t p = 0; p < count; p++) {
+      ERT_UNROLL for (size_t k = p == 0 ? 0 : (p - 1) * apart + WIDTH; k < p * apart + WIDTH; k++) {
+        const size_t at = apart < 3 ? k * args->tap_stride : k / 3 * args->pixel_stride + k % 3 * args->tap_stride;
+        column[k] = whole ? vld1_s8(x[i] + at) : ert_load_upto_7_s8(x[i] + at, b->valid);
+      }
+      const int8x8_t *c = column + p * apart;
+      if (pairs) {
+        add(acc[p], vmlal_s8(vmull_s8(c[0], w[0]), c[1], w[1]));
+        if (i == 0) last[p] = vmull_s8(c[2], w[2]);
+        else add(acc[p], i == 1 ? vmlal_s8(last[p], c[2], w[2]) : vmull_s8(c[2], w[2]));
+      } else {
+        ERT_UNROLL for (size_t j = 0; j < WIDTH; j++) add(acc[p], vmull_s8(c[j], w[j]));
+      }
+    }
+  }
+  int8x8_t y[PIXELS];
+  ERT_REQUANT_SWITCH(b->kind, finish, count, q, acc, b->multiplier, y);
+  ERT_UNROLL for (size_t p = 0; p < count; p++) {
+    if (whole) vst1_s8(out + p * args->channels, y[p]);
+    else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
+  }
+}
+
+ERT_INLINE void run_block_3x3(const size_t apart, const bool pairs, const bool whole, const ert_qdw_args *args,
+                              const block_3x3 *of_caller, const ert_requant_neon *q, size_t pixels,
+                              const int8_t *const *rows, size_t channel, int8_t *out) {
+  const block_3x3 b = *of_caller;
+  const int8_t *x[WIDTH] = {rows[0] + channel, rows[1] + channel, rows[2] + channel};
+  for (; pixels >= PIXELS; pixels -= PIXELS) {
+    pixels_3x3(PIXELS, apart, pairs, whole, args, &b, q, x, out);
+    ERT_UNROLL for (size_t i = 0; i < WIDTH; i++) x[i] += PIXELS * args->pixel_stride;
+    out += PIXELS * args->channels;
+  }
+  for (; pixels > 0; pixels--) {
+    pixels_3x3(1, apart, pairs, whole, args, &b, q, x, out);
+    ERT_UNROLL for (size_t i = 0; i < WIDTH; i++) x[i] += args->pixel_stride;
+    out += args->channels;
+  }
+}
+
+static void run_3x3(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
+  const ert_requant_neon q = ert_requant_neon_init(args->out_zero, args->out_min, args->out_max);
+  const size_t block_bytes = (NR * (sizeof(int32_t) + sizeof(float) + TAPS) + 63) / 64 * 64;
+  const uint8_t *packed = args->weights;
+  for (size_t c = 0; c < args->channels; c += NR, packed += block_bytes) {
+    block_3x3 b = {.bias = (const int32_t *)packed, .valid = args->channels - c};
+    b.multiplier = (const float *)(b.bias + NR);
+    const ert_bounds bounds = ert_bounds_of(b.multiplier);
+    b.kind = ert_requant_neon_kind(&q, bounds.small);
+    const int8_t *w = (const int8_t *)(b.multiplier + NR);
+    ERT_UNROLL for (size_t t = 0; t < TAPS; t++) b.weights[t] = vld1_s8(w + t * NR);
+    if (b.valid < NR) run_block_3x3(3, false, false, args, &b, &q, pixels, rows, c, out + c);
+    else if (!bounds.pairs) run_block_3x3(3, false, true, args, &b, &q, pixels, rows, c, out + c);
+    else if (args->pixel_stride == args->tap_stride) run_block_3x3(1, true, true, args, &b, &q, pixels, rows, c, out + c);
+    else if (args->pixel_stride == 2 * args->tap_stride)
+      run_block_3x3(2, true, true, args, &b, &q, pixels, rows, c, out + c);
+    else run_block_3x3(3, true, true, args, &b, &q, pixels, rows, c, out + c);
+  }
+}
+
+const ert_qdw_kernel ert_qdw_neon_8_3x3 = {.name = "qdw_neon_8_3x3",
+                                           .isa = ERT_ISA_NEON,
+                                           .nr = NR,
+                                           .tap_group = 1,
+                                           .kernel_h = WIDTH,
+                                           .kernel_w = WIDTH,
+                                           .int8_weights = true,
+                                           .bounds = true,
+                                           .run = run_3x3};
