@@ -22,6 +22,8 @@ typedef struct depthwise {
   const ert_fdw_kernel *fdw;
   void *packed;
   size_t multiplier, element;
+  bool turned;           /* the kernel gets the rows of a 3x3 window in this order: */
+  uint8_t row_order[3];
   bool in_place;         /* rows are read where they are */
   bool borders;          /* in place, with padding on the left and right that the kernel adds itself */
   size_t tasks;
@@ -57,34 +59,77 @@ static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
   return ERT_OK;
 }
 
-static ert_status pack_weights(ert_prepare *p, ert_op *op, depthwise *d, const void *weights, const void *bias) {
-  const ert_window *w = &d->window;
-  const size_t channels = w->channels, taps = w->kernel_h * w->kernel_w;
-  const ert_isa_set isa = ert_prepare_isa(p);
-  size_t bytes;
-  if (d->rule.is_int8) {
-    d->qdw = ert_qdw_select(isa, channels, w->kernel_h, w->kernel_w, d->rule.zero_w == 0);
-    bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
-  } else {
-    d->fdw = ert_fdw_select(isa, channels);
-    bytes = ert_fdw_packed_bytes(d->fdw, channels, taps);
+/* The row of a 3x3 window whose weights alone leave int8 when the zero point is taken off, as in legacy models the one
+ * weight that sets the range of all; 3: there is no such row. */
+static size_t row_beyond_int8(const depthwise *d, const int8_t *w) {
+  const size_t row_weights = 3 * d->window.channels;
+  size_t row = 2;
+  bool found = false;
+  for (size_t i = 0; i < 3 * row_weights; i++) {
+    const int32_t value = w[i] - d->rule.zero_w;
+    if (value >= INT8_MIN && value <= INT8_MAX) continue;
+    if (value > 2 * INT8_MAX || (found && row != i / row_weights)) return 3;
+    row = i / row_weights;
+    found = true;
   }
+  return row;
+}
+
+/* Weights with a zero point for a kernel that multiplies bytes: `turned` has the window's rows in d->row_order then, the
+ * one that needs the spare slots last. False where that is not possible. */
+static bool turn_rows(depthwise *d, ert_isa_set isa, const int8_t *w, int8_t *turned) {
+  const ert_window *window = &d->window;
+  if (window->kernel_h != 3 || window->kernel_w != 3) return false;
+  const ert_qdw_kernel *kernel = ert_qdw_select(isa, window->channels, 3, 3, true);
+  const size_t last = row_beyond_int8(d, w), row_weights = 3 * window->channels;
+  if (!kernel->int8_weights || !kernel->spare || last == 3) return false;
+  d->qdw = kernel;
+  d->row_order[0] = last == 0;
+  d->row_order[1] = last == 2 ? 1 : 2;
+  d->row_order[2] = (uint8_t)last;
+  for (size_t i = 0; i < 3; i++) memcpy(turned + i * row_weights, w + d->row_order[i] * row_weights, row_weights);
+  return true;
+}
+
+static ert_status pack_int8(ert_prepare *p, ert_op *op, depthwise *d, const int8_t *w, const int32_t *bias) {
+  const size_t channels = d->window.channels, h = d->window.kernel_h, taps = h * d->window.kernel_w;
+  const ert_isa_set isa = ert_prepare_isa(p);
+  d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0);
+  int32_t *w_zero = NULL;
+  int8_t *turned = NULL;
+  if (d->rule.zero_w != 0) {
+    size_t bytes; /* the weights are as many as taps * channels */
+    if (ert_mul(channels, sizeof *w_zero, &bytes)) w_zero = ert_aligned_alloc(bytes);
+    turned = ert_aligned_alloc(taps * channels);
+    if (w_zero == NULL || turned == NULL) {
+      ert_aligned_free(w_zero);
+      ert_aligned_free(turned);
+      return ERT_OUT_OF_MEMORY;
+    }
+    for (size_t c = 0; c < channels; c++) w_zero[c] = d->rule.zero_w;
+    d->turned = turn_rows(d, isa, w, turned);
+  }
+  const size_t packed_bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
+  if (packed_bytes != 0) d->packed = ert_prepare_alloc(p, packed_bytes);
+  if (d->packed != NULL) {
+    ert_qdw_pack(d->qdw, channels, taps, d->turned ? turned : w, w_zero, bias, d->rule.multipliers, d->rule.zero_x,
+                 d->packed);
+  }
+  ert_aligned_free(w_zero);
+  ert_aligned_free(turned);
+  op->kernel = d->qdw->name;
+  ERT_REQUIRE(p, packed_bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
+  return d->packed != NULL ? ERT_OK : ERT_OUT_OF_MEMORY;
+}
+
+static ert_status pack_float(ert_prepare *p, ert_op *op, depthwise *d, const void *weights, const void *bias) {
+  const size_t channels = d->window.channels, taps = d->window.kernel_h * d->window.kernel_w;
+  d->fdw = ert_fdw_select(ert_prepare_isa(p), channels);
+  const size_t bytes = ert_fdw_packed_bytes(d->fdw, channels, taps);
   ERT_REQUIRE(p, bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
   if ((d->packed = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
-  if (d->fdw != NULL) {
-    ert_fdw_pack(d->fdw, channels, taps, weights, bias, d->packed);
-    op->kernel = d->fdw->name;
-    return ERT_OK;
-  }
-  int32_t *w_zero = NULL;
-  if (d->rule.zero_w != 0) {
-    if (!ert_mul(channels, sizeof *w_zero, &bytes) || (w_zero = ert_aligned_alloc(bytes)) == NULL)
-      return ERT_OUT_OF_MEMORY;
-    for (size_t c = 0; c < channels; c++) w_zero[c] = d->rule.zero_w;
-  }
-  ert_qdw_pack(d->qdw, channels, taps, weights, w_zero, bias, d->rule.multipliers, d->rule.zero_x, d->packed);
-  ert_aligned_free(w_zero);
-  op->kernel = d->qdw->name;
+  ert_fdw_pack(d->fdw, channels, taps, weights, bias, d->packed);
+  op->kernel = d->fdw->name;
   return ERT_OK;
 }
 
@@ -137,7 +182,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   if (x->dims[3] == 1 && multiplier > 1) return prepare_as_dense(p, op, d, w, bias);
 
   d->window.channels = (size_t)w->dims[2];
-  ERT_TRY(pack_weights(p, op, d, w->data, bias));
+  ERT_TRY(d->rule.is_int8 ? pack_int8(p, op, d, w->data, bias) : pack_float(p, op, d, w->data, bias));
   size_t work;
   if (!ert_mul(op->out[0]->elements, d->window.kernel_h * d->window.kernel_w, &work)) work = SIZE_MAX;
   d->tasks = ert_min_size((size_t)ert_prepare_threads(p), d->window.batch * d->window.out_h);
@@ -215,7 +260,7 @@ static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t
       if (is_inside(w, filled)) fill_slot(run, n, filled, ring + filled % w->span_h * d->row_bytes);
     }
     for (size_t i = 0; i < w->kernel_h; i++) {
-      const size_t y = top + i * w->dilation_h;
+      const size_t y = top + (d->turned ? d->row_order[i] : i) * w->dilation_h;
       const uint8_t *row = run->padding_row;
       if (is_inside(w, y)) row = d->in_place ? input_row(run, n, y) : ring + y % w->span_h * d->row_bytes;
       set_row(d, rows_at, i, row);

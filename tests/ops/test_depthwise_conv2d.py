@@ -3,11 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgert.dtypes import QuantParams
 from edgert.ops._enums import Activation
-from ops.runner import check, i8, i32, refused
+from ops.runner import check, i8, i32, of_data, refused
 from ops.weighted_inputs import FORMS, inputs, output_quant
 
 SAME3 = {"pad_top": 1, "pad_left": 1, "pad_bottom": 1, "pad_right": 1}
@@ -33,6 +34,24 @@ def test_channels(form: str, channels: int, pads: dict[str, int]) -> None:
 @pytest.mark.parametrize("pads", [{}, SAME3, UNEVEN])
 def test_window(form: str, kernel: tuple[int, int], stride: tuple[int, int], pads: dict[str, int]) -> None:
     run(form, (2, 9, 8, 10), kernel, stride_h=stride[0], stride_w=stride[1], **pads)
+
+
+@pytest.mark.parametrize("row", [0, 1, 2, None])  # of the window, whose weights leave int8 without their zero point
+@pytest.mark.parametrize("zero_point", [5, -60, 101, -128])
+@pytest.mark.parametrize("attrs", [{}, SAME3, {"dilation_h": 2, **SAME3}])
+@pytest.mark.parametrize("channels", [4, 40])
+def test_zero_points_that_come_off(row: int | None, zero_point: int, attrs: dict[str, int], channels: int) -> None:
+    """Legacy weights as they are trained; None: such weights in two rows."""
+    rng = np.random.default_rng(zero_point + 128)
+    lowest, highest = max(-128, zero_point - 128), min(127, zero_point + 127)
+    weights = rng.integers(lowest, highest + 1, (3, 3, channels)).astype(np.int8)
+    for place in (row,) if row is not None else (0, 2):
+        weights[place, 1, 1] = -128 if zero_point > 0 else 126
+    quant = QuantParams((0.004,), (zero_point,))
+    bias = i32(channels, constant=True, low=-9000, high=9000)
+    x = i8(1, 7, 9, channels, quant=QuantParams((0.03,), (-11,)))
+    case = [x, of_data(weights, quant, constant=True), bias]
+    check("depthwise_conv2d", attrs, case, quant=output_quant("zero_point"))
 
 
 @pytest.mark.parametrize("form", FORMS)

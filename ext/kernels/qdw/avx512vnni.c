@@ -71,5 +71,5 @@ static inline __m256i columns_dot4(__m256i acc, __m256i x, __m256i w) {
 
 const ert_qdw_kernel ert_qdw_avx512vnni_32_3x3_int8 = {
     .name = "qdw_avx512vnni_32_3x3_int8", .isa = ERT_ISA_AVX512VNNI, .nr = COLUMNS_NR, .tap_group = 4,
-    .slots = sizeof COLUMNS_SLOTS, .slot_tap = COLUMNS_SLOTS, .kernel_h = 3, .kernel_w = 3, .borders = true, .int8_weights = true,
+    .slots = sizeof COLUMNS_SLOTS, .slot_tap = COLUMNS_SLOTS, .kernel_h = 3, .kernel_w = 3, .spare = true, .borders = true, .int8_weights = true,
     .x_offset = 128, .lane_channel = COLUMNS_LANE_CHANNEL, .run = run_columns};

@@ -41,9 +41,15 @@ void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, co
       uint32_t sum = 0;
       int64_t sum_abs = 0;
       for (size_t s = 0; s < slots; s++) {
-        const size_t t = kernel->slot_tap != NULL ? kernel->slot_tap[s] : s;
+        size_t t = kernel->slot_tap != NULL ? kernel->slot_tap[s] : s;
+        const bool spare = kernel->spare && t >= taps;
+        if (spare) t = kernel->slot_tap[s - 1];
         if (t >= taps) continue; /* ERT_QDW_NO_TAP */
-        const int32_t value = w[t * channels + c] - (w_zero != NULL ? w_zero[c] : 0);
+        int32_t value = w[t * channels + c] - (w_zero != NULL ? w_zero[c] : 0);
+        if (kernel->int8_weights) {
+          const int32_t kept = value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value;
+          value = spare ? value - kept : kept;
+        }
         sum += (uint32_t)value;
         sum_abs += value < 0 ? -value : value;
         if (value == INT8_MIN) bounds.pairs = false;

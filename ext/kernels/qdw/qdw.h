@@ -6,7 +6,8 @@
  *   out[p][c] = clamp(rne(f32(acc) * multiplier[c]) + out_zero, out_min, out_max)
  *
  * Weights are int16: int8 less the weights' zero point, so that legacy uint8 models need no other kernel. Kernels that
- * multiply bytes keep int8 and are chosen only where there is no zero point.
+ * multiply bytes keep int8 and are chosen where there is no zero point; with a spare slot beside each tap of the last row
+ * also where only that row has weights that leave int8 when the zero point is taken off.
  * A kernel reads no byte that is not a tap of one of the pixels and writes exactly `channels` bytes a pixel.
  */
 #ifndef ERT_KERNELS_QDW_H
@@ -47,6 +48,7 @@ typedef struct ert_qdw_kernel {
   uint8_t slots;     /* entries of slot_tap */
   const uint8_t *slot_tap; /* tap in each slot, ERT_QDW_NO_TAP: a weight of 0; NULL: tap s in slot s, slots = taps */
   uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
+  bool spare;        /* a slot without tap reads the tap of the slot before it: ert_qdw_pack puts there what exceeds int8 */
   bool borders;      /* it takes ert_qdw_args.row_bytes */
   bool int8_weights; /* weights stay int8; only for weights without a zero point */
   bool bounds;       /* pack notes in the block what it proves of it, see kernels/bounds.h */
