@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 
 /* Makes the compiler forget that it knows what is at p, so that it loads again instead of copying a register: where
  * many accumulators start from the same bias, the load pipes are idle and the vector pipes are not. */

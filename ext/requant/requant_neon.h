@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 
 typedef enum ert_requant_kind {
   ERT_REQUANT_ANY,   /* any accumulator */

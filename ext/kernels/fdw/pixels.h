@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "kernels/fdw/fdw.h"
-#include "kernels/inline.h"
+#include "base/inline.h"
 
 enum {
   ERT_FDW_MAX_PIXELS = 8,

@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "kernels/fgemm/fgemm.h"
-#include "kernels/inline.h"
+#include "base/inline.h"
 
 enum {
   ERT_FGEMM_MAX_MR = 8,

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/peak/peak.h"
 
 /* Bytes of 63; as floats 0.75: neither zeros, which take less power than data does, nor subnormals. */

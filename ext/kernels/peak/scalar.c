@@ -1,5 +1,5 @@
 /* Plain C, one product at a time. The assembly is empty: it hides from the compiler what a register holds. */
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/peak/peak.h"
 
 #if defined(ERT_ARCH_X86_64)

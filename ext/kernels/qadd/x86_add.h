@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/qadd/qadd.h"
 
 typedef struct factors {

@@ -1,7 +1,7 @@
 #include <immintrin.h>
 #include <stdbool.h>
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/qdw/qdw.h"
 #include "requant/requant_avx512vnni.h"
 

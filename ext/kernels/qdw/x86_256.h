@@ -3,7 +3,7 @@
 #include <stdbool.h>
 
 #include "kernels/partial_x86.h"
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/qdw/qdw.h"
 #include "requant/requant_avx2.h"
 

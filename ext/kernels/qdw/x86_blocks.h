@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/qdw/qdw.h"
 
 /* One block of channels over the pixels of a row. */

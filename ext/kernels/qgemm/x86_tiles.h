@@ -6,7 +6,7 @@
 #ifndef ERT_KERNELS_QGEMM_X86_TILES_H
 #define ERT_KERNELS_QGEMM_X86_TILES_H
 
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/qgemm/qgemm.h"
 
 enum { ERT_QGEMM_CHUNK_BYTES = 16 * 1024 };
