@@ -1,4 +1,4 @@
-/* 3x3 by dot products. The three taps of a column of the window are interleaved once, [row 0, row 1, row 2, any] for
+/* 3x3 by dot products. The three taps of a column of the window are interleaved once, [row 0, row 1, row 2, row 2] for
  * every channel, and SDOT multiplies them with a column of weights for four channels at once. Where neighbouring pixels
  * share columns (stride 1 and 2 without dilation), an interleaved column serves all of them. */
 #include <arm_neon.h>
@@ -31,7 +31,7 @@ ERT_INLINE column load_column(const bool whole, const int8_t *const *x, size_t o
     v[i] = whole ? vld1_s8(x[i] + offset) : ert_load_upto_7_s8(x[i] + offset, valid);
   }
   const int16x8_t rows_01 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[0]), widen(v[1])));
-  const int16x8_t rows_22 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[2]), widen(v[2]))); /* the fourth weight is 0 */
+  const int16x8_t rows_22 = vreinterpretq_s16_s8(vzip1q_s8(widen(v[2]), widen(v[2]))); /* see .spare */
   return (column){.low = vreinterpretq_s8_s16(vzip1q_s16(rows_01, rows_22)),
                   .high = vreinterpretq_s8_s16(vzip2q_s16(rows_01, rows_22))};
 }
@@ -131,6 +131,7 @@ const ert_qdw_kernel ert_qdw_neondot_8_3x3 = {.name = "qdw_neondot_8_3x3",
                                               .slot_tap = BY_COLUMNS,
                                               .kernel_h = 3,
                                               .kernel_w = 3,
+                                              .spare = true,
                                               .int8_weights = true,
                                               .bounds = true,
                                               .run = run};
