@@ -53,22 +53,45 @@ ERT_INLINE int32x4_t add_pairs(const bool starts, int32x4_t acc, int16x8_t produ
   return starts ? vpaddlq_s16(products) : vpadalq_s16(acc, products);
 }
 
+#if defined(__aarch64__)
+/* Pairs of products of four rows with one channel. (GCC copies products to other registers between the two.) */
+ERT_INLINE void multiply_pairs_of_4(int16x8_t sum[4], const int8x16_t *x, int8x16_t w) {
+  __asm__("smull %0.8h, %4.8b, %8.8b\n\t"
+          "smull %1.8h, %5.8b, %8.8b\n\t"
+          "smull %2.8h, %6.8b, %8.8b\n\t"
+          "smull %3.8h, %7.8b, %8.8b\n\t"
+          "smlal2 %0.8h, %4.16b, %8.16b\n\t"
+          "smlal2 %1.8h, %5.16b, %8.16b\n\t"
+          "smlal2 %2.8h, %6.16b, %8.16b\n\t"
+          "smlal2 %3.8h, %7.16b, %8.16b"
+          : "=&w"(sum[0]), "=&w"(sum[1]), "=&w"(sum[2]), "=&w"(sum[3])
+          : "w"(x[0]), "w"(x[1]), "w"(x[2]), "w"(x[3]), "w"(w));
+}
+#endif
+
 /* 16 k with a group of weights. */
 ERT_INLINE void multiply_16(const bool starts, const bool pairs, const size_t mr, const size_t blocks,
                             size_t block_bytes, int32x4_t acc[MR][NR], const int8x16_t *x, const int8_t *w) {
   EACH_BLOCK {
     const group g = load_group(w + b * block_bytes);
-    int16x8_t low[MR][NR], high[MR][NR];
     EACH_CHANNEL {
-      EACH_ROW low[r][c] = vmull_s8(vget_low_s8(x[r]), vget_low_s8(g.of[c]));
-      if (pairs) {
-        EACH_ROW low[r][c] = ert_mlal_high_s8(low[r][c], x[r], g.of[c]);
-      } else {
-        EACH_ROW high[r][c] = ert_mull_high_s8(x[r], g.of[c]);
+      int16x8_t low[MR], high[MR];
+#if defined(__aarch64__)
+      if (pairs && mr == 4) {
+        multiply_pairs_of_4(low, x, g.of[c]);
+        EACH_ROW acc[r + b][c] = add_pairs(starts, acc[r + b][c], low[r]);
+        continue;
       }
-      EACH_ROW acc[r + b][c] = add_pairs(starts, acc[r + b][c], low[r][c]);
+#endif
+      EACH_ROW low[r] = vmull_s8(vget_low_s8(x[r]), vget_low_s8(g.of[c]));
+      if (pairs) {
+        EACH_ROW low[r] = ert_mlal_high_s8(low[r], x[r], g.of[c]);
+      } else {
+        EACH_ROW high[r] = ert_mull_high_s8(x[r], g.of[c]);
+      }
+      EACH_ROW acc[r + b][c] = add_pairs(starts, acc[r + b][c], low[r]);
       if (pairs) continue;
-      EACH_ROW acc[r + b][c] = vpadalq_s16(acc[r + b][c], high[r][c]);
+      EACH_ROW acc[r + b][c] = vpadalq_s16(acc[r + b][c], high[r]);
     }
   }
 }
