@@ -2,7 +2,7 @@
 #include <time.h>
 
 #include "bench/family.h"
-#include "kernels/inline.h"
+#include "base/inline.h"
 #include "kernels/peak/peak.h"
 
 uint64_t ert_bench_now_ns(void) {
