@@ -57,6 +57,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
       ERT_UNROLL for (size_t half = 0; half < 2; half++) {
         const int8x16x4_t part = vld1q_s8_x4(w);
         w += 2 * NR * KR;
+        ERT_LOAD_AGAIN(w);
         ERT_UNROLL for (size_t r = 0; r < mr; r++) {
           acc[r][0] = DOT_ONE_OF(half, acc[r][0], part.val[0], v[r], 0, 2);
           acc[r][1] = DOT_ONE_OF(half, acc[r][1], part.val[1], v[r], 0, 2);
@@ -120,8 +121,12 @@ static inline int8x16_t load_upto_15(const int8_t *p, size_t n) {
 /* 16 k of one row. */
 #define DOT_ROW(v)                                                                           \
   ERT_UNROLL for (size_t b = 0; b < blocks; b++) {                                           \
-    const int8x16x4_t w0 = vld1q_s8_x4(w[b]), w1 = vld1q_s8_x4(w[b] + 64);                   \
-    w[b] += 4 * NR * KR;                                                                     \
+    const int8x16x4_t w0 = vld1q_s8_x4(w[b]);                                                    \
+    w[b] += 64;                                                                              \
+    ERT_LOAD_AGAIN(w[b]);                                                                    \
+    const int8x16x4_t w1 = vld1q_s8_x4(w[b]);                                                    \
+    w[b] += 64;                                                                              \
+    ERT_LOAD_AGAIN(w[b]);                                                                    \
     ERT_UNROLL for (size_t h = 0; h < 2; h++) {                                              \
       acc[b][h] = vdotq_laneq_s32(acc[b][h], w0.val[h], v, 0);                               \
       acc[b][h] = vdotq_laneq_s32(acc[b][h], w0.val[h + 2], v, 1);                           \
