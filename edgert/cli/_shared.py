@@ -28,7 +28,7 @@ def json_option(command: F) -> F:
 
 def threads_option(command: F) -> F:
     option = click.option(
-        "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads that share the work."
+        "--threads", type=click.IntRange(1, 32), default=1, show_default=True, help="Threads that share the work."
     )
     return option(command)
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,6 +12,10 @@
  * operators of a small network and far shorter than a frame. */
 enum { ERT_SPIN_TURNS = 4000 };
 
+/* A job is shared out in `threads` parts, fixed beforehand; part t is thread t's, but whoever is free takes a part that
+ * its thread has not begun: a thread that the system lets wait, or that is still waking up, holds nobody up. Which parts
+ * are taken stands in one word together with the job's number, so that a thread that comes late cannot touch the next
+ * job, and the job's own fields are read only between taking a part and reporting it done. */
 struct ert_pool {
   int threads; /* the caller's included */
   int spin_turns;
@@ -18,10 +23,10 @@ struct ert_pool {
   pthread_t *workers;
   pthread_mutex_t mutex;
   pthread_cond_t wake;
-  int sleeping;              /* under mutex */
-  atomic_uint generation;    /* rises with every job */
-  atomic_int running;        /* workers that have not finished the job */
-  bool stop;                 /* written before generation rises */
+  int sleeping;           /* under mutex */
+  _Atomic uint64_t taken; /* upper half: number of the job; lower half: a bit for every part that is taken */
+  atomic_int unfinished;  /* parts */
+  atomic_bool stop;
   size_t tasks;
   ert_task_fn fn;
   void *arg;
@@ -46,20 +51,42 @@ static inline void pause_briefly(void) {
 #endif
 }
 
-/* Thread t runs tasks t, t + threads, ...: a fixed split, nothing to contend for. */
-static void run_share(ert_pool *pool, int number) {
-  for (size_t i = (size_t)number; i < pool->tasks; i += (size_t)pool->threads) pool->fn(pool->arg, i);
+static uint32_t job_of(uint64_t taken) { return (uint32_t)(taken >> 32); }
+
+/* Takes a part of the job, if it is still to be had. */
+static bool take(ert_pool *pool, uint32_t job, int part) {
+  const uint64_t bit = UINT64_C(1) << part;
+  uint64_t taken = atomic_load_explicit(&pool->taken, memory_order_acquire);
+  do {
+    if (job_of(taken) != job || (taken & bit) != 0) return false;
+  } while (!atomic_compare_exchange_weak_explicit(&pool->taken, &taken, taken | bit, memory_order_acq_rel,
+                                                  memory_order_acquire));
+  return true;
 }
 
-static void wait_for_job(ert_pool *pool, unsigned seen) {
+/* Part t has tasks t, t + threads, ...: its own first, then what the others have not begun. */
+static void run_parts(ert_pool *pool, uint32_t job, int own) {
+  for (int i = 0; i < pool->threads; i++) {
+    const int part = (own + i) % pool->threads;
+    if (!take(pool, job, part)) continue;
+    for (size_t task = (size_t)part; task < pool->tasks; task += (size_t)pool->threads) pool->fn(pool->arg, task);
+    atomic_fetch_sub_explicit(&pool->unfinished, 1, memory_order_release);
+  }
+}
+
+static bool idle(ert_pool *pool, uint32_t seen) {
+  return job_of(atomic_load_explicit(&pool->taken, memory_order_acquire)) == seen &&
+         !atomic_load_explicit(&pool->stop, memory_order_acquire);
+}
+
+static void wait_for_job(ert_pool *pool, uint32_t seen) {
   for (int turn = 0; turn < pool->spin_turns; turn++) {
-    if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen) return;
+    if (!idle(pool, seen)) return;
     pause_briefly();
   }
   pthread_mutex_lock(&pool->mutex);
   pool->sleeping++;
-  while (atomic_load_explicit(&pool->generation, memory_order_acquire) == seen)
-    pthread_cond_wait(&pool->wake, &pool->mutex);
+  while (idle(pool, seen)) pthread_cond_wait(&pool->wake, &pool->mutex);
   pool->sleeping--;
   pthread_mutex_unlock(&pool->mutex);
 }
@@ -68,17 +95,15 @@ static void *work(void *start_arg) {
   ert_worker_start start = *(ert_worker_start *)start_arg;
   free(start_arg);
   ert_pool *pool = start.pool;
-  for (unsigned seen = 0;; seen++) { /* a job is not given before all have finished the one before */
+  for (uint32_t seen = 0;;) {
     wait_for_job(pool, seen);
-    if (pool->stop) return NULL;
-    run_share(pool, start.number);
-    atomic_fetch_sub_explicit(&pool->running, 1, memory_order_release);
+    if (atomic_load_explicit(&pool->stop, memory_order_acquire)) return NULL;
+    seen = job_of(atomic_load_explicit(&pool->taken, memory_order_acquire));
+    run_parts(pool, seen, start.number);
   }
 }
 
-static void announce(ert_pool *pool) {
-  pthread_mutex_lock(&pool->mutex);
-  atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+static void wake_sleepers(ert_pool *pool) {
   if (pool->sleeping > 0) pthread_cond_broadcast(&pool->wake);
   pthread_mutex_unlock(&pool->mutex);
 }
@@ -117,8 +142,9 @@ failed:
 void ert_pool_destroy(ert_pool *pool) {
   if (pool == NULL) return;
   if (pool->forks == forks) {
-    pool->stop = true;
-    announce(pool);
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store_explicit(&pool->stop, true, memory_order_release);
+    wake_sleepers(pool);
     for (int i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i], NULL);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
@@ -137,10 +163,13 @@ void ert_pool_run(ert_pool *pool, size_t tasks, ert_task_fn fn, void *arg) {
   pool->tasks = tasks;
   pool->fn = fn;
   pool->arg = arg;
-  atomic_store_explicit(&pool->running, pool->threads - 1, memory_order_relaxed);
-  announce(pool);
-  run_share(pool, 0);
-  for (int turn = 0; atomic_load_explicit(&pool->running, memory_order_acquire) != 0; turn++) {
+  atomic_store_explicit(&pool->unfinished, pool->threads, memory_order_relaxed);
+  const uint32_t job = job_of(atomic_load_explicit(&pool->taken, memory_order_relaxed)) + 1;
+  pthread_mutex_lock(&pool->mutex);
+  atomic_store_explicit(&pool->taken, (uint64_t)job << 32, memory_order_release);
+  wake_sleepers(pool);
+  run_parts(pool, job, 0);
+  for (int turn = 0; atomic_load_explicit(&pool->unfinished, memory_order_acquire) != 0; turn++) {
     if (turn < pool->spin_turns)
       pause_briefly();
     else

@@ -8,7 +8,9 @@
 
 typedef struct ert_pool ert_pool;
 
-/* `threads` counts the caller: 1 makes no thread at all. */
+#define ERT_POOL_MAX_THREADS 32
+
+/* `threads`, 1 to ERT_POOL_MAX_THREADS, counts the caller: 1 makes no thread at all. */
 ert_status ert_pool_create(int threads, ert_pool **pool);
 void ert_pool_destroy(ert_pool *pool); /* NULL is fine */
 int ert_pool_threads(const ert_pool *pool); /* 1 for NULL */

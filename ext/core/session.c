@@ -3,7 +3,6 @@
 #include "core/internal.h"
 
 #define ERT_DEFAULT_MEMORY_LIMIT ((size_t)1 << 30)
-#define ERT_MAX_THREADS 256
 
 ert_status ert_allowed_isa(const char *isa_max, ert_isa_set *set, ert_error *error) {
   const char *cap = isa_max ? isa_max : getenv("ERT_ISA_MAX");
@@ -24,8 +23,9 @@ ert_status ert_session_create(const ert_model *model, const ert_session_options 
   *out = NULL;
   ert_session_options options = given ? *given : (ert_session_options){0};
   int threads = options.threads == 0 ? 1 : options.threads;
-  if (threads < 1 || threads > ERT_MAX_THREADS)
-    return ert_report(error, ERT_INVALID_ARGUMENT, "%d threads; 1 to %d are possible", options.threads, ERT_MAX_THREADS);
+  if (threads < 1 || threads > ERT_POOL_MAX_THREADS)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "%d threads; 1 to %d are possible", options.threads,
+                      ERT_POOL_MAX_THREADS);
   ert_session *session = calloc(1, sizeof *session);
   if (session == NULL) return ert_report(error, ERT_OUT_OF_MEMORY, "no memory for a session");
   session->model = model;

@@ -150,7 +150,7 @@ def test_memory_limit(path: Path) -> None:
 
 
 def test_threads_must_make_sense(path: Path) -> None:
-    with pytest.raises(InputError, match="threads; 1 to 256 are possible"):
+    with pytest.raises(InputError, match="threads; 1 to 32 are possible"):
         edgert.load(path, threads=1000)
 
 
