@@ -8,13 +8,14 @@
 enum { MR = 8, NR = 8, KR = 8, PAIRS = NR / 2 };
 
 /* v[p]: 8 k of rows 2p and 2p + 1. */
-#define MULTIPLY(v)                                                                                           \
-  do {                                                                                                        \
-    ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) {                                                           \
-      const int8x16_t wc = vld1q_s8(w + 16 * c);                                                              \
-      ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) acc[p][c] = vmmlaq_s32(acc[p][c], (v)[p], wc);        \
-    }                                                                                                         \
-    w += NR * KR;                                                                                             \
+#define MULTIPLY(v)                                                                                                \
+  do {                                                                                                             \
+    const int8x16x4_t part = vld1q_s8_x4(w);                                                                       \
+    w += NR * KR;                                                                                                  \
+    ERT_LOAD_AGAIN(w);                                                                                             \
+    ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) {                                                                \
+      ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) acc[p][c] = vmmlaq_s32(acc[p][c], (v)[p], part.val[c]);    \
+    }                                                                                                              \
   } while (0)
 
 static inline int8x16_t pair(int8x8_t a, int8x8_t b) { return vcombine_s8(a, b); }
@@ -32,7 +33,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
   const int8_t *w = (const int8_t *)(multiplier + NR);
-  const size_t k = work->k, row_pairs = (mr + 1) / 2;
+  const size_t k = work->k, whole = k / 16 * 16, row_pairs = (mr + 1) / 2;
   int32x4_t acc[MR / 2][PAIRS];
   float32x4_t m[PAIRS];
   ERT_UNROLL for (size_t c = 0; c < PAIRS; c++) {
@@ -47,7 +48,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     if (mr == 1) x[1] = x[0]; /* a single row is computed twice and stored once */
     size_t i = 0;
     int8x16_t v[MR / 2];
-    for (; i + 16 <= k; i += 16) {
+    for (; i != whole; i += 16) {
       int8x16_t high[MR / 2];
       ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
         const int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(x[2 * p] + i));
@@ -117,6 +118,8 @@ const ert_qgemm_kernel ert_qgemm_neoni8mm_8x8 = {.name = "qgemm_neoni8mm_8x8",
                                                  .isa = ERT_ISA_NEONI8MM,
                                                  .mr = MR,
                                                  .nr = NR,
+                                                 .least_m = 2, /* rows are multiplied in pairs */
+                                                 .least_k = KR,
                                                  .kr = KR,
                                                  .weight_bytes = 1,
                                                  .bounds = true,

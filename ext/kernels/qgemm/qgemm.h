@@ -43,6 +43,7 @@ typedef struct ert_qgemm_kernel {
   const char *name; /* "qgemm_avx2_4x16": tile of mr rows by nr channels */
   ert_isa isa;
   uint8_t mr, nr;
+  uint8_t least_m, least_k; /* smaller products are left to the instruction set below; 0: none are */
   uint8_t kr;           /* packed together for one channel: weights lie [k/kr][nr][kr] */
   uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
   uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
