@@ -26,7 +26,7 @@ static void fill(values *v) {
                                     8388609};
   v->out_zero = check_random_zero();
   check_random_clamp(&v->out_min, &v->out_max);
-  const int most_bits = check_between(0, 1) ? 32 : 21; /* kernels finish small accumulators on shorter ways, too */
+  const int most_bits = check_between(0, 1) ? 32 : 23; /* kernels finish small accumulators on shorter ways, too */
   v->wide = check_between(0, 1); /* else multipliers stay below 1, and kernels may take a shorter way */
   for (int i = 0; i < CHANNELS; i++) {
     const int bits = check_between(1, most_bits);

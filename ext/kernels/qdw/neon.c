@@ -121,8 +121,8 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   }
 }
 
-const ert_qdw_kernel ert_qdw_neon_8 = {.name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .bounds = true,
-                                  .run = run};
+const ert_qdw_kernel ert_qdw_neon_8 = {
+    .name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .bounds = true, .run = run};
 
 /* 3x3 with int8 weights: two products at a time are added as int16 before they are widened, which takes the multiplier
  * half as often per tap and no widening of inputs. Columns that neighbouring pixels share are loaded once. */
@@ -213,7 +213,8 @@ static void run_3x3(const ert_qdw_args *args, size_t pixels, const int8_t *const
     ERT_UNROLL for (size_t t = 0; t < TAPS; t++) b.weights[t] = vld1_s8(w + t * NR);
     if (b.valid < NR) run_block_3x3(3, false, false, args, &b, &q, pixels, rows, c, out + c);
     else if (!bounds.pairs) run_block_3x3(3, false, true, args, &b, &q, pixels, rows, c, out + c);
-    else if (args->pixel_stride == args->tap_stride) run_block_3x3(1, true, true, args, &b, &q, pixels, rows, c, out + c);
+    else if (args->pixel_stride == args->tap_stride)
+      run_block_3x3(1, true, true, args, &b, &q, pixels, rows, c, out + c);
     else if (args->pixel_stride == 2 * args->tap_stride)
       run_block_3x3(2, true, true, args, &b, &q, pixels, rows, c, out + c);
     else run_block_3x3(3, true, true, args, &b, &q, pixels, rows, c, out + c);

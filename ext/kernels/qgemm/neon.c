@@ -141,7 +141,8 @@ ERT_INLINE void multiply_short(const bool starts, const size_t mr, const size_t 
 
 /* All taps. */
 ERT_INLINE void multiply(const bool pairs, const size_t mr, const size_t blocks, size_t block_bytes,
-                         int32x4_t acc[MR][NR], const int8_t *const *rows, const ert_qgemm_work *work, const int8_t *w) {
+                         int32x4_t acc[MR][NR], const int8_t *const *rows, const ert_qgemm_work *work,
+                         const int8_t *w) {
   const size_t k = work->k, whole = k / KR * KR;
   const ptrdiff_t *tap = work->tap_offset, *const end = tap + work->taps;
   const int8_t *x[MR];
