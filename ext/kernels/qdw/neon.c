@@ -6,7 +6,7 @@
 
 #include "kernels/bounds.h"
 #include "kernels/common_neon.h"
-#include "kernels/qdw/qdw.h"
+#include "kernels/qdw/layouts.h"
 #include "requant/requant_neon.h"
 
 #if defined(__aarch64__)
@@ -121,8 +121,7 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   }
 }
 
-const ert_qdw_kernel ert_qdw_neon_8 = {
-    .name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = NR, .tap_group = 1, .bounds = true, .run = run};
+const ert_qdw_kernel ert_qdw_neon_8 = {ERT_QDW_LAYOUT_neon_8, .run = run};
 
 /* 3x3 with int8 weights: two products at a time are added as int16 before they are widened, which takes the multiplier
  * half as often per tap and no widening of inputs. Columns that neighbouring pixels share are loaded once. */
@@ -221,12 +220,4 @@ static void run_3x3(const ert_qdw_args *args, size_t pixels, const int8_t *const
   }
 }
 
-const ert_qdw_kernel ert_qdw_neon_8_3x3 = {.name = "qdw_neon_8_3x3",
-                                           .isa = ERT_ISA_NEON,
-                                           .nr = NR,
-                                           .tap_group = 1,
-                                           .kernel_h = WIDTH,
-                                           .kernel_w = WIDTH,
-                                           .int8_weights = true,
-                                           .bounds = true,
-                                           .run = run_3x3};
+const ert_qdw_kernel ert_qdw_neon_8_3x3 = {ERT_QDW_LAYOUT_neon_8_3x3, .run = run_3x3};

@@ -5,7 +5,7 @@
 
 #include "kernels/bounds.h"
 #include "kernels/common_neon.h"
-#include "kernels/qdw/qdw.h"
+#include "kernels/qdw/layouts.h"
 #include "requant/requant_neon.h"
 
 enum { NR = 8, WIDTH = 3, PIXELS = 4 };
@@ -121,17 +121,4 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   }
 }
 
-static const uint8_t BY_COLUMNS[] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_QDW_NO_TAP, 2, 5, 8, ERT_QDW_NO_TAP};
-
-const ert_qdw_kernel ert_qdw_neondot_8_3x3 = {.name = "qdw_neondot_8_3x3",
-                                              .isa = ERT_ISA_NEONDOT,
-                                              .nr = NR,
-                                              .tap_group = 4,
-                                              .slots = sizeof BY_COLUMNS,
-                                              .slot_tap = BY_COLUMNS,
-                                              .kernel_h = 3,
-                                              .kernel_w = 3,
-                                              .spare = true,
-                                              .int8_weights = true,
-                                              .bounds = true,
-                                              .run = run};
+const ert_qdw_kernel ert_qdw_neondot_8_3x3 = {ERT_QDW_LAYOUT_neondot_8_3x3, .run = run};

@@ -1,5 +1,5 @@
 /* The reference that every other kernel must equal. */
-#include "kernels/qdw/qdw.h"
+#include "kernels/qdw/layouts.h"
 #include "requant/requant.h"
 
 enum { NR = 4 };
@@ -32,5 +32,4 @@ static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *ro
   }
 }
 
-const ert_qdw_kernel ert_qdw_scalar_4 = {
-    .name = "qdw_scalar_4", .isa = ERT_ISA_SCALAR, .nr = NR, .tap_group = 1, .run = run};
+const ert_qdw_kernel ert_qdw_scalar_4 = {ERT_QDW_LAYOUT_scalar_4, .run = run};

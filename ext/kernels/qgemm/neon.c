@@ -7,6 +7,7 @@
 #include <arm_neon.h>
 
 #include "kernels/common_neon.h"
+#include "kernels/qgemm/layouts.h"
 #include "kernels/qgemm/tiles_neon.h"
 
 #if defined(__aarch64__)
@@ -247,9 +248,11 @@ ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t bloc
 
 #if defined(__aarch64__)
 #define KERNEL ert_qgemm_neon_4x4
+#define LAYOUT ERT_QGEMM_LAYOUT_neon_4x4
 ERT_QGEMM_TILES(4)
 #else
 #define KERNEL ert_qgemm_neon_2x4
+#define LAYOUT ERT_QGEMM_LAYOUT_neon_2x4
 #endif
 ERT_QGEMM_TILES(2)
 ERT_QGEMM_ROW
@@ -266,12 +269,4 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
   ert_qgemm_run_tiles(&KERNEL, TILES, args, m, rows, out, out_stride);
 }
 
-const ert_qgemm_kernel KERNEL = {.name = MR == 4 ? "qgemm_neon_4x4" : "qgemm_neon_2x4",
-                                 .isa = ERT_ISA_NEON,
-                                 .mr = MR,
-                                 .nr = NR,
-                                 .kr = KR,
-                                 .weight_bytes = 1,
-                                 .bounds = true,
-                                 .tail_last = true,
-                                 .run = run};
+const ert_qgemm_kernel KERNEL = {LAYOUT, .run = run};

@@ -3,6 +3,7 @@
 #include <arm_neon.h>
 
 #include "kernels/common_neon.h"
+#include "kernels/qgemm/layouts.h"
 #include "kernels/qgemm/tiles_neon.h"
 
 enum { MR = 8, NR = 8, KR = 8, PAIRS = NR / 2 };
@@ -114,13 +115,4 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
   ert_qgemm_run_tiles(&ert_qgemm_neoni8mm_8x8, TILES, args, m, rows, out, out_stride);
 }
 
-const ert_qgemm_kernel ert_qgemm_neoni8mm_8x8 = {.name = "qgemm_neoni8mm_8x8",
-                                                 .isa = ERT_ISA_NEONI8MM,
-                                                 .mr = MR,
-                                                 .nr = NR,
-                                                 .least_m = 2, /* rows are multiplied in pairs */
-                                                 .least_k = KR,
-                                                 .kr = KR,
-                                                 .weight_bytes = 1,
-                                                 .bounds = true,
-                                                 .run = run};
+const ert_qgemm_kernel ert_qgemm_neoni8mm_8x8 = {ERT_QGEMM_LAYOUT_neoni8mm_8x8, .run = run};

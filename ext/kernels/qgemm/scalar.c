@@ -1,4 +1,5 @@
 /* The reference that every other kernel must equal. */
+#include "kernels/qgemm/layouts.h"
 #include "kernels/qgemm/qgemm.h"
 #include "requant/requant.h"
 
@@ -32,5 +33,4 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
   }
 }
 
-const ert_qgemm_kernel ert_qgemm_scalar_1x4 = {
-    .name = "qgemm_scalar_1x4", .isa = ERT_ISA_SCALAR, .mr = 1, .nr = NR, .kr = 1, .weight_bytes = 1, .run = run};
+const ert_qgemm_kernel ert_qgemm_scalar_1x4 = {ERT_QGEMM_LAYOUT_scalar_1x4, .run = run};

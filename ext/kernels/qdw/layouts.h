@@ -1,0 +1,24 @@
+/* What determines how a kernel's weights are packed, for kernels that other architectures' builds know too: a package is
+ * packed for a device on the machine that converts it (select.c). The rest of a kernel is its code. */
+#ifndef ERT_KERNELS_QDW_LAYOUTS_H
+#define ERT_KERNELS_QDW_LAYOUTS_H
+
+#include "kernels/qdw/qdw.h"
+
+#define ERT_QDW_LAYOUT_scalar_4 .name = "qdw_scalar_4", .isa = ERT_ISA_SCALAR, .nr = 4, .tap_group = 1
+
+#define ERT_QDW_LAYOUT_neon_8 .name = "qdw_neon_8", .isa = ERT_ISA_NEON, .nr = 8, .tap_group = 1, .bounds = true
+
+#define ERT_QDW_LAYOUT_neon_8_3x3                                                                              \
+  .name = "qdw_neon_8_3x3", .isa = ERT_ISA_NEON, .nr = 8, .tap_group = 1, .kernel_h = 3, .kernel_w = 3, \
+  .int8_weights = true, .bounds = true
+
+/* The taps of a column, from above, and a slot beside the last. */
+static const uint8_t ERT_QDW_BY_COLUMNS[] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_QDW_NO_TAP, 2, 5, 8, ERT_QDW_NO_TAP};
+
+#define ERT_QDW_LAYOUT_neondot_8_3x3                                                                       \
+  .name = "qdw_neondot_8_3x3", .isa = ERT_ISA_NEONDOT, .nr = 8, .tap_group = 4,                            \
+  .slots = sizeof ERT_QDW_BY_COLUMNS, .slot_tap = ERT_QDW_BY_COLUMNS, .kernel_h = 3, .kernel_w = 3, .spare = true, \
+  .int8_weights = true, .bounds = true
+
+#endif
