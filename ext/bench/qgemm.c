@@ -1,6 +1,8 @@
 /* int8 matrix products: pointwise and dense convolutions and fully connected layers of well-known small nets. */
 #include "bench/family.h"
 #include "bench/gemm_layer.h"
+#include "base/memory.h"
+#include "kernels/fvec/fvec.h"
 #include "kernels/qgemm/qgemm.h"
 
 static const ert_gemm_layer LAYERS[] = {
@@ -27,8 +29,11 @@ static const ert_gemm_layer LAYERS[] = {
     {"ad fc 128-8", 1, 8, 1, 128, 128, 0},
 };
 
+enum { ROWS = 60 }; /* handed over at once, about as operators do: a multiple of most tiles */
+
 typedef struct work {
   const ert_qgemm_kernel *kernel;
+  const ert_fvec_kernel *fvec;
   ert_qgemm_args args;
   size_t m;
   const int8_t *const *rows;
@@ -37,7 +42,16 @@ typedef struct work {
 
 static void call(const void *arg) {
   const work *g = arg;
-  g->kernel->run(&g->args, g->m, g->rows, g->out, g->args.n);
+  ert_qgemm_args args = g->args;
+  int32_t row_bias[ROWS];
+  for (size_t i = 0; i < g->m; i += ROWS) {
+    const size_t m = ert_min_size(ROWS, g->m - i);
+    if (g->kernel->w_offset != 0) {
+      g->fvec->sum_rows_i8(m, g->rows + i, (size_t)args.row_step, args.taps, args.tap_offset, args.k, -g->kernel->w_offset, row_bias);
+      args.row_bias = row_bias;
+    }
+    g->kernel->run(&args, m, g->rows + i, g->out + i * args.n, args.n);
+  }
 }
 
 static size_t kernels(void) {
@@ -66,7 +80,7 @@ static double run(ert_bench *b, size_t layer, size_t index, unsigned runs) {
   for (size_t i = 0; i < l->m; i++) b->rows[i] = (const int8_t *)b->x + i * l->row_step;
   for (size_t t = 0; t < l->taps; t++) tap_offset[t] = (ptrdiff_t)(t * l->tap_step);
   ert_qgemm_pack(kernel, l->n, l->taps, l->k, b->w, NULL, b->multiplier, 3, 0, b->packed);
-  const work g = {.kernel = kernel,
+  const work g = {.kernel = kernel, .fvec = ert_fvec_select(ert_isa_up_to(ert_isa_detect(), kernel->isa)),
                   .args = {.n = l->n, .taps = l->taps, .k = l->k, .tap_offset = tap_offset, .weights = b->packed,
                            .row_step = l->taps == 1 ? (ptrdiff_t)l->row_step : 0, .out_zero = 5, .out_min = -128,
                            .out_max = 127},

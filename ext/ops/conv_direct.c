@@ -1,7 +1,5 @@
 #include "ops/conv_direct.h"
 
-#include "ops/zero_off.h"
-
 typedef struct conv_run {
   const ert_conv_direct *conv;
   const uint8_t *x; /* as addressed: padded, or the input itself */
@@ -62,14 +60,11 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
   size_t packed_bytes;
   ERT_REQUIRE(p, ert_mul(conv->dense.packed_bytes, groups, &packed_bytes), "weights of %zu groups are too large", groups);
   if ((conv->packed = ert_prepare_alloc(p, packed_bytes)) == NULL) return ERT_OUT_OF_MEMORY;
-  ert_zero_off off;
-  ERT_TRY(ert_zero_off_init(p, &conv->dense, groups, weights, bias, &off));
-  const uint8_t *w = off.weights != NULL ? (const uint8_t *)off.weights : weights;
+  const uint8_t *w = weights;
   for (size_t g = 0; g < groups; g++) {
     ert_dense_pack(&conv->dense, g * group_outputs, group_outputs, w + g * group_outputs * taps * k * element,
-                   off.bias != NULL ? off.bias : bias, conv->packed + g * conv->dense.packed_bytes);
+                   bias, conv->packed + g * conv->dense.packed_bytes);
   }
-  ert_zero_off_free(&off);
   conv->split = ert_dense_choose_split(&conv->dense, conv->rows, ert_prepare_threads(p));
   op->state = conv;
   op->kernel = ert_dense_kernel_name(&conv->dense);
@@ -102,8 +97,7 @@ static void run_part(const conv_run *run, size_t group, size_t begin, size_t end
   const ert_conv_direct *conv = run->conv;
   const ert_dense *dense = &conv->dense;
   const size_t out_channels = dense->n * conv->groups, element = ert_dense_element(dense);
-  const size_t blocks = (dense->n + dense->nr - 1) / dense->nr, block = first / dense->nr;
-  const uint8_t *packed = conv->packed + group * dense->packed_bytes + block * dense->block_bytes;
+  const uint8_t *packed = conv->packed + group * dense->packed_bytes + first / dense->nr * dense->block_bytes;
   const size_t group_offset = group * (conv->window.channels / conv->groups);
   ert_dense_rows rows;
   for (size_t row = begin, m; row < end; row += m) {
@@ -111,7 +105,7 @@ static void run_part(const conv_run *run, size_t group, size_t begin, size_t end
     if (conv->row_by_row) m = ert_min_size(m, conv->window.out_w - row % conv->window.out_w);
     make_rows(run, row, m, group_offset, &rows);
     uint8_t *out = run->y + (row * out_channels + group * dense->n + first) * element;
-    ert_dense_run(dense, packed, group * blocks + block, count, m, &rows, out, out_channels);
+    ert_dense_run(dense, packed, count, m, &rows, out, out_channels);
   }
 }
 

@@ -1,7 +1,5 @@
 #include "ops/dense.h"
 
-#include <string.h>
-
 /* Multiplications below which another thread costs more than it saves. */
 #define WORK_PER_TASK ((size_t)1 << 17)
 
@@ -46,51 +44,19 @@ void ert_dense_pack(const ert_dense *dense, size_t first, size_t count, const vo
   }
 }
 
-/* Sum of a few bytes, eight at a time in a word's 16-bit halves: short taps would spend their time in the vector
- * kernel's set-up. n is at most SHORT_TAP. */
-#define SHORT_TAP 64
-static int32_t short_sum(size_t n, const int8_t *x) {
-  const uint64_t bias = UINT64_C(0x8080808080808080), low_bytes = UINT64_C(0x00ff00ff00ff00ff);
-  int32_t sum = 0;
-  if (n < sizeof(uint64_t)) {
-    for (size_t i = 0; i < n; i++) sum += x[i];
-    return sum;
-  }
-  uint64_t halves = 0, word; /* four sums of x + 128 */
-  for (size_t i = 0; i + sizeof word <= n; i += sizeof word) {
-    memcpy(&word, x + i, sizeof word);
-    word ^= bias;
-    halves += (word & low_bytes) + (word >> 8 & low_bytes);
-  }
-  if (n % sizeof word != 0) { /* the last eight bytes again, less those that are counted */
-    memcpy(&word, x + n - sizeof word, sizeof word);
-    word = (word ^ bias) >> 8 * (sizeof word - n % sizeof word);
-    halves += (word & low_bytes) + (word >> 8 & low_bytes);
-  }
-  return (int32_t)(halves * UINT64_C(0x0001000100010001) >> 48) - 128 * (int32_t)n;
-}
-
-/* -zero_w * sum of a row's taps, modulo 2^32: what weights with a zero point add to every channel. */
-static int32_t zero_point_bias(const ert_dense *dense, const int8_t *row) {
-  uint32_t sum = 0;
-  for (size_t t = 0; t < dense->taps; t++) {
-    const int8_t *tap = row + dense->tap_offset[t];
-    sum += (uint32_t)(dense->k <= SHORT_TAP ? short_sum(dense->k, tap) : dense->fvec->sum_i8(dense->k, tap));
-  }
-  return (int32_t)(0u - (uint32_t)dense->rule.zero_w * sum);
-}
-
-void ert_dense_run(const ert_dense *dense, const void *packed, size_t block, size_t count, size_t m,
-                   const ert_dense_rows *rows, void *out, size_t out_stride) {
+void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, size_t m, const ert_dense_rows *rows,
+                   void *out, size_t out_stride) {
   const ert_output_rule *rule = &dense->rule;
   if (rule->is_int8) {
     int32_t row_bias[ERT_DENSE_ROWS];
-    for (size_t i = 0; rule->zero_w != 0 && i < m; i++) row_bias[i] = zero_point_bias(dense, rows->i8[i]);
+    const bool biased = rule->zero_w != 0 || dense->qgemm->w_offset != 0;
+    if (biased) {
+      dense->fvec->sum_rows_i8(m, rows->i8, dense->row_step, dense->taps, dense->tap_offset, dense->k,
+                               -(rule->zero_w + dense->qgemm->w_offset), row_bias);
+    }
     const ert_qgemm_args args = {
         .n = count, .taps = dense->taps, .k = dense->k, .tap_offset = dense->tap_offset, .weights = packed,
-        .row_step = (ptrdiff_t)dense->row_step, .row_bias = rule->zero_w != 0 ? row_bias : NULL,
-        .extras = dense->extras, .extra_offset = dense->extra_offset,
-        .extra_weights = dense->extras != 0 ? dense->extra_weights + block * dense->extra_block_bytes : NULL,
+        .row_step = (ptrdiff_t)dense->row_step, .row_bias = biased ? row_bias : NULL,
         .out_zero = rule->zero_y, .out_min = rule->lo_i8, .out_max = rule->hi_i8, .wide = rule->wide,
     };
     dense->qgemm->run(&args, m, rows->i8, out, out_stride);

@@ -9,7 +9,6 @@
 #include "kernels/qgemm/qgemm.h"
 #include "ops/weighted.h"
 
-#define ERT_DENSE_EXTRAS 4
 #define ERT_DENSE_ROWS 64 /* rows that a task hands to a kernel at once: their pointers lie on its stack */
 
 typedef struct ert_dense {
@@ -24,10 +23,6 @@ typedef struct ert_dense {
   size_t row_chunk;   /* the largest multiple of mr within ERT_DENSE_ROWS */
   size_t block_bytes; /* of the packed weights of nr channels */
   size_t packed_bytes;
-  size_t extras; /* steps that zero_off.h made of weights beyond int8 */
-  ptrdiff_t extra_offset[ERT_DENSE_EXTRAS];
-  const uint8_t *extra_weights;
-  size_t extra_block_bytes;
 } ert_dense;
 
 typedef union ert_dense_rows {
@@ -44,10 +39,9 @@ const char *ert_dense_kernel_name(const ert_dense *dense);
  * `first`. */
 void ert_dense_pack(const ert_dense *dense, size_t first, size_t count, const void *w, const void *bias, void *packed);
 
-/* out[i][c] for m <= ERT_DENSE_ROWS rows and `count` channels of `packed`; out rows are out_stride elements apart.
- * block: the first of `packed` among all that extra_weights has; 0 where there are none. */
-void ert_dense_run(const ert_dense *dense, const void *packed, size_t block, size_t count, size_t m,
-                   const ert_dense_rows *rows, void *out, size_t out_stride);
+/* out[i][c] for m <= ERT_DENSE_ROWS rows and `count` channels of `packed`; out rows are out_stride elements apart. */
+void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, size_t m, const ert_dense_rows *rows,
+                   void *out, size_t out_stride);
 
 /* How m rows by n channels are shared out: by rows, or by blocks of channels where there are few rows. */
 typedef struct ert_dense_split {

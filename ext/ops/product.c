@@ -151,7 +151,7 @@ static void run_part(const product_run *run, size_t batch, size_t begin, size_t 
       }
     }
     uint8_t *out = run->y + ((y_rows + row) * shape->n + first) * element;
-    ert_dense_run(dense, packed, 0, count, m, &rows, out, shape->n);
+    ert_dense_run(dense, packed, count, m, &rows, out, shape->n);
   }
 }
 

@@ -187,7 +187,34 @@ static void test_sums(const ert_fvec_kernel *kernel, size_t n, size_t rows) {
   cases++;
 }
 
+static void test_row_sums(const ert_fvec_kernel *kernel, size_t m, size_t taps, size_t k) {
+  enum { MAX_ROWS = 40, MAX_TAPS = 3 };
+  check_begin("%s sums of rows, m=%zu taps=%zu k=%zu", kernel->name, m, taps, k);
+  const bool equal = check_between(0, 1);
+  const size_t row_step = equal ? k : (size_t)check_between(1, 40), tap_step = (size_t)check_between(1, 60);
+  const size_t used = (m - 1) * row_step + (taps - 1) * tap_step + k;
+  const bool at_end = check_between(0, 1);
+  const int8_t *x = place_bytes(a_memory, used, at_end), *rows[MAX_ROWS];
+  const int32_t factor = check_between(-256, 256);
+  ptrdiff_t tap_offset[MAX_TAPS];
+  for (size_t i = 0; i < m; i++) rows[i] = x + (equal ? i : m - 1 - i) * row_step;
+  for (size_t t = 0; t < taps; t++) tap_offset[t] = (ptrdiff_t)(t * tap_step);
+  check_paint(out_memory);
+  int32_t *sums = check_place(out_memory, m * sizeof *sums, at_end);
+  kernel->sum_rows_i8(m, rows, equal ? row_step : 0, taps, tap_offset, k, factor, sums);
+  check_painted_around(out_memory, (const uint8_t *)sums, m * sizeof *sums);
+  for (size_t i = 0; i < m; i++) {
+    int32_t want = 0;
+    for (size_t t = 0; t < taps; t++)
+      for (size_t l = 0; l < k; l++) want += rows[i][tap_offset[t] + (ptrdiff_t)l];
+    if (sums[i] != factor * want) check_fail("row %zu is %d, needed %d", i, (int)sums[i], (int)(factor * want));
+  }
+  cases++;
+}
+
 static void test_kernel(const ert_fvec_kernel *kernel) {
+  for (size_t k = 1; k <= 200; k++)
+    for (size_t taps = 1; taps <= 3; taps++) test_row_sums(kernel, (size_t)check_between(1, 40), taps, k);
   for (size_t n = 0; n <= LONGEST; n++) {
     for (int op = 0; op < ERT_FVEC_OP_COUNT; op++) {
       for (int form = 0; form < ERT_FVEC_FORM_COUNT; form++) {

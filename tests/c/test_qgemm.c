@@ -15,7 +15,7 @@ typedef struct sizes {
 typedef struct operands {
   const int8_t *rows[MAX_M];
   ptrdiff_t tap_offset[MAX_TAPS];
-  int32_t bias[MAX_N], row_bias[MAX_M];
+  int32_t bias[MAX_N], row_sum[MAX_M];
   float multiplier[MAX_N];
   int32_t zero_x, w_zero;
   ptrdiff_t row_step; /* 0: rows lie in any order */
@@ -57,7 +57,7 @@ static void fill(operands *o, sizes s) {
     for (size_t t = 0; t < s.taps; t++) {
       for (size_t l = 0; l < s.k; l++) sum += (uint32_t)(int32_t)o->rows[i][o->tap_offset[t] + (ptrdiff_t)l];
     }
-    o->row_bias[i] = (int32_t)(0u - (uint32_t)o->w_zero * sum);
+    o->row_sum[i] = (int32_t)sum;
   }
 }
 
@@ -77,6 +77,10 @@ static void run_kernel(const ert_qgemm_kernel *kernel, check_memory packed, chec
                        const operands *o, ert_qgemm_args args, size_t out_bytes, size_t out_stride, bool at_end) {
   if (ert_qgemm_packed_bytes(kernel, s.n, s.taps, s.k) > packed.bytes) check_fail("weights need more memory");
   args.weights = packed.data;
+  const int32_t w_zero = o->w_zero + kernel->w_offset;
+  int32_t row_bias[MAX_M];
+  for (size_t i = 0; i < s.m; i++) row_bias[i] = (int32_t)(0u - (uint32_t)w_zero * (uint32_t)o->row_sum[i]);
+  if (o->w_zero != 0 || kernel->w_offset != 0) args.row_bias = row_bias;
   ert_qgemm_pack(kernel, s.n, s.taps, s.k, raw_weights, o->bias, o->multiplier, o->zero_x, o->w_zero, packed.data);
   check_paint(into);
   int8_t *out = check_place(into, out_bytes, at_end);
@@ -96,7 +100,6 @@ static void compare(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kern
   ert_qgemm_args args = {.n = s.n, .taps = s.taps, .k = s.k, .tap_offset = o.tap_offset};
   args.out_zero = check_random_zero();
   args.row_step = o.row_step;
-  args.row_bias = o.w_zero != 0 ? o.row_bias : NULL;
   check_random_clamp(&args.out_min, &args.out_max);
   for (size_t j = 0; j < s.n; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
   const size_t out_stride = s.n + (size_t)check_between(0, 1) * (size_t)check_between(0, 70);
@@ -116,56 +119,6 @@ static void compare(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kern
   cases++;
 }
 
-/* Steps beside the taps: four bytes somewhere in a row, times weights of their own, which the caller lays into lanes. */
-static void compare_extras(const ert_qgemm_kernel *kernel, sizes s) {
-  enum { MAX_EXTRAS = 4 };
-  static operands o;
-  static int8_t extra[MAX_EXTRAS][MAX_N][4], laid[4 * MAX_N * MAX_EXTRAS];
-  check_begin("%s with extras m=%zu n=%zu taps=%zu k=%zu", kernel->name, s.m, s.n, s.taps, s.k);
-  fill(&o, s);
-  o.w_zero = 0;
-  const size_t extras = (size_t)check_between(1, MAX_EXTRAS);
-  ptrdiff_t offset[MAX_EXTRAS];
-  for (size_t e = 0; e < extras; e++) {
-    offset[e] = o.tap_offset[check_random() % s.taps] + check_between(0, (int32_t)s.k - 4);
-    check_fill_i8(&extra[e][0][0], sizeof extra[e]);
-  }
-  memset(laid, 0, sizeof laid);
-  for (size_t lane = 0; lane < (s.n + kernel->nr - 1) / kernel->nr * kernel->nr; lane++) {
-    const size_t block = lane / kernel->nr, inside = lane % kernel->nr;
-    const size_t j = block * kernel->nr + (kernel->lane_channel != NULL ? kernel->lane_channel[inside] : inside);
-    for (size_t e = 0; j < s.n && e < extras; e++)
-      memcpy(&laid[((block * extras + e) * kernel->nr + inside) * 4], extra[e][j], 4);
-  }
-  ert_qgemm_args args = {.n = s.n, .taps = s.taps, .k = s.k, .tap_offset = o.tap_offset, .row_step = o.row_step,
-                         .extras = extras, .extra_offset = offset, .extra_weights = (const uint8_t *)laid,
-                         .out_zero = check_random_zero()};
-  check_random_clamp(&args.out_min, &args.out_max);
-  for (size_t j = 0; j < s.n; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
-
-  static operands packed; /* its bias lacks what x + x_offset adds to the extra products */
-  packed = o;
-  for (size_t j = 0; j < s.n; j++) {
-    for (size_t b = 0; b < 4 * extras; b++)
-      packed.bias[j] = (int32_t)((uint32_t)packed.bias[j] - (uint32_t)(kernel->x_offset * extra[b / 4][j][b % 4]));
-  }
-  const size_t out_bytes = s.m * s.n;
-  run_kernel(kernel, weights_memory, out_memory, s, &packed, args, out_bytes, s.n, true);
-  const int8_t *found = check_place(out_memory, out_bytes, true);
-  for (size_t i = 0; i < s.m; i++) {
-    operands with = o; /* the same products as part of the bias */
-    for (size_t j = 0; j < s.n; j++) {
-      for (size_t b = 0; b < 4 * extras; b++) {
-        const int32_t x = o.rows[i][offset[b / 4] + (ptrdiff_t)(b % 4)];
-        with.bias[j] = (int32_t)((uint32_t)with.bias[j] + (uint32_t)(x * extra[b / 4][j][b % 4]));
-      }
-      const int want = define(&with, s, &args, i, j), got = found[i * s.n + j];
-      if (want != got) check_fail("row %zu, channel %zu is %d, needed %d", i, j, got, want);
-    }
-  }
-  cases++;
-}
-
 static size_t random_size(size_t most) { return (size_t)check_between(1, (int32_t)most); }
 
 static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *kernel) {
@@ -179,10 +132,6 @@ static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
     for (int i = 0; i < 3; i++) {
       compare(scalar, kernel, (sizes){random_size(max_m), random_size(max_n), random_size(MAX_TAPS), k});
     }
-  }
-  for (int i = 0; kernel->extras && i < 200; i++) {
-    const size_t k = (size_t)check_between(4, 40);
-    compare_extras(kernel, (sizes){random_size(max_m), random_size(max_n), random_size(MAX_TAPS), k});
   }
   for (int i = 0; i < 20; i++) {
     const size_t k = (size_t)check_between(200, 900);

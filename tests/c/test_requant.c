@@ -69,7 +69,9 @@ static void test_qgemm(const ert_qgemm_kernel *kernel) {
   for (int round = 0; round < ROUNDS; round++) {
     fill(&v);
     ert_qgemm_pack(kernel, CHANNELS, 1, 1, zero_weights, v.acc, v.multiplier, 0, 0, packed);
+    const int32_t row_bias[3] = {-kernel->w_offset, -kernel->w_offset, -kernel->w_offset};
     const ert_qgemm_args args = {.n = CHANNELS, .taps = 1, .k = 1, .tap_offset = &tap_offset, .weights = packed,
+                                 .row_bias = row_bias,
                                  .out_zero = v.out_zero, .out_min = v.out_min, .out_max = v.out_max, .wide = v.wide};
     kernel->run(&args, 3, rows, out[0], CHANNELS);
     for (int i = 0; i < 3 * CHANNELS; i++) expect(&v, i % CHANNELS, out[i / CHANNELS][i % CHANNELS]);

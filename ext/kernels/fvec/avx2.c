@@ -17,5 +17,6 @@ static inline ert_vb vb_sum8(ert_vb v) { return _mm256_sad_epu8(v, _mm256_setzer
 static inline ert_vb vb_add64(ert_vb a, ert_vb b) { return _mm256_add_epi64(a, b); }
 
 #include "kernels/fvec/bytes_x86.h"
+#include "kernels/fvec/rows_sse41.h"
 
 ERT_FVEC_DEFINE(avx2, ERT_ISA_AVX2);

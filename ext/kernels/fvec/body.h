@@ -101,7 +101,7 @@ static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_
 #define ERT_FVEC_FORMS(OP) \
   [ERT_FVEC_##OP] = {[ERT_FVEC_VV] = binary_##OP##_vv, [ERT_FVEC_VS] = binary_##OP##_vs, [ERT_FVEC_SV] = binary_##OP##_sv}
 
-/* Ends a kernel file, which has its own lut_i8 and sum_i8. */
+/* Ends a kernel file, which has its own lut_i8, sum_i8 and sum_rows_i8. */
 #define ERT_FVEC_DEFINE(isa_name, isa_id)                                                                   \
   const ert_fvec_kernel ert_fvec_##isa_name = {                                                             \
       .name = "fvec_" #isa_name,                                                                            \
@@ -113,6 +113,7 @@ static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_
       .dequantize_i8 = dequantize_i8,                                                                       \
       .lut_i8 = lut_i8,                                                                                     \
       .sum_i8 = sum_i8,                                                                                     \
+      .sum_rows_i8 = sum_rows_i8,                                                                           \
       .column_sums_i8 = column_sums_i8,                                                                     \
   }
 

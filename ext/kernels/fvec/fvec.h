@@ -58,6 +58,12 @@ typedef struct ert_fvec_kernel {
   /* Sum of n int8, modulo 2^32. */
   int32_t (*sum_i8)(size_t n, const int8_t *x);
 
+  /* out[i] = factor * sum of the k bytes at rows[i] + tap_offset[t] for every t < taps, modulo 2^32, for every i < m:
+   * what weights with a zero point add to a row of kernels/qgemm/qgemm.h. m, taps and k >= 1. row_step: bytes from row
+   * to row where all are equally far apart, or 0. */
+  void (*sum_rows_i8)(size_t m, const int8_t *const *rows, size_t row_step, size_t taps, const ptrdiff_t *tap_offset,
+                      size_t k, int32_t factor, int32_t *out);
+
   /* sums[c] = sum over r < rows of x[r * row_stride + c], modulo 2^32, for every c < n: the mean over height and width
    * of an NHWC tensor has rows = height * width and n = row_stride = channels. */
   void (*column_sums_i8)(size_t rows, size_t n, size_t row_stride, const int8_t *x, int32_t *sums);

@@ -17,5 +17,6 @@ static inline ert_vb vb_sum8(ert_vb v) { return _mm_sad_epu8(v, _mm_setzero_si12
 static inline ert_vb vb_add64(ert_vb a, ert_vb b) { return _mm_add_epi64(a, b); }
 
 #include "kernels/fvec/bytes_x86.h"
+#include "kernels/fvec/rows_sse41.h"
 
 ERT_FVEC_DEFINE(sse41, ERT_ISA_SSE41);

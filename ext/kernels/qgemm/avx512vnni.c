@@ -92,7 +92,7 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
   }                                                                                                                   \
   const ert_qgemm_kernel ert_qgemm_avx512vnni_##rows##x##channels = {                                                 \
       .name = "qgemm_avx512vnni_" #rows "x" #channels, .isa = ERT_ISA_AVX512VNNI, .mr = rows, .nr = channels, .kr = 4, \
-      .weight_bytes = 1, .x_offset = 128, .tail_last = true, .extras = true, .lane_channel = lanes, .run = run_##channels};
+      .weight_bytes = 1, .x_offset = 128, .tail_last = true, .lane_channel = lanes, .run = run_##channels};
 
 KERNEL(14, 1, 16, NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
        tile_10_1, tile_11_1, tile_12_1, tile_13_1, tile_14_1)

@@ -65,4 +65,4 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
 
 const ert_qgemm_kernel ert_qgemm_avx512vnni_14x8 = {
     .name = "qgemm_avx512vnni_14x8", .isa = ERT_ISA_AVX512VNNI, .mr = 14, .nr = 8, .kr = 4, .weight_bytes = 1,
-    .x_offset = 128, .tail_last = true, .extras = true, .run = run};
+    .x_offset = 128, .tail_last = true, .run = run};

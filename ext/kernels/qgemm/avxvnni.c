@@ -33,4 +33,4 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
 
 const ert_qgemm_kernel ert_qgemm_avxvnni_5x16 = {
     .name = "qgemm_avxvnni_5x16", .isa = ERT_ISA_AVXVNNI, .mr = 5, .nr = 16, .kr = 4, .weight_bytes = 1,
-    .x_offset = 128, .tail_last = true, .extras = true, .lane_channel = LANE_CHANNEL, .run = run};
+    .x_offset = 128, .tail_last = true, .lane_channel = LANE_CHANNEL, .run = run};

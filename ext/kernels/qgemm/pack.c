@@ -44,13 +44,27 @@ static void join_bounds(ert_bounds *of_block, const int8_t *w, size_t count, int
   ert_bounds_join(of_block, shifted, sum_abs, bias, multiplier, zero_x);
 }
 
-/* Copies the k weights of one tap into groups of kr bytes that lie `stride` bytes apart; inlined for each kr, so that
- * a group is one move. */
+static inline void copy_turned(uint8_t *to, const int8_t *from, size_t count, uint8_t turn) {
+  for (size_t i = 0; i < count; i++) to[i] = (uint8_t)from[i] ^ turn;
+}
+
+/* Copies the k weights of one tap into groups of kr bytes that lie `stride` bytes apart, `turn` XORed to each; inlined
+ * for each kr, so that a group is one move. */
 static inline __attribute__((always_inline)) void pack_bytes(const int8_t *w, size_t k, size_t kr, size_t stride,
-                                                             bool tail_last, uint8_t *group) {
+                                                             bool tail_last, uint8_t turn, uint8_t *group) {
+  const uint64_t turns = turn * UINT64_C(0x0101010101010101);
   size_t i = 0;
-  for (; i + kr <= k; i += kr, group += stride) memcpy(group, w + i, kr);
-  if (i < k) memcpy(group + (tail_last && k > kr ? kr - (k - i) : 0), w + i, k - i);
+  for (; i + kr <= k; i += kr, group += stride) {
+    if (kr <= sizeof turns) {
+      uint64_t word = 0;
+      memcpy(&word, w + i, kr);
+      word ^= turns;
+      memcpy(group, &word, kr);
+    } else {
+      copy_turned(group, w + i, kr, turn);
+    }
+  }
+  if (i < k) copy_turned(group + (tail_last && k > kr ? kr - (k - i) : 0), w + i, k - i, turn);
 }
 
 static void pack_words(const int8_t *w, size_t k, size_t kr, size_t stride, uint8_t *group) {
@@ -68,11 +82,11 @@ static void pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, 
     if (kernel->weight_bytes != 1)
       pack_words(w, k, kr, stride, group);
     else if (kr == 4)
-      pack_bytes(w, k, 4, stride, kernel->tail_last, group);
+      pack_bytes(w, k, 4, stride, kernel->tail_last, kernel->w_offset, group);
     else if (kr == 8)
-      pack_bytes(w, k, 8, stride, kernel->tail_last, group);
+      pack_bytes(w, k, 8, stride, kernel->tail_last, kernel->w_offset, group);
     else
-      pack_bytes(w, k, kr, stride, kernel->tail_last, group);
+      pack_bytes(w, k, kr, stride, kernel->tail_last, kernel->w_offset, group);
   }
 }
 

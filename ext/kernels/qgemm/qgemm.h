@@ -26,10 +26,7 @@ typedef struct ert_qgemm_args {
   const ptrdiff_t *tap_offset;
   const void *weights;     /* packed by ert_qgemm_pack for this kernel, aligned to 64 */
   ptrdiff_t row_step;      /* bytes from row to row where all are equally far apart; 0: they are not */
-  const int32_t *row_bias; /* m entries, or NULL: used for weights that have a zero point */
-  size_t extras;                 /* more steps of 4 k, for kernels that have them: acc += 4 products each */
-  const ptrdiff_t *extra_offset; /* where the 4 bytes of each lie, from the row */
-  const uint8_t *extra_weights;  /* for every block, for every step: int8 weights [nr][4] in the kernel's lanes */
+  const int32_t *row_bias; /* m entries, see ert_qgemm_pack; or NULL where weights have neither zero point nor offset */
   int32_t out_zero;
   int8_t out_min, out_max;
   bool wide; /* some multiplier is 1 or more: a product may leave the int32 range */
@@ -47,8 +44,8 @@ typedef struct ert_qgemm_kernel {
   uint8_t kr;           /* packed together for one channel: weights lie [k/kr][nr][kr] */
   uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
   uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
+  uint8_t w_offset;     /* 128 when weights are kept as w + 128 (unsigned): part of their zero point, for row_bias */
   bool bounds;          /* pack notes in the block what it proves of it, see kernels/bounds.h */
-  bool extras;          /* it computes ert_qgemm_args.extras; 0 of them otherwise */
   bool tail_last;       /* the last k % kr of a tap, if k > kr, stand at the end of their group, behind zeros */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
   ert_qgemm_fn run;
@@ -67,8 +64,8 @@ size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t
 size_t ert_qgemm_packed_bytes(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k);
 
 /* w: [n][taps][k]; bias: n entries or NULL; multiplier: n entries. zero_x: the input's zero point.
- * w_zero: the weights' zero point; with w_zero != 0 the caller passes
- * row_bias[m] = -w_zero * sum(x[m]) and pack adds the constant part taps * k * zero_x * w_zero. */
+ * w_zero: the weights' zero point. Where this or kernel->w_offset is not 0, the caller passes
+ * row_bias[m] = -(w_zero + w_offset) * sum(x[m]); pack adds the constant part taps * k * zero_x * w_zero. */
 void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const int8_t *w,
                     const int32_t *bias, const float *multiplier, int32_t zero_x, int32_t w_zero, void *packed);
 

@@ -1,11 +1,14 @@
 /* Tiles of kernels with an instruction that adds four products of unsigned and signed bytes to 32 bits (VPDPBUSD).
  *
- * x goes in as x + 128, which is x with its top bit turned; ert_qgemm_pack took the surplus off the bias. The including
- * file defines, for its vector of LANES accumulators:
+ * One side has to be unsigned. It is x, as x + 128, which is x with its top bit turned; ert_qgemm_pack took the surplus
+ * off the bias. Or, with DOT4_UNSIGNED_WEIGHTS, it is w + 128, whose surplus is the row's sum of x, and the caller takes
+ * it off by row_bias: that saves an XOR for every step of every row, which not every processor does beside the products.
+ * The including file defines, for its vector of LANES accumulators:
  *   vec               the type
  *   load, splat       unaligned load; all lanes from one 32-bit value
- *   add, flip_sign    32-bit sums; every byte XOR 0x80
- *   dot4(acc, x, w)   the accumulator after the instruction
+ *   add               32-bit sums
+ *   dot4(acc, u, s)   the accumulator after the instruction: unsigned times signed bytes
+ *   flip_sign         every byte XOR 0x80, without DOT4_UNSIGNED_WEIGHTS
  *   finish, make_finish(tile, vectors)   what the end of a tile needs, gathered once: stores could change what they are
  *                                        gathered from, as far as the compiler knows
  *   store_tile(finish, acc, row_step, rows, vectors)   requantises the tile, whose rows of accumulators are row_step
@@ -37,8 +40,12 @@ ERT_INLINE vec splat_4(const int8_t *p) {
 }
 
 ERT_INLINE void add_products(vec acc[MAX_ROWS][MAX_VECTORS], int row, vec x, const vec *w, int vectors) {
+#if defined(DOT4_UNSIGNED_WEIGHTS)
+  ERT_UNROLL for (int v = 0; v < vectors; v++) acc[row][v] = dot4(acc[row][v], w[v], x);
+#else
   x = flip_sign(x);
   ERT_UNROLL for (int v = 0; v < vectors; v++) acc[row][v] = dot4(acc[row][v], x, w[v]);
+#endif
 }
 
 ERT_INLINE void load_weights(vec *b, const uint8_t *w, int vectors) {
@@ -116,13 +123,6 @@ ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows, const int ve
       }
       w += step_bytes;
     }
-  }
-  const uint8_t *extra = tile->extra;
-  for (size_t e = 0; e < args->extras; e++, extra += step_bytes) {
-    ERT_UNROLL for (int i = 0; i < pointers; i++) {
-      x.at[i] = tile->rows[rows > MAX_APART ? 3 * i : i] + args->extra_offset[e];
-    }
-    step(acc, extra, &x, 0, rows, vectors);
   }
   const finish f = make_finish(tile, vectors);
   if (two_sets) {

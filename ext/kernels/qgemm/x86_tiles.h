@@ -14,7 +14,6 @@ enum { ERT_QGEMM_CHUNK_BYTES = 16 * 1024 };
 typedef struct ert_qgemm_tile {
   const ert_qgemm_args *args;
   const uint8_t *block;        /* bias'[nr], multiplier[nr], weights */
-  const uint8_t *extra;        /* weights of the block's extra steps */
   const int8_t *const *rows;
   const int32_t *row_bias;     /* NULL: none */
   size_t channels;             /* of the block that exist: 1 to nr */
@@ -35,11 +34,10 @@ static inline void ert_qgemm_walk(const ert_qgemm_args *args, size_t m, const in
     const size_t end = m - first < chunk ? m : first + chunk;
     const uint8_t *block = args->weights;
     for (size_t n = 0; n < args->n; n += nr, block += block_bytes) {
-      const uint8_t *extra = args->extras != 0 ? args->extra_weights + n * args->extras * 4 : NULL;
       size_t tiles_left = (end - first + max_rows - 1) / max_rows;
       for (size_t i = first; i < end; tiles_left--) {
         const size_t height = (end - i + tiles_left - 1) / tiles_left;
-        const ert_qgemm_tile tile = {args, block, extra, rows + i, args->row_bias != NULL ? args->row_bias + i : NULL,
+        const ert_qgemm_tile tile = {args, block, rows + i, args->row_bias != NULL ? args->row_bias + i : NULL,
                                      args->n - n < nr ? args->n - n : nr, out + i * out_stride + n, out_stride};
         tiles[height - 1](&tile);
         i += height;
