@@ -1,7 +1,7 @@
 """Models in any engine behind one small interface, to compare edgert with its peers.
 
 A peer's package is imported when its engine is opened. Names: "edgert", "litert" (ai-edge-litert), "tflite-runtime",
-"onnxruntime".
+"onnxruntime", "openvino".
 """
 
 from __future__ import annotations
@@ -147,6 +147,47 @@ def _onnx_info(index: int, item: Any) -> TensorInfo:
     return TensorInfo(index, item.name, dtype, shape, None, "activation")
 
 
+class _OpenVino:
+    """OpenVINO's CPU plugin, which reads .tflite, .onnx and its own .xml. Does not tell how tensors are quantised."""
+
+    name = "openvino"
+    normalisation: Normalisation = ((), ())
+
+    def __init__(self, path: Path, threads: int) -> None:
+        openvino = _load("openvino", "openvino", self.name)
+        options = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+        try:
+            compiled = openvino.Core().compile_model(path, "CPU", options)
+            self.inputs = tuple(_openvino_info(i, port) for i, port in enumerate(compiled.inputs))
+            self.outputs = tuple(_openvino_info(i, port) for i, port in enumerate(compiled.outputs))
+        except RuntimeError as error:
+            raise InputError(f"{self.name} cannot open {path}: {_last_line(error)}") from error
+        self._request = compiled.create_infer_request()
+        self._tensor = openvino.Tensor
+
+    def set_inputs(self, inputs: Mapping[str, Array]) -> None:
+        for info in self.inputs:
+            self._request.set_input_tensor(info.index, self._tensor(np.ascontiguousarray(inputs[info.name])))
+
+    def invoke(self) -> None:
+        self._request.infer()
+
+    def get_outputs(self) -> dict[str, Array]:
+        return {info.name: self._request.get_output_tensor(info.index).data.copy() for info in self.outputs}
+
+
+def _openvino_info(index: int, port: Any) -> TensorInfo:
+    """An open dimension is -1."""
+    dtype = DType.of(np.dtype(port.element_type.to_dtype()))
+    shape = tuple(size.get_length() if size.is_static else -1 for size in port.partial_shape)
+    return TensorInfo(index, port.get_any_name(), dtype, shape, None, "activation")
+
+
+def _last_line(error: Exception) -> str:
+    """OpenVINO's messages begin with places in its own sources; what is wrong stands last."""
+    return str(error).strip().splitlines()[-1].strip()
+
+
 def _load(module: str, package: str, engine: str) -> Any:
     try:
         return importlib.import_module(module)
@@ -163,6 +204,7 @@ ENGINES: dict[str, Callable[[Path, int], Engine]] = {
         "tflite-runtime", "tflite_runtime.interpreter", "tflite-runtime", path, threads
     ),
     "onnxruntime": _OnnxRuntime,
+    "openvino": _OpenVino,
 }
 
 

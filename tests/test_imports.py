@@ -57,6 +57,7 @@ FOREIGN: dict[str, set[str]] = {
     "tflite": {"importers"},
     "PIL": {"data"},
     "onnxruntime": {"engines"},
+    "openvino": {"engines"},
     "ai_edge_litert": {"engines"},
     "tflite_runtime": {"engines"},
 }

@@ -14,7 +14,12 @@ from edgert.errors import InputError
 if TYPE_CHECKING:
     from edgert.runtime.model import Model
 
-PEERS = ("litert", "tflite-runtime", "onnxruntime")
+PEERS = {  # and the file that one runs where none is named: the first that lies beside MODEL
+    "litert": (".tflite",),
+    "tflite-runtime": (".tflite",),
+    "onnxruntime": (".onnx",),
+    "openvino": (".tflite", ".onnx"),
+}
 
 
 @click.command("bench")
@@ -28,7 +33,7 @@ PEERS = ("litert", "tflite-runtime", "onnxruntime")
 @click.option("--trace", type=FILE, metavar="FILE", help="Write some invokes as a Chrome or Perfetto trace (JSON).")
 @click.option(
     "--against", multiple=True, metavar="ENGINE[=FILE]",
-    help="Another engine (litert, tflite-runtime, onnxruntime), on FILE or the .tflite or .onnx beside MODEL.",
+    help=f"Another engine ({', '.join(PEERS)}), on FILE or the .tflite or .onnx beside MODEL.",
 )  # fmt: skip
 @click.option(
     "--kernels", is_flag=False, flag_value="", metavar="[TEXT]",
@@ -151,11 +156,11 @@ def _peer(text: str, model: Path) -> tuple[str, Path]:
     engine, _, file = text.partition("=")
     if engine not in PEERS:
         raise InputError(f"--against {engine!r}: there is no such engine; there are {', '.join(PEERS)}")
-    suffix = ".onnx" if engine == "onnxruntime" else ".tflite"
-    path = Path(file) if file else model.with_suffix(suffix)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; say which one {engine} runs: --against {engine}=FILE")
-    return engine, path
+    paths = [Path(file)] if file else [model.with_suffix(suffix) for suffix in PEERS[engine]]
+    for path in paths:
+        if path.is_file():
+            return engine, path
+    raise InputError(f"{paths[0]}: there is no such file; say which one {engine} runs: --against {engine}=FILE")
 
 
 def _measure(

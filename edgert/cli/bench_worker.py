@@ -18,13 +18,15 @@ from edgert.errors import EdgertError, InputError
 
 
 class Worker:
-    """An engine in a process of its own. Raises InputError with its message when it cannot open the model."""
+    """An engine in a process of its own. isa: the highest instruction set that edgert may use there.
 
-    def __init__(self, engine: str, model: Path, threads: int) -> None:
+    Raises InputError with the engine's message when it cannot open the model."""
+
+    def __init__(self, engine: str, model: Path, threads: int, isa: str | None = None) -> None:
         self._what = f"{engine} on {model}"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "edgert.cli.bench_worker", engine, str(model), str(threads)],
-            env=_environment(),
+            env=_environment() | ({} if isa is None else {"ERT_ISA_MAX": isa}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

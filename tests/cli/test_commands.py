@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cli.helpers import DIGITS, Command, assert_one_line
 
+from edgert.engines import open_engine, random_inputs
 from edgert.report.compare import Difference
 from edgert.runtime.model import Model
 
@@ -146,3 +147,28 @@ def test_bench_against_another_engine(edgert: Command, digits: Path) -> None:
     facts = edgert("bench", digits / "int8.ert", "--rounds", 2, "--seconds", 0.02, "--against", against, "--json").json
     assert [entry["engine"] for entry in facts["engines"]] == ["edgert", "onnxruntime"]
     assert facts["engines"][0]["ratio"] == 1
+
+
+def test_bench_against_openvino(edgert: Command, digits: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    words = ("bench", digits / "int8.ert", "--rounds", 1, "--seconds", 0.02, "--json", "--against")
+    facts = edgert(*words, f"openvino={DIGITS / 'digits.onnx'}").json
+    assert [entry["engine"] for entry in facts["engines"]] == ["edgert", "openvino"]
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes((DIGITS / "digits.onnx").read_bytes()[:100])
+    assert_one_line(edgert(*words, f"openvino={damaged}"), 2, f"openvino cannot open {damaged}: ")
+
+
+def test_openvino_gives_the_same_numbers(digits: Path) -> None:
+    pytest.importorskip("openvino")
+    inputs = random_inputs(open_engine(digits / "float.ert", "edgert").inputs, np.random.default_rng(0))
+    outputs = []
+    for engine, path in (("edgert", digits / "float.ert"), ("openvino", DIGITS / "digits.onnx")):
+        opened = open_engine(path, engine)
+        opened.set_inputs(inputs)
+        opened.invoke()
+        outputs.append(opened.get_outputs())
+    assert outputs[0].keys() == outputs[1].keys()
+    for name, array in outputs[0].items():
+        # OpenVINO computes in bfloat16 where the processor has it: 8 bits.
+        np.testing.assert_allclose(array, outputs[1][name], atol=0.05 * np.abs(array).max())
