@@ -8,9 +8,16 @@
 #ifndef ERT_KERNELS_FGEMM_TILE_H
 #define ERT_KERNELS_FGEMM_TILE_H
 
+#include <stdbool.h>
+
+#include "base/inline.h"
 #include "base/memory.h"
 #include "kernels/fgemm/fgemm.h"
-#include "base/inline.h"
+
+/* Where loads of what is known already are cheaper than copies of registers (see kernels/vf). */
+#if !defined(VF_FORGET)
+#define VF_FORGET(p)
+#endif
 
 enum {
   ERT_FGEMM_MAX_MR = 8,
@@ -24,15 +31,43 @@ typedef struct ert_fgemm_tile_out {
   size_t stride, channels; /* channels still to be written, from this tile's first on; may be more than the tile has */
 } ert_fgemm_tile_out;
 
+#if defined(ERT_VF_LANES)
+/* acc += one lane of each row's run with its vectors of weights; `lane` is part of the instruction. */
+#define ERT_FGEMM_LANE(w, lane)                                                                         \
+  ERT_UNROLL for (size_t j = 0; j < nv; j++) {                                                          \
+    ERT_UNROLL for (size_t r = 0; r < mr; r++)                                                          \
+      acc[r][b * nv + j] = vf_multiply_add_lane(acc[r][b * nv + j], (w)[j], run[r], lane);              \
+  }
+
+/* A run of ERT_VF_LANES of k. vf_load_weights gives the weights of ERT_VF_WEIGHTS / nv of them; nv is 2. */
+ERT_INLINE void ert_fgemm_lanes(size_t mr, size_t nv, size_t nb, const float **block, const ert_vf_run *run,
+                                ert_vf acc[ERT_FGEMM_MAX_MR][ERT_FGEMM_MAX_VECTORS]) {
+  ERT_UNROLL for (size_t b = 0; b < nb; b++) {
+    ert_vf w[ERT_VF_WEIGHTS];
+    block[b] = vf_load_weights(block[b], w);
+    ERT_FGEMM_LANE(w, 0)
+#if ERT_VF_LANES == 4
+    ERT_FGEMM_LANE(w + nv, 1)
+    block[b] = vf_load_weights(block[b], w);
+    ERT_FGEMM_LANE(w, 2)
+    ERT_FGEMM_LANE(w + nv, 3)
+#else
+    block[b] = vf_load_weights(block[b], w);
+    ERT_FGEMM_LANE(w, 1)
+#endif
+  }
+}
+#endif
+
 /* mr rows by nb blocks of nv vectors. */
 ERT_INLINE void ert_fgemm_tile(const ert_fgemm_args *args, size_t mr, size_t nv, size_t nb, const float *const *rows,
                                const float *weights, size_t block_floats, ert_fgemm_tile_out out) {
   ert_vf acc[ERT_FGEMM_MAX_MR][ERT_FGEMM_MAX_VECTORS];
   const float *block[ERT_FGEMM_GEMV_BLOCKS];
   ERT_UNROLL for (size_t b = 0; b < nb; b++) block[b] = weights + b * block_floats;
-  ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) {
-    const ert_vf bias = vf_load(block[j / nv] + j % nv * ERT_VF);
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][j] = bias;
+  ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+    ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) acc[r][j] = vf_load(block[j / nv] + j % nv * ERT_VF);
+    VF_FORGET(block[0]);
   }
   ERT_UNROLL for (size_t b = 0; b < nb; b++) block[b] += nv * ERT_VF;
 
@@ -40,19 +75,11 @@ ERT_INLINE void ert_fgemm_tile(const ert_fgemm_args *args, size_t mr, size_t nv,
     const float *x[ERT_FGEMM_MAX_MR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + args->tap_offset[t];
     size_t i = 0;
-#if defined(ERT_VF_HAS_LANES)
-    for (; i + 2 <= args->k; i += 2) {
-      ert_vf2 pair[ERT_FGEMM_MAX_MR];
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) pair[r] = vf2_load(x[r] + i);
-      ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) {
-        const ert_vf w = vf_load(block[j / nv] + j % nv * ERT_VF);
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][j] = vf_multiply_add_lane0(acc[r][j], w, pair[r]);
-      }
-      ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) {
-        const ert_vf w = vf_load(block[j / nv] + (nv + j % nv) * ERT_VF);
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) acc[r][j] = vf_multiply_add_lane1(acc[r][j], w, pair[r]);
-      }
-      ERT_UNROLL for (size_t b = 0; b < nb; b++) block[b] += 2 * nv * ERT_VF;
+#if defined(ERT_VF_LANES)
+    for (; i + ERT_VF_LANES <= args->k; i += ERT_VF_LANES) {
+      ert_vf_run run[ERT_FGEMM_MAX_MR];
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) run[r] = vf_load_run(x[r] + i);
+      ert_fgemm_lanes(mr, nv, nb, block, run, acc);
     }
 #endif
     for (; i < args->k; i++) {
@@ -66,14 +93,20 @@ ERT_INLINE void ert_fgemm_tile(const ert_fgemm_args *args, size_t mr, size_t nv,
     }
   }
 
-  ERT_UNROLL for (size_t r = 0; r < mr; r++) {
+  const float lo = args->out_min, hi = args->out_max;
+  const bool whole = out.channels >= nv * nb * ERT_VF;
+  float *to = out.at;
+  ERT_UNROLL for (size_t r = 0; r < mr; r++, to += out.stride) {
+    if (whole) {
+      ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) vf_store(to + j * ERT_VF, vf_clamp(acc[r][j], lo, hi));
+      continue;
+    }
     ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) {
-      float *to = out.at + r * out.stride + j * ERT_VF;
-      const ert_vf value = vf_clamp(acc[r][j], args->out_min, args->out_max);
+      const ert_vf value = vf_clamp(acc[r][j], lo, hi);
       if (out.channels >= (j + 1) * ERT_VF) {
-        vf_store(to, value);
+        vf_store(to + j * ERT_VF, value);
       } else if (out.channels > j * ERT_VF) {
-        vf_store_part(to, value, out.channels - j * ERT_VF);
+        vf_store_part(to + j * ERT_VF, value, out.channels - j * ERT_VF);
       }
     }
   }

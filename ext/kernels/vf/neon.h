@@ -7,19 +7,14 @@
 #include <stddef.h>
 
 #define ERT_VF 4
-#define ERT_VF_HAS_LANES 1
 typedef float32x4_t ert_vf;
-typedef float32x2_t ert_vf2;
+
+/* Makes the compiler load again from p what it has in a register: where many sums start from one bias, the load pipes
+ * are idle and the vector pipes are not. */
+#define VF_FORGET(p) __asm__("" : "+r"(p))
 
 static inline ert_vf vf_load(const float *p) { return vld1q_f32(p); }
 static inline ert_vf vf_dup(const float *p) { return vld1q_dup_f32(p); }
-static inline ert_vf2 vf2_load(const float *p) {
-  float32x2_t pair = vld1_f32(p);
-#if defined(__GNUC__)
-  __asm__("" : "+w"(pair)); /* GCC would split it into two loads of one float, and run out of registers */
-#endif
-  return pair;
-}
 static inline ert_vf vf_hold(ert_vf v) {
 #if defined(__GNUC__)
   __asm__("" : "+w"(v));
@@ -38,12 +33,39 @@ static inline void vf_store_part(float *p, ert_vf v, size_t count) {
 }
 #if defined(__aarch64__)
 static inline ert_vf vf_multiply_add(ert_vf a, ert_vf w, ert_vf x) { return vfmaq_f32(a, w, x); }
-#define vf_multiply_add_lane0(a, w, pair) vfmaq_lane_f32(a, w, pair, 0)
-#define vf_multiply_add_lane1(a, w, pair) vfmaq_lane_f32(a, w, pair, 1)
 #else
 static inline ert_vf vf_multiply_add(ert_vf a, ert_vf w, ert_vf x) { return vmlaq_f32(a, w, x); }
-#define vf_multiply_add_lane0(a, w, pair) vmlaq_lane_f32(a, w, pair, 0)
-#define vf_multiply_add_lane1(a, w, pair) vmlaq_lane_f32(a, w, pair, 1)
+#endif
+
+/* A multiply-add takes one lane of a register: a run of k is loaded at once, and so are the weights of two vectors or
+ * four. Loads that step their pointer leave nothing to add; the assembly keeps GCC from splitting or merging them. */
+#if defined(__aarch64__)
+#define ERT_VF_LANES 4
+#define ERT_VF_WEIGHTS 4 /* vectors that vf_load_weights loads */
+typedef float32x4_t ert_vf_run;
+static inline ert_vf_run vf_load_run(const float *p) { return vld1q_f32(p); }
+static inline const float *vf_load_weights(const float *p, ert_vf w[ERT_VF_WEIGHTS]) {
+  const float32x4x4_t loaded = vld1q_f32_x4(p);
+  for (size_t i = 0; i < ERT_VF_WEIGHTS; i++) w[i] = loaded.val[i];
+  p += ERT_VF_WEIGHTS * ERT_VF;
+  VF_FORGET(p);
+  return p;
+}
+#define vf_multiply_add_lane(a, w, run, lane) vfmaq_laneq_f32(a, w, run, lane)
+#else
+#define ERT_VF_LANES 2
+#define ERT_VF_WEIGHTS 2
+typedef float32x2_t ert_vf_run;
+static inline ert_vf_run vf_load_run(const float *p) {
+  float32x2_t pair = vld1_f32(p);
+  __asm__("" : "+w"(pair)); /* GCC would split it into two loads of one float, and run out of registers */
+  return pair;
+}
+static inline const float *vf_load_weights(const float *p, ert_vf w[ERT_VF_WEIGHTS]) {
+  for (size_t i = 0; i < ERT_VF_WEIGHTS; i++) w[i] = vld1q_f32(p + i * ERT_VF);
+  return p + ERT_VF_WEIGHTS * ERT_VF;
+}
+#define vf_multiply_add_lane(a, w, run, lane) vmlaq_lane_f32(a, w, run, lane)
 #endif
 /* VMAX and VMIN give NaN when either operand is. */
 static inline ert_vf vf_clamp(ert_vf v, float lo, float hi) {

@@ -6,8 +6,7 @@
  *   vf_store_part               the first `count` floats, 1 <= count < ERT_VF; touches no more
  *   vf_multiply_add(a, w, x)    a + w * x, fused where the instruction set has it
  *   vf_clamp                    min(max(v, lo), hi); NaN stays NaN
- * and where a multiply-add can take one lane of a register, ERT_VF_HAS_LANES, ert_vf2 of two floats, vf2_load and
- * vf_multiply_add_lane0, _lane1.
+ * and where a multiply-add can take one lane of a register, ERT_VF_LANES, ERT_VF_WEIGHTS and what neon.h has with them.
  */
 #ifndef ERT_KERNELS_VF_SCALAR_H
 #define ERT_KERNELS_VF_SCALAR_H
