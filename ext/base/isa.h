@@ -30,10 +30,19 @@ typedef enum ert_isa {
 /* Set of instruction sets, a bit each (1u << ert_isa). */
 typedef uint32_t ert_isa_set;
 
+/* Mark of a set: the processor computes the XOR of 512-bit vectors where it computes their products (Intel's do, on ports
+ * 0 and 5), so that a kernel is better off without. Which kernel runs never changes a result. */
+#define ERT_ISA_TURNS_COST ((ert_isa_set)1 << 29)
+
+/* Marks of a set that belongs to another architecture, for which weights can be packed here: every build knows how the
+ * kernels of these want them, and none of its own kernels is meant. */
+#define ERT_ISA_OF_AARCH64 ((ert_isa_set)1 << 30)
+#define ERT_ISA_OF_ARMV7 ((ert_isa_set)1 << 31)
+
 /* Every instruction set that processor and operating system support; always has ERT_ISA_SCALAR. */
 ert_isa_set ert_isa_detect(void);
 
-/* The part of `set` up to and including `cap`. */
+/* The part of `set` up to and including `cap`, with its marks. */
 ert_isa_set ert_isa_up_to(ert_isa_set set, ert_isa cap);
 
 /* "avx2" and so on; false when the name is not known. */

@@ -268,6 +268,7 @@ static inline ert_fb_table ert_file_tensor_quantization(ert_fb_table t) { return
 static inline uint32_t ert_file_tensor_buffer(ert_fb_table t) { return ert_fb_u32(t, 14, 0); }
 static inline int64_t ert_file_tensor_arena_offset(ert_fb_table t) { return ert_fb_i64(t, 16, -1); }
 static inline ert_fb_vector ert_file_buffer_data(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline uint64_t ert_file_buffer_hash(ert_fb_table t) { return ert_fb_u64(t, 6, 0); }
 static inline uint16_t ert_file_op_code(ert_fb_table t) { return ert_fb_u16(t, 4, 0); }
 static inline ert_fb_vector ert_file_op_name(ert_fb_table t) { return ert_fb_vec(t, 6); }
 static inline ert_fb_vector ert_file_op_inputs(ert_fb_table t) { return ert_fb_vec(t, 8); }
@@ -288,6 +289,16 @@ static inline ert_fb_vector ert_file_metadata_source_sha256(ert_fb_table t) { re
 static inline ert_fb_vector ert_file_metadata_calibration_sha256(ert_fb_table t) { return ert_fb_vec(t, 18); }
 static inline ert_fb_vector ert_file_metadata_toolchain(ert_fb_table t) { return ert_fb_vec(t, 20); }
 static inline ert_fb_vector ert_file_metadata_entries(ert_fb_table t) { return ert_fb_vec(t, 22); }
+static inline uint32_t ert_file_packed_op(ert_fb_table t) { return ert_fb_u32(t, 4, 0); }
+static inline ert_fb_vector ert_file_packed_kernel(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline uint64_t ert_file_packed_layout(ert_fb_table t) { return ert_fb_u64(t, 8, 0); }
+static inline uint64_t ert_file_packed_source(ert_fb_table t) { return ert_fb_u64(t, 10, 0); }
+static inline uint64_t ert_file_packed_checksum(ert_fb_table t) { return ert_fb_u64(t, 12, 0); }
+static inline ert_fb_vector ert_file_packed_targets(ert_fb_table t) { return ert_fb_vec(t, 14); }
+static inline ert_fb_vector ert_file_packed_data(ert_fb_table t) { return ert_fb_vec(t, 16); }
+static inline ert_fb_vector ert_file_target_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_file_target_architecture(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_file_target_instruction_sets(ert_fb_table t) { return ert_fb_vec(t, 8); }
 static inline ert_fb_vector ert_file_model_tensors(ert_fb_table t) { return ert_fb_vec(t, 4); }
 static inline ert_fb_vector ert_file_model_buffers(ert_fb_table t) { return ert_fb_vec(t, 6); }
 static inline ert_fb_vector ert_file_model_ops(ert_fb_table t) { return ert_fb_vec(t, 8); }
@@ -296,6 +307,8 @@ static inline ert_fb_vector ert_file_model_outputs(ert_fb_table t) { return ert_
 static inline uint64_t ert_file_model_arena_bytes(ert_fb_table t) { return ert_fb_u64(t, 14, 0); }
 static inline ert_fb_table ert_file_model_metadata(ert_fb_table t) { return ert_fb_sub(t, 16); }
 static inline ert_fb_vector ert_file_model_golden(ert_fb_table t) { return ert_fb_vec(t, 18); }
+static inline ert_fb_vector ert_file_model_packed(ert_fb_table t) { return ert_fb_vec(t, 20); }
+static inline ert_fb_vector ert_file_model_targets(ert_fb_table t) { return ert_fb_vec(t, 22); }
 
 /* What ert_verify walks: every field of every table, then the list of tables. */
 enum {
@@ -340,8 +353,10 @@ enum {
   ERT_TABLE_KEY_VALUE = 38,
   ERT_TABLE_GOLDEN = 39,
   ERT_TABLE_METADATA = 40,
-  ERT_TABLE_MODEL = 41,
-  ERT_TABLE_COUNT = 42
+  ERT_TABLE_PACKED = 41,
+  ERT_TABLE_TARGET = 42,
+  ERT_TABLE_MODEL = 43,
+  ERT_TABLE_COUNT = 44
 };
 
 #ifdef ERT_SCHEMA_DESCRIPTION
@@ -382,12 +397,14 @@ static const ert_fb_field ert_fields_copy_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_assign_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_quantization[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}, {8, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_tensor[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_TABLE, ERT_TABLE_QUANTIZATION, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 8, 0}};
-static const ert_fb_field ert_fields_buffer[] = {{4, ERT_FB_SCALARS, 1, 64}};
+static const ert_fb_field ert_fields_buffer[] = {{4, ERT_FB_SCALARS, 1, 64}, {6, ERT_FB_SCALAR, 8, 0}};
 static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_UNION, 34, 0}};
 static const ert_fb_field ert_fields_key_value[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}};
 static const ert_fb_field ert_fields_golden[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}};
 static const ert_fb_field ert_fields_metadata[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_STRING, 1, 1}, {10, ERT_FB_STRINGS, 1, 1}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALARS, 4, 4}, {16, ERT_FB_STRING, 1, 1}, {18, ERT_FB_STRING, 1, 1}, {20, ERT_FB_STRING, 1, 1}, {22, ERT_FB_TABLES, ERT_TABLE_KEY_VALUE, 0}};
-static const ert_fb_field ert_fields_model[] = {{4, ERT_FB_TABLES, ERT_TABLE_TENSOR, 0}, {6, ERT_FB_TABLES, ERT_TABLE_BUFFER, 0}, {8, ERT_FB_TABLES, ERT_TABLE_OP, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALAR, 8, 0}, {16, ERT_FB_TABLE, ERT_TABLE_METADATA, 0}, {18, ERT_FB_TABLES, ERT_TABLE_GOLDEN, 0}};
+static const ert_fb_field ert_fields_packed[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALAR, 8, 0}, {10, ERT_FB_SCALAR, 8, 0}, {12, ERT_FB_SCALAR, 8, 0}, {14, ERT_FB_SCALARS, 4, 4}, {16, ERT_FB_SCALARS, 1, 64}};
+static const ert_fb_field ert_fields_target[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_STRING, 1, 1}};
+static const ert_fb_field ert_fields_model[] = {{4, ERT_FB_TABLES, ERT_TABLE_TENSOR, 0}, {6, ERT_FB_TABLES, ERT_TABLE_BUFFER, 0}, {8, ERT_FB_TABLES, ERT_TABLE_OP, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALAR, 8, 0}, {16, ERT_FB_TABLE, ERT_TABLE_METADATA, 0}, {18, ERT_FB_TABLES, ERT_TABLE_GOLDEN, 0}, {20, ERT_FB_TABLES, ERT_TABLE_PACKED, 0}, {22, ERT_FB_TABLES, ERT_TABLE_TARGET, 0}};
 static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {10, ert_fields_conv2d_attrs},
     {10, ert_fields_depthwise_conv2d_attrs},
@@ -425,12 +442,14 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {0, ert_fields_assign_attrs},
     {3, ert_fields_quantization},
     {7, ert_fields_tensor},
-    {1, ert_fields_buffer},
+    {2, ert_fields_buffer},
     {6, ert_fields_op},
     {2, ert_fields_key_value},
     {2, ert_fields_golden},
     {10, ert_fields_metadata},
-    {8, ert_fields_model},
+    {7, ert_fields_packed},
+    {3, ert_fields_target},
+    {10, ert_fields_model},
 };
 #endif
 

@@ -7,15 +7,6 @@
 
 #define ERT_UNPLANNED (-1) /* arena_offset of a tensor that the packer did not place */
 
-struct ert_prepare {
-  const ert_session *session;
-  ert_binding *binding;
-  ert_op *op;
-  bool infer; /* shapes follow from a resized input; otherwise the file's must agree */
-  size_t scratch_bytes;
-  ert_error *error;
-};
-
 /* --- what operators call (ops/op.h) --- */
 
 static ert_status take_memory(ert_prepare *p, size_t bytes) {

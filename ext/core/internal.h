@@ -14,6 +14,8 @@
 #define ERT_MAX_ACTIVATIONS 16384
 #define ERT_MAX_GOLDEN 256
 #define ERT_MAX_SHARING 16   /* names of one string, on the average */
+#define ERT_MAX_TARGETS 64
+#define ERT_MAX_TARGET_TEXT 255
 #define ERT_MAX_ENTRIES 1024 /* of the metadata, which are searched one by one */
 
 /* Of one tensor. The rest of the address space is headroom: sums of a few strides, and sizes rounded up, cannot
@@ -26,6 +28,7 @@ typedef struct ert_model_op_entry {
   ert_fb_table attrs;
   uint32_t in_count, out_count;
   const int32_t *in, *out; /* in the file */
+  uint32_t packed, packed_count; /* its entries in the file's list of packed constants */
 } ert_model_op_entry;
 
 struct ert_model {
@@ -61,12 +64,30 @@ typedef struct ert_binding {
 
 struct ert_session {
   const ert_model *model;
+  const struct ert_packer *packer; /* packed.c: constants are packed to be stored; else NULL */
   ert_pool *pool;
   ert_isa_set isa;
   size_t memory_limit;
   bool keep_all;
   uint32_t next_op;
   ert_binding binding;
+};
+
+/* What prepare functions and bind.c hand to each other. */
+#define ERT_KNOWN_LAYOUTS 8
+struct ert_prepare {
+  const ert_session *session;
+  ert_binding *binding;
+  ert_op *op;
+  bool infer; /* shapes follow from a resized input; otherwise the file's must agree */
+  size_t scratch_bytes;
+  ert_error *error;
+  /* packed.c */
+  size_t packed_bytes; /* of the file that are used as packed constants so far */
+  struct {
+    const void *kernel;
+    uint64_t layout;
+  } layouts[ERT_KNOWN_LAYOUTS]; /* of kernels met so far */
 };
 
 /* Sets error->message (error may be NULL) and returns status. */

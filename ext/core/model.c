@@ -107,6 +107,27 @@ ert_status ert_model_op(const ert_model *model, uint32_t index, ert_op_info *inf
   return ERT_OK;
 }
 
+uint32_t ert_model_target_count(const ert_model *model) { return ert_file_model_targets(model->root).count; }
+
+ert_status ert_model_target(const ert_model *model, uint32_t index, ert_target_info *info) {
+  if (index >= ert_model_target_count(model)) return ERT_INVALID_ARGUMENT;
+  ert_fb_table target = ert_fb_table_at(ert_file_model_targets(model->root), index);
+  *info = (ert_target_info){.name = ert_fb_str(ert_file_target_name(target)),
+                            .architecture = ert_fb_str(ert_file_target_architecture(target)),
+                            .instruction_sets = ert_fb_str(ert_file_target_instruction_sets(target))};
+  ert_fb_vector packed = ert_file_model_packed(model->root);
+  for (uint32_t i = 0; i < packed.count; i++) {
+    ert_fb_table file = ert_fb_table_at(packed, i);
+    ert_fb_vector served = ert_file_packed_targets(file);
+    bool serves = false;
+    for (uint32_t j = 0; j < served.count; j++) serves = serves || ert_fb_u32_at(served, j) == index;
+    if (!serves) continue;
+    info->ops++;
+    info->bytes += ert_file_packed_data(file).count;
+  }
+  return ERT_OK;
+}
+
 static const char *string_or_null(ert_fb_vector v) { return v.data ? (const char *)v.data : NULL; }
 
 const char *ert_model_metadata(const ert_model *model, const char *key) {

@@ -127,6 +127,10 @@ const char *ert_session_kernel(const ert_session *session, uint32_t op) {
   return kernel ? kernel : "";
 }
 
+bool ert_session_packed_in_file(const ert_session *session, uint32_t op) {
+  return op < session->model->op_count && session->binding.ops[op].packed_in_file;
+}
+
 const char *ert_session_isa(const ert_session *session) {
   for (int isa = ERT_ISA_COUNT - 1; isa > 0; isa--)
     if (ert_isa_has(session->isa, (ert_isa)isa)) return ert_isa_name((ert_isa)isa);

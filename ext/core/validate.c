@@ -184,6 +184,37 @@ static ert_status read_golden(const ert_model *model, ert_error *error) {
   return ERT_OK;
 }
 
+/* Which packed constants belong to which operator; whether a kernel can use them is seen when it is chosen. */
+static ert_status read_packed(ert_model *model, ert_error *error) {
+  ert_fb_vector packed = ert_file_model_packed(model->root), targets = ert_file_model_targets(model->root);
+  if (targets.count > ERT_MAX_TARGETS)
+    REFUSE("the model is packed for %u targets; at most %d are possible", targets.count, ERT_MAX_TARGETS);
+  for (uint32_t i = 0; i < targets.count; i++) {
+    ert_fb_table target = ert_fb_table_at(targets, i);
+    if (ert_file_target_name(target).count > ERT_MAX_TARGET_TEXT ||
+        ert_file_target_architecture(target).count > ERT_MAX_TARGET_TEXT ||
+        ert_file_target_instruction_sets(target).count > ERT_MAX_TARGET_TEXT)
+      REFUSE("target %u has a name or instruction sets of over %d bytes", i, ERT_MAX_TARGET_TEXT);
+  }
+  uint32_t last_op = 0;
+  for (uint32_t i = 0; i < packed.count; i++) {
+    ert_fb_table file = ert_fb_table_at(packed, i);
+    ert_fb_vector served = ert_file_packed_targets(file);
+    uint32_t index = ert_file_packed_op(file);
+    if (index >= model->op_count || index < last_op)
+      REFUSE("packed weights %u belong to operator %u, after those of %u of %u", i, index, last_op, model->op_count);
+    last_op = index;
+    ert_model_op_entry *op = &model->ops[index];
+    if (op->packed_count == 0) op->packed = i;
+    if (++op->packed_count > ERT_MAX_TARGETS || served.count > ERT_MAX_TARGETS)
+      REFUSE("operator %u '%s' has too many packed weights", index, op->name);
+    for (uint32_t j = 0; j < served.count; j++)
+      if (ert_fb_u32_at(served, j) >= targets.count)
+        REFUSE("packed weights %u are for target %u of %u", i, ert_fb_u32_at(served, j), targets.count);
+  }
+  return ERT_OK;
+}
+
 static ert_status read_all(ert_model *model, uint8_t *written, ert_error *error) {
   ERT_TRY(read_strings(model, error));
   ert_fb_vector tensors = ert_file_model_tensors(model->root), ops = ert_file_model_ops(model->root);
@@ -214,6 +245,7 @@ static ert_status read_all(ert_model *model, uint8_t *written, ert_error *error)
     if (model->tensors[t].kind == ERT_TENSOR_KIND_ACTIVATION && written[t] == UNWRITTEN)
       REFUSE("output %u, tensor '%s', is written by no operator", i, model->tensors[t].name);
   }
+  ERT_TRY(read_packed(model, error));
   ERT_TRY(read_metadata(model, error));
   return read_golden(model, error);
 }

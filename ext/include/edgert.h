@@ -100,6 +100,17 @@ const char *ert_model_label(const ert_model *model, uint32_t i); /* NULL when th
 /* Per-channel normalisation x = (pixel - mean[c]) / std[c]; count is 0 when the file has none. */
 void ert_model_normalisation(const ert_model *model, const float **mean, const float **std, uint32_t *count);
 
+/* What the package brings packed weights for; on another processor weights are packed when a session is created. */
+typedef struct ert_target_info {
+  const char *name; /* "host", "aarch64-dotprod" */
+  const char *architecture;
+  const char *instruction_sets; /* apart by blanks */
+  uint32_t ops;                 /* operators whose weights are packed for it */
+  size_t bytes;                 /* of those weights */
+} ert_target_info;
+uint32_t ert_model_target_count(const ert_model *model);
+ert_status ert_model_target(const ert_model *model, uint32_t index, ert_target_info *info);
+
 /* --- sessions --- */
 
 typedef struct ert_session_options {
@@ -145,6 +156,8 @@ size_t ert_session_arena_bytes(const ert_session *session);
 size_t ert_session_total_bytes(const ert_session *session); /* arena, packed weights, variables, bookkeeping */
 /* The kernel that an operator was bound to ("qgemm_avx512vnni_7x32"), or "" when it has no choice. */
 const char *ert_session_kernel(const ert_session *session, uint32_t op);
+/* Whether an operator uses weights packed beforehand, where they lie in the file. */
+bool ert_session_packed_in_file(const ert_session *session, uint32_t op);
 /* The highest instruction set in use. */
 const char *ert_session_isa(const ert_session *session);
 

@@ -1,5 +1,7 @@
 #include "ops/conv_direct.h"
 
+#include "ops/packing.h"
+
 typedef struct conv_run {
   const ert_conv_direct *conv;
   const uint8_t *x; /* as addressed: padded, or the input itself */
@@ -24,6 +26,23 @@ static ert_status make_tap_offsets(ert_prepare *p, ert_conv_direct *conv, size_t
   for (size_t t = 0; t < taps; t++) {
     const size_t i = t / per_row, j = t % per_row;
     (*offsets)[t] = (ptrdiff_t)(i * w->dilation_h * conv->row_stride + j * w->dilation_w * w->channels);
+  }
+  return ERT_OK;
+}
+
+typedef struct constants {
+  const ert_conv_direct *conv;
+  const uint8_t *w;
+  const void *bias;
+} constants;
+
+static ert_status pack_groups(const void *context, void *packed) {
+  const constants *from = context;
+  const ert_dense *dense = &from->conv->dense;
+  const size_t group_bytes = dense->n * dense->taps * dense->k * ert_dense_element(dense);
+  for (size_t g = 0; g < from->conv->groups; g++) {
+    ert_dense_pack(dense, g * dense->n, dense->n, from->w + g * group_bytes, from->bias,
+                   (uint8_t *)packed + g * dense->packed_bytes);
   }
   return ERT_OK;
 }
@@ -59,12 +78,13 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
 
   size_t packed_bytes;
   ERT_REQUIRE(p, ert_mul(conv->dense.packed_bytes, groups, &packed_bytes), "weights of %zu groups are too large", groups);
-  if ((conv->packed = ert_prepare_alloc(p, packed_bytes)) == NULL) return ERT_OUT_OF_MEMORY;
-  const uint8_t *w = weights;
-  for (size_t g = 0; g < groups; g++) {
-    ert_dense_pack(&conv->dense, g * group_outputs, group_outputs, w + g * group_outputs * taps * k * element,
-                   bias, conv->packed + g * conv->dense.packed_bytes);
-  }
+  const constants from = {conv, weights, bias};
+  ert_packing packing = ert_dense_packing(&conv->dense, groups, out_channels, packed_bytes);
+  packing.pack = pack_groups;
+  packing.context = &from;
+  const void *packed;
+  ERT_TRY(ert_prepare_packed(p, &packing, &packed));
+  conv->packed = packed;
   conv->split = ert_dense_choose_split(&conv->dense, conv->rows, ert_prepare_threads(p));
   op->state = conv;
   op->kernel = ert_dense_kernel_name(&conv->dense);

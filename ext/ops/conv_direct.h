@@ -14,7 +14,7 @@ typedef struct ert_conv_direct {
   bool row_by_row;        /* a kernel gets pixels of one output row at a time, which are a constant step apart */
   size_t row_stride;      /* elements of a row of the addressed (padded or plain) input */
   ert_dense_split split;
-  uint8_t *packed;        /* groups * dense.packed_bytes */
+  const uint8_t *packed;  /* groups * dense.packed_bytes */
 } ert_conv_direct;
 
 /* Weights are [out_channels][kernel_h][kernel_w][channels / groups] with window and rule already checked; bias may be

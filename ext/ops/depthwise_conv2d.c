@@ -8,9 +8,8 @@
  */
 #include <string.h>
 
-#include "kernels/fdw/fdw.h"
-#include "kernels/qdw/qdw.h"
 #include "ops/conv_direct.h"
+#include "ops/packing.h"
 
 #define WORK_PER_TASK ((size_t)1 << 16) /* multiplications below which another thread costs more than it saves */
 
@@ -20,7 +19,7 @@ typedef struct depthwise {
   ert_output_rule rule;
   const ert_qdw_kernel *qdw;
   const ert_fdw_kernel *fdw;
-  void *packed;
+  const void *packed;
   size_t multiplier, element;
   bool turned;           /* the kernel gets the rows of a 3x3 window in this order: */
   uint8_t row_order[3];
@@ -75,62 +74,81 @@ static size_t row_beyond_int8(const depthwise *d, const int8_t *w) {
   return row;
 }
 
-/* Weights with a zero point for a kernel that multiplies bytes: `turned` has the window's rows in d->row_order then, the
- * one that needs the spare slots last. False where that is not possible. */
-static bool turn_rows(depthwise *d, ert_isa_set isa, const int8_t *w, int8_t *turned) {
+/* Weights with a zero point for a kernel that multiplies bytes: it gets the window's rows in d->row_order then, the one
+ * that needs the spare slots last. False where that is not possible. */
+static bool choose_row_order(depthwise *d, ert_isa_set isa, const int8_t *w) {
   const ert_window *window = &d->window;
   if (window->kernel_h != 3 || window->kernel_w != 3) return false;
   const ert_qdw_kernel *kernel = ert_qdw_select(isa, window->channels, 3, 3, true);
-  const size_t last = row_beyond_int8(d, w), row_weights = 3 * window->channels;
+  const size_t last = row_beyond_int8(d, w);
   if (!kernel->int8_weights || !kernel->spare || last == 3) return false;
   d->qdw = kernel;
   d->row_order[0] = last == 0;
   d->row_order[1] = last == 2 ? 1 : 2;
   d->row_order[2] = (uint8_t)last;
-  for (size_t i = 0; i < 3; i++) memcpy(turned + i * row_weights, w + d->row_order[i] * row_weights, row_weights);
   return true;
 }
 
-static ert_status pack_int8(ert_prepare *p, ert_op *op, depthwise *d, const int8_t *w, const int32_t *bias) {
-  const size_t channels = d->window.channels, h = d->window.kernel_h, taps = h * d->window.kernel_w;
-  const ert_isa_set isa = ert_prepare_isa(p);
-  d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0);
+typedef struct constants {
+  const depthwise *d;
+  const void *w, *bias;
+} constants;
+
+static ert_status pack_int8(const void *context, void *packed) {
+  const constants *from = context;
+  const depthwise *d = from->d;
+  const size_t channels = d->window.channels, taps = d->window.kernel_h * d->window.kernel_w, row = taps * channels / 3;
+  const int8_t *w = from->w;
   int32_t *w_zero = NULL;
   int8_t *turned = NULL;
+  ert_status status = ERT_OUT_OF_MEMORY;
   if (d->rule.zero_w != 0) {
     size_t bytes; /* the weights are as many as taps * channels */
     if (ert_mul(channels, sizeof *w_zero, &bytes)) w_zero = ert_aligned_alloc(bytes);
-    turned = ert_aligned_alloc(taps * channels);
-    if (w_zero == NULL || turned == NULL) {
-      ert_aligned_free(w_zero);
-      ert_aligned_free(turned);
-      return ERT_OUT_OF_MEMORY;
-    }
+    if (w_zero == NULL) goto cleanup;
     for (size_t c = 0; c < channels; c++) w_zero[c] = d->rule.zero_w;
-    d->turned = turn_rows(d, isa, w, turned);
   }
-  const size_t packed_bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
-  if (packed_bytes != 0) d->packed = ert_prepare_alloc(p, packed_bytes);
-  if (d->packed != NULL) {
-    ert_qdw_pack(d->qdw, channels, taps, d->turned ? turned : w, w_zero, bias, d->rule.multipliers, d->rule.zero_x,
-                 d->packed);
+  if (d->turned) {
+    if ((turned = ert_aligned_alloc(taps * channels)) == NULL) goto cleanup;
+    for (size_t i = 0; i < 3; i++) memcpy(turned + i * row, w + d->row_order[i] * row, row);
+    w = turned;
   }
+  ert_qdw_pack(d->qdw, channels, taps, w, w_zero, from->bias, d->rule.multipliers, d->rule.zero_x, packed);
+  status = ERT_OK;
+cleanup:
   ert_aligned_free(w_zero);
   ert_aligned_free(turned);
-  op->kernel = d->qdw->name;
-  ERT_REQUIRE(p, packed_bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
-  return d->packed != NULL ? ERT_OK : ERT_OUT_OF_MEMORY;
+  return status;
 }
 
-static ert_status pack_float(ert_prepare *p, ert_op *op, depthwise *d, const void *weights, const void *bias) {
-  const size_t channels = d->window.channels, taps = d->window.kernel_h * d->window.kernel_w;
-  d->fdw = ert_fdw_select(ert_prepare_isa(p), channels);
-  const size_t bytes = ert_fdw_packed_bytes(d->fdw, channels, taps);
-  ERT_REQUIRE(p, bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
-  if ((d->packed = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
-  ert_fdw_pack(d->fdw, channels, taps, weights, bias, d->packed);
-  op->kernel = d->fdw->name;
+static ert_status pack_float(const void *context, void *packed) {
+  const constants *from = context;
+  const ert_window *window = &from->d->window;
+  ert_fdw_pack(from->d->fdw, window->channels, window->kernel_h * window->kernel_w, from->w, from->bias, packed);
   return ERT_OK;
+}
+
+static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const void *w, const void *bias) {
+  const size_t channels = d->window.channels, h = d->window.kernel_h, taps = h * d->window.kernel_w;
+  const ert_isa_set isa = ert_prepare_isa(p);
+  size_t bytes;
+  if (d->rule.is_int8) {
+    d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0);
+    d->turned = d->rule.zero_w != 0 && choose_row_order(d, isa, w);
+    bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
+  } else {
+    d->fdw = ert_fdw_select(isa, channels);
+    bytes = ert_fdw_packed_bytes(d->fdw, channels, taps);
+  }
+  ERT_REQUIRE(p, bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
+  const constants from = {d, w, bias};
+  const unsigned order = d->turned ? 1u + d->row_order[2] : 0;
+  ert_packing packing = d->rule.is_int8 ? ert_qdw_packing(d->qdw, &d->rule, channels, taps, order, bytes)
+                                        : ert_fdw_packing(d->fdw, channels, taps, bytes);
+  packing.pack = d->rule.is_int8 ? pack_int8 : pack_float;
+  packing.context = &from;
+  op->kernel = packing.kernel_name;
+  return ert_prepare_packed(p, &packing, &d->packed);
 }
 
 /* One input channel: the weights [KH][KW][O] become [O][KH][KW], and conv_direct does the rest. */
@@ -182,7 +200,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   if (x->dims[3] == 1 && multiplier > 1) return prepare_as_dense(p, op, d, w, bias);
 
   d->window.channels = (size_t)w->dims[2];
-  ERT_TRY(d->rule.is_int8 ? pack_int8(p, op, d, w->data, bias) : pack_float(p, op, d, w->data, bias));
+  ERT_TRY(choose_kernel(p, op, d, w->data, bias));
   size_t work;
   if (!ert_mul(op->out[0]->elements, d->window.kernel_h * d->window.kernel_w, &work)) work = SIZE_MAX;
   d->tasks = ert_min_size((size_t)ert_prepare_threads(p), d->window.batch * d->window.out_h);

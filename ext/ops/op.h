@@ -59,6 +59,7 @@ typedef struct ert_op {
   ert_fb_table attrs; /* of this operator's own attribute table (checked); NULL table when absent: all defaults */
   void *state;        /* prepare's, from ert_prepare_alloc */
   const char *kernel; /* name of the kernel that prepare chose, for profiles; NULL when there is no choice */
+  bool packed_in_file; /* its weights are used as they lie in the file (ert_prepare_packed) */
   void *scratch;      /* invoke: as many bytes as ert_prepare_scratch asked for, aligned to ERT_ALIGN */
   ert_pool *pool;
 } ert_op;
@@ -76,6 +77,23 @@ struct ert_op_def {
 /* Takes bytes (zeroed, aligned to ERT_ALIGN) that live as long as the binding. NULL when there is no memory or the
  * session's memory limit is reached; return ERT_OUT_OF_MEMORY then. */
 void *ert_prepare_alloc(ert_prepare *p, size_t bytes);
+
+/* Constants that a kernel wants packed. */
+typedef struct ert_packing {
+  const void *kernel;
+  const char *kernel_name;
+  ert_isa isa;                            /* the kernel's */
+  uint64_t (*layout)(const void *kernel); /* hash of where packing puts every byte; 0: unknown */
+  uint64_t source; /* hash of all that is packed beside the operator's constants: sizes, multipliers, zero points */
+  size_t bytes;
+  /* Fills `packed`, which is zeroed and aligned to ERT_ALIGN. */
+  ert_status (*pack)(const void *context, void *packed);
+  const void *context;
+} ert_packing;
+
+/* The packed constants, aligned to ERT_ALIGN, for the life of the binding: those that the file brings for this very
+ * kernel, where they lie in it, or else new ones. */
+ert_status ert_prepare_packed(ert_prepare *p, const ert_packing *packing, const void **packed);
 
 /* Asks for scratch memory during invoke; the last call wins. */
 void ert_prepare_scratch(ert_prepare *p, size_t bytes);

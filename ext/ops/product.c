@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ops/packing.h"
+
 /* The one tap of a plain row. */
 static const ptrdiff_t no_offset[1] = {0};
 
@@ -30,29 +32,47 @@ static void pack_block(const ert_product *product, const uint8_t *b, size_t firs
   ert_dense_pack(dense, first, count, b, product->bias, packed);
 }
 
-static ert_status pack_constant(ert_prepare *p, ert_product *product, const ert_tensor *b) {
+typedef struct constants {
+  const ert_product *product;
+  const ert_tensor *b;
+} constants;
+
+static ert_status pack_matrices(const void *context, void *packed) {
+  const constants *from = context;
+  const ert_product *product = from->product;
   const ert_dense *dense = &product->dense;
   const size_t n = product->shape.n, k = product->shape.k, element = ert_dense_element(dense);
-  const size_t matrices = b->elements / (n * k);
-  size_t bytes;
-  ERT_REQUIRE(p, ert_mul(dense->packed_bytes, matrices, &bytes), "%zu matrices of %zu by %zu are too large to pack",
-              matrices, n, k);
-  if ((product->packed = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
   uint8_t *turned = NULL;
   if (!product->shape.transpose_b) {
     size_t turned_bytes;
     if (!ert_mul(dense->nr * element, k, &turned_bytes) || (turned = ert_aligned_alloc(turned_bytes)) == NULL)
       return ERT_OUT_OF_MEMORY;
   }
-  for (size_t i = 0; i < matrices; i++) {
-    const uint8_t *matrix = (const uint8_t *)b->data + i * n * k * element;
+  for (size_t i = 0; i < from->b->elements / (n * k); i++) {
+    const uint8_t *matrix = (const uint8_t *)from->b->data + i * n * k * element;
     for (size_t block = 0; block < product->blocks; block++) {
       const size_t first = block * dense->nr;
       pack_block(product, matrix, first, ert_min_size(dense->nr, n - first), turned,
-                 product->packed + (i * product->blocks + block) * dense->block_bytes);
+                 (uint8_t *)packed + (i * product->blocks + block) * dense->block_bytes);
     }
   }
   ert_aligned_free(turned);
+  return ERT_OK;
+}
+
+static ert_status pack_constant(ert_prepare *p, ert_product *product, const ert_tensor *b) {
+  const size_t n = product->shape.n, k = product->shape.k, matrices = b->elements / (n * k);
+  size_t bytes;
+  ERT_REQUIRE(p, ert_mul(product->dense.packed_bytes, matrices, &bytes),
+              "%zu matrices of %zu by %zu are too large to pack", matrices, n, k);
+  const constants from = {product, b};
+  ert_packing packing = ert_dense_packing(&product->dense, matrices, n, bytes);
+  packing.pack = pack_matrices;
+  packing.context = &from;
+  packing.source += product->shape.transpose_b; /* [n, k] and [k, n] may have the same sizes */
+  const void *packed;
+  ERT_TRY(ert_prepare_packed(p, &packing, &packed));
+  product->packed = packed;
   return ERT_OK;
 }
 

@@ -19,7 +19,7 @@ typedef struct ert_product {
   ert_dense dense;
   size_t batches, blocks; /* blocks: of dense.nr channels */
   const void *bias;
-  uint8_t *packed;        /* of constant b: a matrix after the other; NULL when b is computed */
+  const uint8_t *packed;  /* of constant b: a matrix after the other; NULL when b is computed */
   size_t tasks;
   bool by_rows;           /* tasks share out rows; otherwise batches and blocks */
   size_t turned_a_bytes;  /* scratch: a with its matrices transposed, when transpose_a */

@@ -1,4 +1,4 @@
-#include "kernels/fdw/fdw.h"
+#include "kernels/fdw/layouts.h"
 
 #define ERT_FDW(name) extern const ert_fdw_kernel ert_fdw_##name;
 #include "kernels/fdw/kernels.inc"
@@ -16,9 +16,10 @@ const ert_fdw_kernel *const *ert_fdw_kernels(size_t *count) {
 }
 
 const ert_fdw_kernel *ert_fdw_select(ert_isa_set isa, size_t channels) {
-  const ert_fdw_kernel *best = KERNELS[0];
-  for (size_t i = 1; i < sizeof KERNELS / sizeof *KERNELS; i++) {
-    if (ert_isa_has(isa, KERNELS[i]->isa) && KERNELS[i]->nr <= channels) best = KERNELS[i];
+  size_t count;
+  const ert_fdw_kernel *const *kernels = ert_fdw_known(isa, &count), *best = kernels[0];
+  for (size_t i = 1; i < count; i++) {
+    if (ert_isa_has(isa, kernels[i]->isa) && kernels[i]->nr <= channels) best = kernels[i];
   }
   return best;
 }

@@ -1,4 +1,4 @@
-#include "kernels/fgemm/fgemm.h"
+#include "kernels/fgemm/layouts.h"
 
 #define ERT_FGEMM(name) extern const ert_fgemm_kernel ert_fgemm_##name;
 #include "kernels/fgemm/kernels.inc"
@@ -31,10 +31,11 @@ static size_t speed(ert_isa isa) {
 const ert_fgemm_kernel *ert_fgemm_select(ert_isa_set isa, size_t m, size_t n, size_t k) {
   (void)m;
   (void)k;
-  const ert_fgemm_kernel *best = KERNELS[0];
+  size_t count;
+  const ert_fgemm_kernel *const *kernels = ert_fgemm_known(isa, &count), *best = kernels[0];
   size_t best_time = SIZE_MAX;
-  for (size_t i = 0; i < sizeof KERNELS / sizeof *KERNELS; i++) {
-    const ert_fgemm_kernel *kernel = KERNELS[i];
+  for (size_t i = 0; i < count; i++) {
+    const ert_fgemm_kernel *kernel = kernels[i];
     if (!ert_isa_has(isa, kernel->isa)) continue;
     const size_t blocks = n / kernel->nr + (n % kernel->nr != 0);
     const size_t time = blocks * kernel->nr * (24 / speed(kernel->isa)); /* n is a tensor's size: cannot overflow */

@@ -3,7 +3,15 @@
 #ifndef ERT_KERNELS_QDW_LAYOUTS_H
 #define ERT_KERNELS_QDW_LAYOUTS_H
 
+#include "kernels/layouts.h"
 #include "kernels/qdw/qdw.h"
+
+/* Kernels that `isa` may be chosen from: this build's, or, where the set is another architecture's, what is known of
+ * those: all but their code. */
+const ert_qdw_kernel *const *ert_qdw_known(ert_isa_set isa, size_t *count);
+
+/* Hash of where and how packing for an ert_qdw_kernel puts every byte; 0 when there is no memory to find out. */
+uint64_t ert_qdw_layout(const void *kernel);
 
 #define ERT_QDW_LAYOUT_scalar_4 .name = "qdw_scalar_4", .isa = ERT_ISA_SCALAR, .nr = 4, .tap_group = 1
 

@@ -1,4 +1,4 @@
-#include "kernels/qdw/qdw.h"
+#include "kernels/qdw/layouts.h"
 
 #define ERT_QDW(name) extern const ert_qdw_kernel ert_qdw_##name;
 #include "kernels/qdw/kernels.inc"
@@ -19,9 +19,10 @@ const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count) {
 const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
                                      bool symmetric) {
   (void)channels;
-  const ert_qdw_kernel *best = KERNELS[0];
-  for (size_t i = 1; i < sizeof KERNELS / sizeof *KERNELS; i++) {
-    const ert_qdw_kernel *kernel = KERNELS[i];
+  size_t count;
+  const ert_qdw_kernel *const *kernels = ert_qdw_known(isa, &count), *best = kernels[0];
+  for (size_t i = 1; i < count; i++) {
+    const ert_qdw_kernel *kernel = kernels[i];
     if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
     if (kernel->int8_weights && !symmetric) continue;
     if (kernel->kernel_h != 0 && (kernel->kernel_h != kernel_h || kernel->kernel_w != kernel_w)) continue;

@@ -3,6 +3,16 @@
 #ifndef ERT_KERNELS_QGEMM_LAYOUTS_H
 #define ERT_KERNELS_QGEMM_LAYOUTS_H
 
+#include "kernels/layouts.h"
+#include "kernels/qgemm/qgemm.h"
+
+/* Kernels that `isa` may be chosen from: this build's, or, where the set is another architecture's, what is known of
+ * those: all but their code. */
+const ert_qgemm_kernel *const *ert_qgemm_known(ert_isa_set isa, size_t *count);
+
+/* Hash of where and how packing for an ert_qgemm_kernel puts every byte; 0 when there is no memory to find out. */
+uint64_t ert_qgemm_layout(const void *kernel);
+
 #define ERT_QGEMM_LAYOUT_scalar_1x4 \
   .name = "qgemm_scalar_1x4", .isa = ERT_ISA_SCALAR, .mr = 1, .nr = 4, .kr = 1, .weight_bytes = 1
 

@@ -1,4 +1,4 @@
-#include "kernels/qgemm/qgemm.h"
+#include "kernels/qgemm/layouts.h"
 
 #define ERT_QGEMM(name) extern const ert_qgemm_kernel ert_qgemm_##name;
 #include "kernels/qgemm/kernels.inc"
@@ -18,12 +18,13 @@ const ert_qgemm_kernel *const *ert_qgemm_kernels(size_t *count) {
 /* The highest instruction set wins. Among its tiles the cheapest does: a block costs its channels, real or padding,
  * and a little more, for narrow tiles load the left side more often. Of equals the later in the list. */
 const ert_qgemm_kernel *ert_qgemm_select(ert_isa_set isa, size_t m, size_t n, size_t k) {
-  const ert_qgemm_kernel *best = KERNELS[0];
+  size_t count;
+  const ert_qgemm_kernel *const *kernels = ert_qgemm_known(isa, &count), *best = kernels[0];
   size_t best_cost = SIZE_MAX;
-  for (size_t i = 0; i < sizeof KERNELS / sizeof *KERNELS; i++) {
-    const ert_qgemm_kernel *kernel = KERNELS[i];
+  for (size_t i = 0; i < count; i++) {
+    const ert_qgemm_kernel *kernel = kernels[i];
     if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
-    if (m < kernel->least_m || k < kernel->least_k) continue;
+    if (m < kernel->least_m || k < kernel->least_k || (kernel->saves_turns && !(isa & ERT_ISA_TURNS_COST))) continue;
     const size_t blocks = n / kernel->nr + (n % kernel->nr != 0), cost = blocks * (kernel->nr + 4u);
     if (kernel->isa > best->isa || cost <= best_cost) {
       best = kernel;

@@ -1,0 +1,166 @@
+/* Packed constants: found in the file, made when a model is bound, or made to be stored (schemas/README.md). */
+#include "core/internal.h"
+
+#include "base/hash.h"
+#include "core/pack.h"
+
+struct ert_packer {
+  ert_packed_fn take;
+  void *context;
+};
+
+static uint64_t layout_of(ert_prepare *p, const ert_packing *packing) {
+  size_t i = 0;
+  for (; i < ERT_KNOWN_LAYOUTS && p->layouts[i].kernel != NULL; i++)
+    if (p->layouts[i].kernel == packing->kernel) return p->layouts[i].layout;
+  const uint64_t layout = packing->layout(packing->kernel);
+  if (i < ERT_KNOWN_LAYOUTS) {
+    p->layouts[i].kernel = packing->kernel;
+    p->layouts[i].layout = layout;
+  }
+  return layout;
+}
+
+/* The hash that the file states of a constant's bytes; of those themselves where it states none, or `measured` asks. */
+static uint64_t hash_constant(const ert_model *model, uint32_t tensor, bool measured) {
+  const ert_fb_table file = ert_fb_table_at(ert_file_model_tensors(model->root), tensor);
+  const uint32_t buffer = ert_file_tensor_buffer(file); /* of a constant: it exists */
+  const uint64_t stated = ert_file_buffer_hash(ert_fb_table_at(ert_file_model_buffers(model->root), buffer));
+  if (stated != 0 && !measured) return stated;
+  return ert_buffer_hash(model->tensors[tensor].data, model->tensors[tensor].bytes);
+}
+
+static uint64_t source_of(const ert_prepare *p, const ert_packing *packing, bool measured) {
+  const ert_model *model = p->session->model;
+  const ert_model_op_entry *entry = &model->ops[p->op->index];
+  const uint16_t code = ert_file_op_code(ert_fb_table_at(ert_file_model_ops(model->root), p->op->index));
+  uint64_t hash = ert_hash_u64(packing->source, code);
+  for (uint32_t i = 1; i < entry->in_count; i++) {
+    const int32_t tensor = entry->in[i];
+    if (tensor >= 0 && model->tensors[tensor].kind == ERT_TENSOR_KIND_CONSTANT)
+      hash = ert_hash_u64(hash, hash_constant(model, (uint32_t)tensor, measured));
+  }
+  return hash;
+}
+
+/* Leaves *packed NULL where the file has nothing for this kernel. What it has is read where it lies, by kernels that
+ * take any bytes: a file that states right hashes of wrong weights gets wrong numbers, as one with wrong weights does.
+ * The scalar kernels alone are not among them, for C does not define the conversion of every float. */
+static ert_status find_in_file(ert_prepare *p, const ert_packing *packing, const void **packed) {
+  const ert_model *model = p->session->model;
+  const ert_model_op_entry *entry = &model->ops[p->op->index];
+  *packed = NULL;
+  if (entry->packed_count == 0 || packing->isa == ERT_ISA_SCALAR) return ERT_OK;
+  const uint64_t layout = layout_of(p, packing), source = source_of(p, packing, false);
+  if (layout == 0) return ERT_OK;
+  const ert_fb_vector list = ert_file_model_packed(model->root);
+  for (uint32_t i = 0; i < entry->packed_count; i++) {
+    const ert_fb_table file = ert_fb_table_at(list, entry->packed + i);
+    if (ert_file_packed_layout(file) != layout || ert_file_packed_source(file) != source) continue;
+    const ert_fb_vector data = ert_file_packed_data(file);
+    if (data.count != packing->bytes || (uintptr_t)data.data % ERT_ALIGN != 0) continue;
+    /* Many operators may name the same bytes: their hashes must not take longer than the file is long. */
+    if (data.count > model->bytes - p->packed_bytes) continue;
+    p->packed_bytes += data.count;
+    if (ert_buffer_hash(data.data, data.count) != ert_file_packed_checksum(file))
+      return ert_report(p->error, ERT_INVALID_FILE,
+                        "operator %u '%.100s' (%s): the file is damaged: its packed weights do not have the checksum that "
+                        "it states; copy it again",
+                        p->op->index, p->op->name, p->op->def->name);
+    *packed = data.data;
+    return ERT_OK;
+  }
+  return ERT_OK;
+}
+
+ert_status ert_prepare_packed(ert_prepare *p, const ert_packing *packing, const void **packed) {
+  const struct ert_packer *packer = p->session->packer;
+  if (packer == NULL) {
+    ERT_TRY(find_in_file(p, packing, packed));
+    p->op->packed_in_file = *packed != NULL;
+    if (*packed != NULL) return ERT_OK;
+  }
+  void *memory = ert_prepare_alloc(p, packing->bytes);
+  if (memory == NULL) return ERT_OUT_OF_MEMORY;
+  ERT_TRY(packing->pack(packing->context, memory));
+  *packed = memory;
+  if (packer == NULL || packing->isa == ERT_ISA_SCALAR) return ERT_OK;
+  const ert_packed made = {
+      .op = p->op->index, .kernel = packing->kernel_name, .layout = layout_of(p, packing),
+      .source = source_of(p, packing, true), .checksum = ert_buffer_hash(memory, packing->bytes), .data = memory,
+      .bytes = packing->bytes,
+  };
+  if (made.layout == 0) return ERT_OUT_OF_MEMORY;
+  return packer->take(packer->context, &made);
+}
+
+uint64_t ert_buffer_hash(const void *data, size_t bytes) { return ert_hash(0, data, bytes); }
+
+/* --- packing for a target --- */
+
+typedef struct architecture {
+  const char *name;
+  ert_isa first, last;
+  ert_isa_set mark; /* where it is not this build's */
+} architecture;
+
+static const architecture ARCHITECTURES[] = {
+    {"x86_64", ERT_ISA_SSE41, (ert_isa)(ERT_ISA_NEON - 1), 0},
+    {"aarch64", ERT_ISA_NEON, (ert_isa)(ERT_ISA_COUNT - 1), ERT_ISA_OF_AARCH64},
+    {"armv7", ERT_ISA_NEON, ERT_ISA_NEON, ERT_ISA_OF_ARMV7},
+};
+
+const char *ert_pack_architecture(void) {
+#if defined(ERT_ARCH_X86_64)
+  return "x86_64";
+#elif defined(ERT_ARCH_AARCH64)
+  return "aarch64";
+#elif defined(ERT_ARCH_ARMV7)
+  return "armv7";
+#else
+  return "";
+#endif
+}
+
+static const architecture *find_architecture(const char *name) {
+  for (size_t i = 0; i < sizeof ARCHITECTURES / sizeof *ARCHITECTURES; i++)
+    if (strcmp(ARCHITECTURES[i].name, name) == 0) return &ARCHITECTURES[i];
+  return NULL;
+}
+
+static ert_status parse_target(const char *name, const char *instruction_sets, ert_isa_set *set, ert_error *error) {
+  const architecture *target = find_architecture(name);
+  if (target == NULL)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "'%.40s' is no architecture; known are x86_64, aarch64 and armv7", name);
+  *set = (ert_isa_set)1 << ERT_ISA_SCALAR;
+  if (strcmp(name, ert_pack_architecture()) != 0) {
+    if (target->mark == 0)
+      return ert_report(error, ERT_UNSUPPORTED, "packing for %s needs edgert on such a machine; this one has %s", name,
+                        ert_pack_architecture());
+    *set |= target->mark;
+  }
+  for (const char *at = instruction_sets; *at != 0;) {
+    const size_t length = strcspn(at, " ");
+    char word[32] = {0};
+    ert_isa isa = ERT_ISA_SCALAR;
+    if (length < sizeof word) memcpy(word, at, length);
+    if (length != 0 && (!ert_isa_parse(word, &isa) ||
+                        (isa != ERT_ISA_SCALAR && (isa < target->first || isa > target->last))))
+      return ert_report(error, ERT_INVALID_ARGUMENT, "%s has no instruction set '%.*s'", name,
+                        (int)ert_min_size(length, 40), at);
+    *set |= (ert_isa_set)1 << isa;
+    at += length + strspn(at + length, " ");
+  }
+  return ERT_OK;
+}
+
+ert_status ert_model_pack(const ert_model *model, const char *architecture_name, const char *instruction_sets,
+                          ert_packed_fn take, void *context, ert_error *error) {
+  const struct ert_packer packer = {take, context};
+  ert_session session = {.model = model, .packer = &packer, .memory_limit = PTRDIFF_MAX};
+  ERT_TRY(parse_target(architecture_name, instruction_sets, &session.isa, error));
+  const ert_status status = ert_bind(&session, 0, 0, NULL, &session.binding, error);
+  ert_unbind(&session.binding);
+  if (status != ERT_OK) return status;
+  return ert_clear(error);
+}

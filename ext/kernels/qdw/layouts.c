@@ -1,0 +1,61 @@
+/* How kernels want their weights: by what packing for them makes of a fixed pattern, and, for those that other
+ * architectures' builds have, from what layouts.h says of them. */
+#include "kernels/qdw/layouts.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+
+/* kernels.inc, as it reads for the other architectures. */
+#undef ERT_ARCH_X86_64
+#undef ERT_ARCH_AARCH64
+#undef ERT_ARCH_ARMV7
+#define ERT_QDW(name) &(const ert_qdw_kernel){ERT_QDW_LAYOUT_##name},
+
+#define ERT_ARCH_AARCH64 1
+static const ert_qdw_kernel *const AARCH64[] = {
+#include "kernels/qdw/kernels.inc"
+};
+#undef ERT_ARCH_AARCH64
+
+#define ERT_ARCH_ARMV7 1
+static const ert_qdw_kernel *const ARMV7[] = {
+#include "kernels/qdw/kernels.inc"
+};
+#undef ERT_ARCH_ARMV7
+
+const ert_qdw_kernel *const *ert_qdw_known(ert_isa_set isa, size_t *count) {
+  if (isa & ERT_ISA_OF_AARCH64) {
+    *count = sizeof AARCH64 / sizeof *AARCH64;
+    return AARCH64;
+  }
+  if (isa & ERT_ISA_OF_ARMV7) {
+    *count = sizeof ARMV7 / sizeof *ARMV7;
+    return ARMV7;
+  }
+  return ert_qdw_kernels(count);
+}
+
+/* A block and a part of one. */
+uint64_t ert_qdw_layout(const void *kernel_object) {
+  const ert_qdw_kernel *kernel = kernel_object;
+  const size_t channels = kernel->nr + 3u, window = (size_t)kernel->kernel_h * kernel->kernel_w;
+  const size_t taps = window != 0 ? window : 9, w_bytes = channels * taps;
+  const size_t packed_bytes = ert_qdw_packed_bytes(kernel, channels, taps);
+  int32_t bias[UINT8_MAX + 3];
+  float multiplier[UINT8_MAX + 3];
+  for (size_t c = 0; c < channels; c++) {
+    bias[c] = (int32_t)(c * 1009);
+    multiplier[c] = (float)(c + 1) / 1024;
+  }
+  int8_t *w = ert_aligned_alloc(w_bytes);
+  void *packed = ert_aligned_alloc(packed_bytes);
+  uint64_t hash = 0;
+  if (w != NULL && packed != NULL) {
+    for (size_t i = 0; i < w_bytes; i++) w[i] = (int8_t)(i * 37 % 251 - 125);
+    ert_qdw_pack(kernel, channels, taps, w, NULL, bias, multiplier, 3, packed);
+    hash = ert_hash(ERT_LAYOUT_QDW, packed, packed_bytes);
+  }
+  ert_aligned_free(w);
+  ert_aligned_free(packed);
+  return hash;
+}

@@ -1,0 +1,61 @@
+/* How kernels want their weights: by what packing for them makes of a fixed pattern, and, for those that other
+ * architectures' builds have, from what layouts.h says of them. */
+#include "kernels/qgemm/layouts.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+
+/* kernels.inc, as it reads for the other architectures. */
+#undef ERT_ARCH_X86_64
+#undef ERT_ARCH_AARCH64
+#undef ERT_ARCH_ARMV7
+#define ERT_QGEMM(name) &(const ert_qgemm_kernel){ERT_QGEMM_LAYOUT_##name},
+
+#define ERT_ARCH_AARCH64 1
+static const ert_qgemm_kernel *const AARCH64[] = {
+#include "kernels/qgemm/kernels.inc"
+};
+#undef ERT_ARCH_AARCH64
+
+#define ERT_ARCH_ARMV7 1
+static const ert_qgemm_kernel *const ARMV7[] = {
+#include "kernels/qgemm/kernels.inc"
+};
+#undef ERT_ARCH_ARMV7
+
+const ert_qgemm_kernel *const *ert_qgemm_known(ert_isa_set isa, size_t *count) {
+  if (isa & ERT_ISA_OF_AARCH64) {
+    *count = sizeof AARCH64 / sizeof *AARCH64;
+    return AARCH64;
+  }
+  if (isa & ERT_ISA_OF_ARMV7) {
+    *count = sizeof ARMV7 / sizeof *ARMV7;
+    return ARMV7;
+  }
+  return ert_qgemm_kernels(count);
+}
+
+/* A block and a part of one, two taps, and a last group that is not full. */
+uint64_t ert_qgemm_layout(const void *kernel_object) {
+  enum { TAPS = 2 };
+  const ert_qgemm_kernel *kernel = kernel_object;
+  const size_t n = kernel->nr + 3u, k = 2u * kernel->kr + 3u;
+  const size_t w_bytes = n * TAPS * k, packed_bytes = ert_qgemm_packed_bytes(kernel, n, TAPS, k);
+  int32_t bias[UINT8_MAX + 3];
+  float multiplier[UINT8_MAX + 3];
+  for (size_t c = 0; c < n; c++) {
+    bias[c] = (int32_t)(c * 1009);
+    multiplier[c] = (float)(c + 1) / 1024;
+  }
+  int8_t *w = ert_aligned_alloc(w_bytes);
+  void *packed = ert_aligned_alloc(packed_bytes);
+  uint64_t hash = 0;
+  if (w != NULL && packed != NULL) {
+    for (size_t i = 0; i < w_bytes; i++) w[i] = (int8_t)(i * 37 % 251 - 125);
+    ert_qgemm_pack(kernel, n, TAPS, k, w, bias, multiplier, 3, 5, packed);
+    hash = ert_hash(ERT_LAYOUT_QGEMM, packed, packed_bytes);
+  }
+  ert_aligned_free(w);
+  ert_aligned_free(packed);
+  return hash;
+}
