@@ -42,6 +42,7 @@ ert_isa_set ert_isa_detect(void) {
   if ((saved & XMM_YMM_ZMM) == XMM_YMM_ZMM && all(leaf7_b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
       (leaf7_c & bit_AVX512VNNI)) {
     set |= 1u << ERT_ISA_AVX512VNNI;
+    if (__get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx) set |= ERT_ISA_TURNS_COST;
   }
   return set;
 }
@@ -78,7 +79,8 @@ ert_isa_set ert_isa_detect(void) { return 1u << ERT_ISA_SCALAR; }
 
 ert_isa_set ert_isa_up_to(ert_isa_set set, ert_isa cap) {
   if ((unsigned)cap >= ERT_ISA_COUNT) return set;
-  return (set & ((2u << cap) - 1)) | 1u << ERT_ISA_SCALAR;
+  const ert_isa_set all = (1u << ERT_ISA_COUNT) - 1, below = (2u << cap) - 1;
+  return (set & (below | ~all)) | 1u << ERT_ISA_SCALAR;
 }
 
 const char *ert_isa_name(ert_isa isa) { return (unsigned)isa < ERT_ISA_COUNT ? NAMES[isa] : "unknown"; }

@@ -34,32 +34,46 @@ ERT_INLINE void rows_store(__m512i sums, size_t rows, int32_t factor, int32_t *o
   _mm512_mask_storeu_epi32(out, valid, _mm512_mullo_epi32(sums, _mm512_set1_epi32(factor)));
 }
 
-/* Rows anywhere. */
+/* Four rows anywhere: within every 128 bits, partial sums {a, b, c, d}. */
+ERT_INLINE __m512i rows_four(const int8_t *const x[4], size_t taps, const ptrdiff_t *tap_offset, size_t k) {
+  const __mmask64 tail = (UINT64_C(1) << k % 64) - 1;
+  const size_t whole = k / 64 * 64;
+  __m512i acc[4];
+  ERT_UNROLL for (int j = 0; j < 4; j++) acc[j] = _mm512_setzero_si512();
+  for (size_t t = 0; t < taps; t++) {
+    const int8_t *a = x[0] + tap_offset[t], *b = x[1] + tap_offset[t];
+    const int8_t *c = x[2] + tap_offset[t], *d = x[3] + tap_offset[t];
+    size_t l = 0;
+    for (; l < whole; l += 64) {
+      acc[0] = rows_add(acc[0], _mm512_loadu_si512(a + l));
+      acc[1] = rows_add(acc[1], _mm512_loadu_si512(b + l));
+      acc[2] = rows_add(acc[2], _mm512_loadu_si512(c + l));
+      acc[3] = rows_add(acc[3], _mm512_loadu_si512(d + l));
+    }
+    if (tail == 0) continue;
+    acc[0] = rows_add(acc[0], _mm512_maskz_loadu_epi8(tail, a + l));
+    acc[1] = rows_add(acc[1], _mm512_maskz_loadu_epi8(tail, b + l));
+    acc[2] = rows_add(acc[2], _mm512_maskz_loadu_epi8(tail, c + l));
+    acc[3] = rows_add(acc[3], _mm512_maskz_loadu_epi8(tail, d + l));
+  }
+  return rows_join_4(acc[0], acc[1], acc[2], acc[3]);
+}
+
 static void sum_rows_apart(size_t m, const int8_t *const *rows, size_t taps, const ptrdiff_t *tap_offset, size_t k,
                            int32_t factor, int32_t *out) {
-  const __mmask64 tail = (UINT64_C(1) << k % 64) - 1;
   for (size_t i = 0; i < m; i += ROWS_AT_ONCE) {
     const size_t count = m - i < ROWS_AT_ONCE ? m - i : ROWS_AT_ONCE;
-    __m512i acc[ROWS_AT_ONCE];
-    for (size_t r = 0; r < ROWS_AT_ONCE; r += 4) { /* four, for their sums wait for each other least */
-      ERT_UNROLL for (size_t j = r; j < r + 4; j++) acc[j] = _mm512_setzero_si512();
-      if (r >= count) continue;
-      for (size_t t = 0; t < taps; t++) {
-        const int8_t *x[4];
-        ERT_UNROLL for (size_t j = 0; j < 4; j++) x[j] = rows[i + (r + j < count ? r + j : count - 1)] + tap_offset[t];
-        size_t l = 0;
-        for (; l + 64 <= k; l += 64) {
-          ERT_UNROLL for (size_t j = 0; j < 4; j++) acc[r + j] = rows_add(acc[r + j], _mm512_loadu_si512(x[j] + l));
-        }
-        if (tail == 0) continue;
-        ERT_UNROLL for (size_t j = 0; j < 4; j++) {
-          acc[r + j] = rows_add(acc[r + j], _mm512_maskz_loadu_epi8(tail, x[j] + l));
-        }
-      }
-    }
     __m512i fours[4];
-    ERT_UNROLL for (int j = 0; j < 4; j++) {
-      fours[j] = rows_join_4(acc[4 * j], acc[4 * j + 1], acc[4 * j + 2], acc[4 * j + 3]);
+    for (size_t r = 0; r < ROWS_AT_ONCE; r += 4) {
+      if (r + 4 <= count) {
+        fours[r / 4] = rows_four(rows + i + r, taps, tap_offset, k);
+      } else if (r < count) { /* the last row fills up */
+        const int8_t *x[4];
+        for (size_t j = 0; j < 4; j++) x[j] = rows[i + (r + j < count ? r + j : count - 1)];
+        fours[r / 4] = rows_four(x, taps, tap_offset, k);
+      } else {
+        fours[r / 4] = _mm512_setzero_si512();
+      }
     }
     const __m512i sums = rows_join_quarters(rows_join_quarters(fours[0], fours[1]), rows_join_quarters(fours[2], fours[3]));
     rows_store(sums, count, factor, out + i);

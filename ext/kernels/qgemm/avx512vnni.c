@@ -1,72 +1,4 @@
-#include <immintrin.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "requant/requant_avx512vnni.h"
-
-typedef __m512i vec;
-
-static inline vec load(const void *p) { return _mm512_loadu_si512(p); }
-static inline vec splat(uint32_t x) { return _mm512_set1_epi32((int32_t)x); }
-static inline vec add(vec a, vec b) { return _mm512_add_epi32(a, b); }
-static inline vec flip_sign(vec x) { return _mm512_xor_si512(x, _mm512_set1_epi32((int32_t)0x80808080)); }
-
-/* In place: compilers copy the accumulator around the intrinsic (GCC 12). */
-static inline vec dot4(vec acc, vec x, vec w) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
-  return acc;
-}
-
-#include "kernels/qgemm/x86_tiles.h"
-
-typedef struct finish {
-  ert_requant_avx512 rule;
-  __m512 multiplier[4];
-  int8_t *out;
-  size_t out_stride;
-  uint64_t valid; /* a bit for every channel */
-} finish;
-
-ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
-  finish f = {.rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max,
-                                             tile->args->wide),
-              .out = tile->out,
-              .out_stride = tile->out_stride,
-              .valid = ~UINT64_C(0) >> (64 - tile->channels)};
-  ERT_UNROLL for (int v = 0; v < vectors; v++) {
-    f.multiplier[v] = _mm512_loadu_ps((const float *)(tile->block + (vectors + v) * (int)sizeof(vec)));
-  }
-  return f;
-}
-
-ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int rows, int vectors) {
-  const int together = 4 / vectors; /* rows that share a vector of bytes */
-  int8_t *out = f->out;
-  ERT_UNROLL for (int r = 0; r < rows; r += together) {
-    vec q[4];
-    ERT_UNROLL for (int i = 0; i < 4; i++) {
-      const int row = r + i / vectors < rows ? r + i / vectors : rows - 1; /* the last rows fill up */
-      q[i] = ert_requant_avx512_round(acc[row * row_step + i % vectors], f->multiplier[i % vectors], &f->rule);
-    }
-    if (vectors == 4) {
-      _mm512_mask_storeu_epi8(out, f->valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &f->rule));
-    } else if (vectors == 2 && r + 1 == rows) {
-      _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &f->rule));
-    } else if (vectors == 2) {
-      const vec two = ert_requant_avx512_2x32(q[0], q[1], q[2], q[3], &f->rule);
-      _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, _mm512_castsi512_si256(two));
-      _mm256_mask_storeu_epi8(out + f->out_stride, (__mmask32)f->valid, _mm512_extracti64x4_epi64(two, 1));
-    } else {
-      const vec four = ert_requant_avx512_4x16(q[0], q[1], q[2], q[3], &f->rule);
-      const __mmask16 valid = (__mmask16)f->valid;
-      _mm_mask_storeu_epi8(out, valid, _mm512_castsi512_si128(four));
-      if (r + 1 < rows) _mm_mask_storeu_epi8(out + f->out_stride, valid, _mm512_extracti32x4_epi32(four, 1));
-      if (r + 2 < rows) _mm_mask_storeu_epi8(out + 2 * f->out_stride, valid, _mm512_extracti32x4_epi32(four, 2));
-      if (r + 3 < rows) _mm_mask_storeu_epi8(out + 3 * f->out_stride, valid, _mm512_extracti32x4_epi32(four, 3));
-    }
-    out += (size_t)together * f->out_stride;
-  }
-}
+#include "kernels/qgemm/x86_512.h"
 
 #include "kernels/qgemm/x86_dot4.h"
 
@@ -76,26 +8,6 @@ TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2)
 TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 
-/* Channel of each lane: the order in which ert_requant_avx512_x32 (_2x32) and _x64 pack. */
-#define FOUR(c) c, c + 1, c + 2, c + 3
-#define PAIR(c) FOUR(c), FOUR(c + 8), FOUR(c + 16), FOUR(c + 24)
-#define QUAD(c) FOUR(c), FOUR(c + 16), FOUR(c + 32), FOUR(c + 48)
-static const uint8_t LANES_OF_2[] = {PAIR(0), PAIR(4)};
-static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
-
-#define KERNEL(rows, vectors, channels, lanes, ...)                                                                   \
-  static void run_##channels(const ert_qgemm_args *args, size_t m, const int8_t *const *x, int8_t *out,               \
-                             size_t out_stride) {                                                                     \
-    static const ert_qgemm_tile_fn tiles[] = {__VA_ARGS__};                                                           \
-    ert_qgemm_walk(args, m, x, out, out_stride, tiles, rows, 8, channels,                                    \
-                   dot4_block_bytes(args, channels));                                                                 \
-  }                                                                                                                   \
-  const ert_qgemm_kernel ert_qgemm_avx512vnni_##rows##x##channels = {                                                 \
-      .name = "qgemm_avx512vnni_" #rows "x" #channels, .isa = ERT_ISA_AVX512VNNI, .mr = rows, .nr = channels, .kr = 4, \
-      .weight_bytes = 1, .x_offset = 128, .tail_last = true, .lane_channel = lanes, .run = run_##channels};
-
-KERNEL(14, 1, 16, NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
-       tile_10_1, tile_11_1, tile_12_1, tile_13_1, tile_14_1)
-KERNEL(14, 2, 32, LANES_OF_2, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2, tile_9_2,
-       tile_10_2, tile_11_2, tile_12_2, tile_13_2, tile_14_2)
-KERNEL(6, 4, 64, LANES_OF_4, tile_1_4, tile_2_4, tile_3_4, tile_4_4, tile_5_4, tile_6_4)
+KERNEL(14x16, 14, 1, NULL, .x_offset = 128)
+KERNEL(14x32, 14, 2, LANES_OF_2, .x_offset = 128)
+KERNEL(6x64, 6, 4, LANES_OF_4, .x_offset = 128)

@@ -45,6 +45,7 @@ typedef struct ert_qgemm_kernel {
   uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
   uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
   uint8_t w_offset;     /* 128 when weights are kept as w + 128 (unsigned): part of their zero point, for row_bias */
+  bool saves_turns;     /* only of use where ERT_ISA_TURNS_COST */
   bool bounds;          /* pack notes in the block what it proves of it, see kernels/bounds.h */
   bool tail_last;       /* the last k % kr of a tap, if k > kr, stand at the end of their group, behind zeros */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
