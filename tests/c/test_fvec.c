@@ -188,7 +188,7 @@ static void test_sums(const ert_fvec_kernel *kernel, size_t n, size_t rows) {
 }
 
 static void test_row_sums(const ert_fvec_kernel *kernel, size_t m, size_t taps, size_t k) {
-  enum { MAX_ROWS = 40, MAX_TAPS = 3 };
+  enum { MAX_ROWS = 40, MAX_TAPS = 40 };
   check_begin("%s sums of rows, m=%zu taps=%zu k=%zu", kernel->name, m, taps, k);
   const bool equal = check_between(0, 1);
   const size_t row_step = equal ? k : (size_t)check_between(1, 40), tap_step = (size_t)check_between(1, 60);
@@ -212,9 +212,33 @@ static void test_row_sums(const ert_fvec_kernel *kernel, size_t m, size_t taps, 
   cases++;
 }
 
+/* Five rows of bytes of -128: no lane that is narrower than the sum may overflow. */
+static void test_least_row_sums(const ert_fvec_kernel *kernel, size_t taps, size_t k) {
+  enum { ROWS = 5, MAX_TAPS = 300 };
+  check_begin("%s sums of rows of the smallest values, taps=%zu k=%zu", kernel->name, taps, k);
+  int8_t *x = check_place(a_memory, k, true);
+  memset(x, 0x80, k);
+  const int8_t *rows[ROWS];
+  for (size_t i = 0; i < ROWS; i++) rows[i] = x;
+  const ptrdiff_t tap_offset[MAX_TAPS] = {0};
+  int32_t sums[ROWS];
+  kernel->sum_rows_i8(ROWS, rows, 0, taps, tap_offset, k, 1, sums);
+  for (size_t i = 0; i < ROWS; i++) {
+    if (sums[i] != -128 * (int32_t)(taps * k)) check_fail("row %zu is %d", i, (int)sums[i]);
+  }
+  cases++;
+}
+
 static void test_kernel(const ert_fvec_kernel *kernel) {
   for (size_t k = 1; k <= 200; k++)
     for (size_t taps = 1; taps <= 3; taps++) test_row_sums(kernel, (size_t)check_between(1, 40), taps, k);
+  for (size_t k = 1; k <= 20; k++) {
+    test_row_sums(kernel, (size_t)check_between(1, 9), (size_t)check_between(28, 40), k);
+    test_least_row_sums(kernel, 31, k);
+    test_least_row_sums(kernel, 300, k);
+  }
+  test_least_row_sums(kernel, 1, 40000);
+  test_least_row_sums(kernel, 130, 31);
   for (size_t n = 0; n <= LONGEST; n++) {
     for (int op = 0; op < ERT_FVEC_OP_COUNT; op++) {
       for (int form = 0; form < ERT_FVEC_FORM_COUNT; form++) {

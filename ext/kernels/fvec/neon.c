@@ -1,5 +1,4 @@
 #include <arm_neon.h>
-#include <string.h>
 
 #include "kernels/fvec/body.h"
 #include "kernels/fvec/scalar_bytes.h"
@@ -53,30 +52,6 @@ static int32_t sum_i8(size_t n, const int8_t *x) {
   return (int32_t)(sum + ert_fvec_scalar_sum_i8(n - i, x + i));
 }
 
-/* Sum of a few bytes, eight at a time in a word's 16-bit halves: short taps would spend their time in the set-up of
- * vectors. n is at most SHORT_TAP. */
-enum { SHORT_TAP = 64 };
-static int32_t short_sum(size_t n, const int8_t *x) {
-  const uint64_t bias = UINT64_C(0x8080808080808080), low_bytes = UINT64_C(0x00ff00ff00ff00ff);
-  if (n < sizeof(uint64_t)) return (int32_t)ert_fvec_scalar_sum_i8(n, x);
-  uint64_t halves = 0, word; /* four sums of x + 128 */
-  for (size_t i = 0; i + sizeof word <= n; i += sizeof word) {
-    memcpy(&word, x + i, sizeof word);
-    word ^= bias;
-    halves += (word & low_bytes) + (word >> 8 & low_bytes);
-  }
-  if (n % sizeof word != 0) { /* the last eight bytes again, less those that are counted */
-    memcpy(&word, x + n - sizeof word, sizeof word);
-    word = (word ^ bias) >> 8 * (sizeof word - n % sizeof word);
-    halves += (word & low_bytes) + (word >> 8 & low_bytes);
-  }
-  return (int32_t)(halves * UINT64_C(0x0001000100010001) >> 48) - 128 * (int32_t)n;
-}
-
-static void sum_rows_i8(size_t m, const int8_t *const *rows, size_t row_step, size_t taps, const ptrdiff_t *tap_offset,
-                        size_t k, int32_t factor, int32_t *out) {
-  (void)row_step;
-  ert_fvec_sum_rows_by(k <= SHORT_TAP ? short_sum : sum_i8, m, rows, taps, tap_offset, k, factor, out);
-}
+#include "kernels/fvec/rows_neon.h"
 
 ERT_FVEC_DEFINE(neon, ERT_ISA_NEON);
