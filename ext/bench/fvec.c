@@ -35,6 +35,11 @@ static void lut(const void *arg) {
   const work *v = arg;
   v->kernel->lut_i8(COUNT, v->b->x, v->b->w, v->b->out);
 }
+static void mul(const void *arg) {
+  const work *v = arg;
+  const ert_fvec_product rule = {3, -5, 7, 0.01f, -128, 127};
+  v->kernel->mul_i8(&rule, COUNT, v->b->x, v->b->w, v->b->out);
+}
 static void sum(const void *arg) {
   const work *v = arg;
   volatile int32_t sink = v->kernel->sum_i8(COUNT, v->b->x); /* so that the call is not left out */
@@ -52,6 +57,7 @@ static const struct {
 } LAYERS[] = {{"add, relu6 of 4096", ERT_FLOAT32, add}, {"maximum of 4096", ERT_FLOAT32, maximum},
               {"clamp of 4096", ERT_FLOAT32, clamp},    {"quantize 4096", ERT_FLOAT32, quantize},
               {"dequantize 4096", ERT_INT8, dequantize}, {"lut of 4096", ERT_INT8, lut},
+              {"products of 4096", ERT_INT8, mul},
               {"sum of 4096", ERT_INT8, sum},           {"column sums of 16x256", ERT_INT8, column_sums}};
 
 static size_t kernels(void) {

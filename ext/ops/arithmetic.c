@@ -15,6 +15,7 @@ ert_status ert_arithmetic_prepare(ert_prepare *p, ert_op *op, ert_fvec_op operat
   if (state == NULL) return ERT_OUT_OF_MEMORY;
   *state = (ert_arithmetic){.operation = operation, .lo_int = INT64_MIN, .hi_int = INT64_MAX};
   ERT_TRY(ert_broadcast_prepare(p, 2, op->in, op->out[0], &state->plan));
+  ert_repeat_prepare(p, &state->plan, a->dtype, &state->repeat);
   state->fvec = ert_fvec_select(ert_prepare_isa(p));
   ert_activation_range_f32(activation, &state->lo_f32, &state->hi_f32);
   if (activation != ERT_ACTIVATION_NONE) state->lo_int = (int64_t)state->lo_f32;
@@ -86,25 +87,34 @@ static void run_f32(const ert_arithmetic *state, size_t n, const float *a, size_
   state->fvec->binary[state->operation][form](n, a, b, state->lo_f32, state->hi_f32, out);
 }
 
+static void run_from(const ert_op *op, size_t n, const void *a, size_t a_step, const void *b, size_t b_step, void *y) {
+  const ert_arithmetic *state = op->state;
+  switch (op->in[0]->dtype) {
+    case ERT_DTYPE_FLOAT32: run_f32(state, n, a, a_step, b, b_step, y); break;
+    case ERT_DTYPE_INT8: state->run_i8(state, n, a, a_step, b, b_step, y); break;
+    case ERT_DTYPE_INT32: run_i32(state, n, a, a_step, b, b_step, y); break;
+    default: run_i64(state, n, a, a_step, b, b_step, y); break;
+  }
+}
+
 static void run(void *arg, const ert_broadcast *plan, size_t n, const size_t *from, size_t to) {
   const ert_op *op = arg;
-  const ert_arithmetic *state = op->state;
-  const size_t a_step = plan->step[0], b_step = plan->step[1];
-  const void *a = op->in[0]->data, *b = op->in[1]->data;
-  void *y = op->out[0]->data;
-#define RUN(fn, type) \
-  fn(state, n, (const type *)a + from[0], a_step, (const type *)b + from[1], b_step, (type *)y + to)
-  switch (op->in[0]->dtype) {
-    case ERT_DTYPE_FLOAT32: RUN(run_f32, float); break;
-    case ERT_DTYPE_INT8: RUN(state->run_i8, int8_t); break;
-    case ERT_DTYPE_INT32: RUN(run_i32, int32_t); break;
-    default: RUN(run_i64, int64_t); break;
-  }
-#undef RUN
+  const size_t element = ert_dtype_size(op->in[0]->dtype);
+  run_from(op, n, (const uint8_t *)op->in[0]->data + from[0] * element, plan->step[0],
+           (const uint8_t *)op->in[1]->data + from[1] * element, plan->step[1],
+           (uint8_t *)op->out[0]->data + to * element);
+}
+
+static void run_repeated(const ert_op *op, size_t n, const void *a, const void *b, void *y) {
+  run_from(op, n, a, 1, b, 1, y);
 }
 
 ert_status ert_arithmetic_invoke(ert_op *op) {
   const ert_arithmetic *state = op->state;
-  ert_broadcast_run(&state->plan, op->pool, run, op);
+  if (state->repeat.used) {
+    ert_repeat_run(&state->repeat, &state->plan, op, run_repeated);
+  } else {
+    ert_broadcast_run(&state->plan, op->pool, run, op);
+  }
   return ERT_OK;
 }

@@ -5,6 +5,7 @@
 #include "kernels/fvec/fvec.h"
 #include "kernels/qadd/qadd.h"
 #include "ops/broadcast.h"
+#include "ops/repeat.h"
 
 /* int8 runs: out[i] from a[i * a_step] and b[i * b_step]. */
 typedef struct ert_arithmetic ert_arithmetic;
@@ -13,6 +14,7 @@ typedef void (*ert_arithmetic_i8_fn)(const ert_arithmetic *state, size_t n, cons
 
 struct ert_arithmetic {
   ert_broadcast plan;
+  ert_repeat repeat;
   ert_fvec_op operation; /* ADD, SUB or MUL: of floats and of plain integers */
   const ert_fvec_kernel *fvec;
   float lo_f32, hi_f32;

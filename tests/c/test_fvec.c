@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "kernels/fvec/fvec.h"
+#include "requant/requant.h"
 
 enum { MAX_N = 1 << 12, LONGEST = 2 * 64 + 1 };
 
@@ -149,6 +150,30 @@ static void test_dequantize(const ert_fvec_kernel *kernel, size_t n) {
   compare_floats(want, out, n);
 }
 
+/* Multipliers around those of real layers, and such that products land on ties and far outside of int8. */
+static void test_products(const ert_fvec_kernel *kernel, size_t n, bool scalar) {
+  check_begin("%s products%s, n=%zu", kernel->name, scalar ? " with one" : "", n);
+  const bool at_end = check_between(0, 3) != 0;
+  int8_t *a = place_bytes(a_memory, n, at_end), *b = place_bytes(b_memory, scalar ? 1 : n, at_end);
+  const float multipliers[] = {0.004f, 0.5f, 0x1p-9f, 0.0f, 1e-40f, FLT_MAX, 1.5f};
+  const int low = check_between(-128, 127), high = check_between(low, 127);
+  const bool open = check_between(0, 1);
+  const ert_fvec_product rule = {check_random_zero(), check_random_zero(), check_random_zero(),
+                                 multipliers[check_random() % 7], (int8_t)(open ? -128 : low), (int8_t)(open ? 127 : high)};
+  check_paint(out_memory);
+  int8_t *out = check_place(out_memory, n, at_end);
+  (scalar ? kernel->mul_i8_scalar : kernel->mul_i8)(&rule, n, a, b, out);
+  check_painted_around(out_memory, (const uint8_t *)out, n);
+  for (size_t i = 0; i < n; i++) {
+    const int32_t acc = (a[i] - rule.a_zero) * (b[scalar ? 0 : i] - rule.b_zero);
+    const int want = ert_requant(acc, rule.multiplier, rule.out_zero, rule.out_min, rule.out_max);
+    if (out[i] != want) check_fail("%d by %d is %d, needed %d", a[i], b[scalar ? 0 : i], out[i], want);
+  }
+  (scalar ? kernel->mul_i8_scalar : kernel->mul_i8)(&rule, n, a, b, a);
+  if (memcmp(a, out, n) != 0) check_fail("in place it differs");
+  cases++;
+}
+
 static void test_lut(const ert_fvec_kernel *kernel, size_t n) {
   check_begin("%s lut, n=%zu", kernel->name, n);
   const bool at_end = check_between(0, 3) != 0;
@@ -249,6 +274,7 @@ static void test_kernel(const ert_fvec_kernel *kernel) {
     for (int i = 0; i < 4; i++) test_quantize(kernel, n);
     test_dequantize(kernel, n);
     test_lut(kernel, n);
+    for (int i = 0; i < 6; i++) test_products(kernel, n, i % 2 != 0);
     test_sums(kernel, n, (size_t)check_between(0, 20));
   }
   test_lut(kernel, MAX_N - 3);

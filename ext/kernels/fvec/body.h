@@ -8,6 +8,9 @@
 #ifndef ERT_KERNELS_FVEC_BODY_H
 #define ERT_KERNELS_FVEC_BODY_H
 
+#include <string.h>
+
+#include "base/inline.h"
 #include "kernels/fvec/fvec.h"
 
 /* Elements depend on each other in no loop, even when out is one of the inputs. Clang takes the pragma as an order to
@@ -80,22 +83,52 @@ static void dequantize_i8(size_t n, const int8_t *q, float scale, int32_t zero_p
   for (size_t i = 0; i < n; i++) out[i] = (float)(q[i] - zero_point) * scale;
 }
 
+/* A product, exact in float32 as in int32, scaled and rounded. y + magic holds the rounded integer in its low bits. */
+static inline int8_t ert_fvec_product1(int32_t a, int32_t b, float multiplier, float lo, float hi, int32_t zero) {
+  const float magic = 12582912.0f; /* 1.5 * 2^23, whose bits are 0x4b400000 */
+  const float y = ert_fvec_clamp1((float)(a * b) * multiplier, lo, hi) + magic;
+  int32_t bits;
+  memcpy(&bits, &y, sizeof bits);
+  return (int8_t)(bits - 0x4b400000 + zero);
+}
+
+#define ERT_FVEC_PRODUCT(name, b_at)                                                                            \
+  static void name(const ert_fvec_product *rule, size_t n, const int8_t *a, const int8_t *b, int8_t *out) {     \
+    if (n == 0) return;                                                                                         \
+    const ert_fvec_product k = *rule; /* a store of the output cannot change it */                              \
+    const float lo = (float)(k.out_min - k.out_zero), hi = (float)(k.out_max - k.out_zero);                     \
+    const int32_t b0 = *b;                                                                                      \
+    (void)b0;                                                                                                   \
+    ERT_FVEC_LOOP                                                                                               \
+    for (size_t i = 0; i < n; i++) {                                                                            \
+      out[i] = ert_fvec_product1(a[i] - k.a_zero, (b_at) - k.b_zero, k.multiplier, lo, hi, k.out_zero);         \
+    }                                                                                                           \
+  }
+ERT_FVEC_PRODUCT(mul_i8, b[i])
+ERT_FVEC_PRODUCT(mul_i8_scalar, b0)
+#undef ERT_FVEC_PRODUCT
+
+/* Sums of `block` columns, a constant, which stay in registers. */
+ERT_INLINE void ert_fvec_sum_block(size_t block, size_t rows, size_t row_stride, const int8_t *x, int32_t *sums) {
+  uint32_t acc[32] = {0};
+  for (size_t r = 0; r < rows; r++, x += row_stride) {
+    for (size_t i = 0; i < block; i++) acc[i] += (uint32_t)(int32_t)x[i];
+  }
+  for (size_t i = 0; i < block; i++) sums[i] = (int32_t)acc[i];
+}
+
 static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_t *x, int32_t *sums) {
-  enum { BLOCK = 32 }; /* columns whose sums stay in registers */
   size_t c = 0;
-  for (; c + BLOCK <= n; c += BLOCK) {
-    uint32_t acc[BLOCK] = {0};
-    for (size_t r = 0; r < rows; r++) {
-      const int8_t *row = x + r * row_stride + c;
-      for (size_t i = 0; i < BLOCK; i++) acc[i] += (uint32_t)(int32_t)row[i];
-    }
-    for (size_t i = 0; i < BLOCK; i++) sums[c + i] = (int32_t)acc[i];
+  for (; c + 32 <= n; c += 32) ert_fvec_sum_block(32, rows, row_stride, x + c, sums + c);
+  if (c + 16 <= n) {
+    ert_fvec_sum_block(16, rows, row_stride, x + c, sums + c);
+    c += 16;
   }
-  for (; c < n; c++) {
-    uint32_t acc = 0;
-    for (size_t r = 0; r < rows; r++) acc += (uint32_t)(int32_t)x[r * row_stride + c];
-    sums[c] = (int32_t)acc;
+  if (c + 8 <= n) {
+    ert_fvec_sum_block(8, rows, row_stride, x + c, sums + c);
+    c += 8;
   }
+  for (; c < n; c++) ert_fvec_sum_block(1, rows, row_stride, x + c, sums + c);
 }
 
 #define ERT_FVEC_FORMS(OP) \
@@ -111,6 +144,8 @@ static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_
       .clamp = clamp,                                                                                       \
       .quantize_i8 = quantize_i8,                                                                           \
       .dequantize_i8 = dequantize_i8,                                                                       \
+      .mul_i8 = mul_i8,                                                                                     \
+      .mul_i8_scalar = mul_i8_scalar,                                                                       \
       .lut_i8 = lut_i8,                                                                                     \
       .sum_i8 = sum_i8,                                                                                     \
       .sum_rows_i8 = sum_rows_i8,                                                                           \

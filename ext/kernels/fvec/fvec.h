@@ -37,6 +37,14 @@ typedef enum ert_fvec_form {
 /* out[i] = clamp(a op b, lo, hi); -INFINITY and INFINITY for no clamp. NaN stays NaN. */
 typedef void (*ert_fvec_binary_fn)(size_t n, const float *a, const float *b, float lo, float hi, float *out);
 
+/* int8 products by the common rounding rule (requant/requant.h), bounds included:
+ * clamp(rne(float((a - a_zero) * (b - b_zero)) * multiplier) + out_zero, out_min, out_max). Zero points of int8. */
+typedef struct ert_fvec_product {
+  int32_t a_zero, b_zero, out_zero;
+  float multiplier; /* finite */
+  int8_t out_min, out_max;
+} ert_fvec_product;
+
 typedef struct ert_fvec_kernel {
   const char *name; /* "fvec_avx2" */
   ert_isa isa;
@@ -51,6 +59,10 @@ typedef struct ert_fvec_kernel {
 
   /* out[i] = float(q[i] - zero_point) * scale; |zero_point| < 2^23. */
   void (*dequantize_i8)(size_t n, const int8_t *q, float scale, int32_t zero_point, float *out);
+
+  /* The product of a[i] and b[i]; _scalar: of a[i] and b[0]. */
+  void (*mul_i8)(const ert_fvec_product *rule, size_t n, const int8_t *a, const int8_t *b, int8_t *out);
+  void (*mul_i8_scalar)(const ert_fvec_product *rule, size_t n, const int8_t *a, const int8_t *b, int8_t *out);
 
   /* out[i] = table[q[i] + 128]; the table has 256 entries. */
   void (*lut_i8)(size_t n, const int8_t *q, const int8_t *table, int8_t *out);
