@@ -14,13 +14,14 @@
 typedef struct ert_requant_avx512 {
   __m512 lo, hi;   /* out_min and out_max less out_zero */
   __m512i zero_32, zero_16, min_8, max_8;
-  bool wide;
+  bool wide, clamps; /* clamps: to less than int8 holds */
 } ert_requant_avx512;
 
 static inline ert_requant_avx512 ert_requant_avx512_init(int32_t out_zero, int8_t out_min, int8_t out_max, bool wide) {
   return (ert_requant_avx512){_mm512_set1_ps((float)(out_min - out_zero)), _mm512_set1_ps((float)(out_max - out_zero)),
                               _mm512_set1_epi32(out_zero), _mm512_set1_epi16((int16_t)out_zero),
-                              _mm512_set1_epi8(out_min), _mm512_set1_epi8(out_max), wide};
+                              _mm512_set1_epi8(out_min), _mm512_set1_epi8(out_max), wide,
+                              out_min != INT8_MIN || out_max != INT8_MAX};
 }
 
 /* Rounded, without out_zero and bounds. */
@@ -51,7 +52,12 @@ static inline __m256i ert_requant_avx512_x32(__m512i a, __m512i b, const ert_req
 static inline __m512i ert_requant_avx512_x64(__m512i a, __m512i b, __m512i c, __m512i d, const ert_requant_avx512 *r) {
   const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), r->zero_16);
   const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), r->zero_16);
-  return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(ab, cd), r->min_8), r->max_8);
+  __m512i bytes = _mm512_packs_epi16(ab, cd);
+  if (__builtin_expect(r->clamps, 0)) {
+    bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, r->min_8), r->max_8);
+    __asm__("" : "+v"(bytes)); /* a branch, as above */
+  }
+  return bytes;
 }
 
 /* Two rows of two vectors: 256-bit half h is ert_requant_avx512_x32 of row h. */

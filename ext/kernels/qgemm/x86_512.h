@@ -23,6 +23,7 @@ static inline vec dot4(vec acc, vec x, vec w) {
 }
 
 typedef struct finish {
+  const ert_qgemm_tile *tile;
   ert_requant_avx512 rule;
   __m512 multiplier[4];
   int8_t *out;
@@ -31,8 +32,9 @@ typedef struct finish {
 } finish;
 
 ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
-  finish f = {.rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max,
-                                             tile->args->wide),
+  finish f = {.tile = tile,
+              .rule = ert_requant_avx512_init(tile->args->out_zero, tile->args->out_min, tile->args->out_max,
+                                              tile->args->wide),
               .out = tile->out,
               .out_stride = tile->out_stride,
               .valid = ~UINT64_C(0) >> (64 - tile->channels)};
@@ -42,25 +44,28 @@ ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
   return f;
 }
 
-ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int rows, int vectors) {
+/* `wide` is a constant wherever this is expanded: a branch for every vector would cost more than the bound. */
+ERT_INLINE void store_rows(const finish *f, const vec *acc, int row_step, int rows, int vectors, bool wide) {
   const int together = 4 / vectors; /* rows that share a vector of bytes */
+  ert_requant_avx512 rule = f->rule;
+  rule.wide = wide;
   int8_t *out = f->out;
   ERT_UNROLL for (int r = 0; r < rows; r += together) {
     vec q[4];
     ERT_UNROLL for (int i = 0; i < 4; i++) {
       const int row = r + i / vectors < rows ? r + i / vectors : rows - 1; /* the last rows fill up */
-      q[i] = ert_requant_avx512_round(acc[row * row_step + i % vectors], f->multiplier[i % vectors], &f->rule);
+      q[i] = ert_requant_avx512_round(acc[row * row_step + i % vectors], f->multiplier[i % vectors], &rule);
     }
     if (vectors == 4) {
-      _mm512_mask_storeu_epi8(out, f->valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &f->rule));
+      _mm512_mask_storeu_epi8(out, f->valid, ert_requant_avx512_x64(q[0], q[1], q[2], q[3], &rule));
     } else if (vectors == 2 && r + 1 == rows) {
-      _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &f->rule));
+      _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, ert_requant_avx512_x32(q[0], q[1], &rule));
     } else if (vectors == 2) {
-      const vec two = ert_requant_avx512_2x32(q[0], q[1], q[2], q[3], &f->rule);
+      const vec two = ert_requant_avx512_2x32(q[0], q[1], q[2], q[3], &rule);
       _mm256_mask_storeu_epi8(out, (__mmask32)f->valid, _mm512_castsi512_si256(two));
       _mm256_mask_storeu_epi8(out + f->out_stride, (__mmask32)f->valid, _mm512_extracti64x4_epi64(two, 1));
     } else {
-      const vec four = ert_requant_avx512_4x16(q[0], q[1], q[2], q[3], &f->rule);
+      const vec four = ert_requant_avx512_4x16(q[0], q[1], q[2], q[3], &rule);
       const __mmask16 valid = (__mmask16)f->valid;
       _mm_mask_storeu_epi8(out, valid, _mm512_castsi512_si128(four));
       if (r + 1 < rows) _mm_mask_storeu_epi8(out + f->out_stride, valid, _mm512_extracti32x4_epi32(four, 1));
@@ -69,6 +74,32 @@ ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int ro
     }
     out += (size_t)together * f->out_stride;
   }
+}
+
+/* Row by row, from memory: rare, and so not expanded in every tile. */
+static __attribute__((noinline)) void store_wide(const ert_qgemm_tile *tile, const vec *acc, int rows, int vectors) {
+  finish row = make_finish(tile, vectors);
+  for (int r = 0; r < rows; r++, row.out += row.out_stride, acc += vectors) {
+    if (vectors == 4) {
+      store_rows(&row, acc, 4, 1, 4, true);
+    } else if (vectors == 2) {
+      store_rows(&row, acc, 2, 1, 2, true);
+    } else {
+      store_rows(&row, acc, 1, 1, 1, true);
+    }
+  }
+}
+
+ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int rows, int vectors) {
+  if (__builtin_expect(f->rule.wide, 0)) {
+    vec apart[14 * 2]; /* of the largest tile; with the address of acc taken, all would lie in memory */
+    ERT_UNROLL for (int r = 0; r < rows; r++) {
+      ERT_UNROLL for (int v = 0; v < vectors; v++) apart[r * vectors + v] = acc[r * row_step + v];
+    }
+    store_wide(f->tile, apart, rows, vectors);
+    return;
+  }
+  store_rows(f, acc, row_step, rows, vectors, false);
 }
 
 /* Channel of each lane: the order in which ert_requant_avx512_x32 (_2x32) and _x64 pack. */
