@@ -54,7 +54,7 @@ static double run(ert_bench *b, size_t layer, size_t index, unsigned runs) {
   size_t count;
   const ert_dw_layer *l = &LAYERS[layer];
   const ert_qdw_kernel *kernel = ert_qdw_kernels(&count)[index];
-  ert_qdw_pack(kernel, l->channels, ert_dw_layer_taps(l), b->w, NULL, NULL, b->multiplier, 3, b->packed);
+  ert_qdw_pack(kernel, l->channels, l->kernel, l->kernel, b->w, NULL, NULL, b->multiplier, 3, b->packed);
   const work d = {.kernel = kernel,
                   .args = {.channels = l->channels, .kernel_h = l->kernel, .kernel_w = l->kernel,
                            .tap_stride = l->channels, .pixel_stride = l->stride * l->channels, .weights = b->packed,

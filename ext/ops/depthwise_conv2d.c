@@ -39,7 +39,8 @@ static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
   size_t total, rings, pointers;
   const bool inside = w->pad_left == 0 && w->needed_w <= w->in_w;
   /* Few channels with stride 1 do better with copied rows: their pixels then fill the vectors together. */
-  d->borders = !inside && d->qdw != NULL && d->qdw->borders && (w->channels >= d->qdw->nr || w->stride_w != 1);
+  const bool together = d->qdw != NULL && w->stride_w == 1 && w->channels < d->qdw->nr && d->qdw->nr % w->channels == 0;
+  d->borders = !inside && !together && d->qdw != NULL && d->qdw->borders;
   d->in_place = inside || d->borders;
   bool fits = ert_mul(w->needed_w, pixel, &d->row_bytes) && d->row_bytes <= PTRDIFF_MAX &&
               ert_mul(d->in_place ? 0 : w->span_h, d->row_bytes, &d->ring_bytes) && d->ring_bytes <= PTRDIFF_MAX &&
@@ -113,7 +114,8 @@ static ert_status pack_int8(const void *context, void *packed) {
     for (size_t i = 0; i < 3; i++) memcpy(turned + i * row, w + d->row_order[i] * row, row);
     w = turned;
   }
-  ert_qdw_pack(d->qdw, channels, taps, w, w_zero, from->bias, d->rule.multipliers, d->rule.zero_x, packed);
+  ert_qdw_pack(d->qdw, channels, d->window.kernel_h, d->window.kernel_w, w, w_zero, from->bias, d->rule.multipliers,
+               d->rule.zero_x, packed);
   status = ERT_OK;
 cleanup:
   ert_aligned_free(w_zero);
@@ -135,7 +137,7 @@ static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const 
   if (d->rule.is_int8) {
     d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0);
     d->turned = d->rule.zero_w != 0 && choose_row_order(d, isa, w);
-    bytes = ert_qdw_packed_bytes(d->qdw, channels, taps);
+    bytes = ert_qdw_packed_bytes(d->qdw, channels, h, d->window.kernel_w);
   } else {
     d->fdw = ert_fdw_select(isa, channels);
     bytes = ert_fdw_packed_bytes(d->fdw, channels, taps);
@@ -143,8 +145,9 @@ static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const 
   ERT_REQUIRE(p, bytes != 0, "weights of %zu channels by %zu taps are too large to pack", channels, taps);
   const constants from = {d, w, bias};
   const unsigned order = d->turned ? 1u + d->row_order[2] : 0;
-  ert_packing packing = d->rule.is_int8 ? ert_qdw_packing(d->qdw, &d->rule, channels, taps, order, bytes)
-                                        : ert_fdw_packing(d->fdw, channels, taps, bytes);
+  ert_packing packing =
+      d->rule.is_int8 ? ert_qdw_packing(d->qdw, &d->rule, channels, h, d->window.kernel_w, order, bytes)
+                      : ert_fdw_packing(d->fdw, channels, taps, bytes);
   packing.pack = d->rule.is_int8 ? pack_int8 : pack_float;
   packing.context = &from;
   op->kernel = packing.kernel_name;

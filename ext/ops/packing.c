@@ -31,14 +31,14 @@ ert_packing ert_dense_packing(const ert_dense *dense, size_t count, size_t chann
   };
 }
 
-ert_packing ert_qdw_packing(const ert_qdw_kernel *kernel, const ert_output_rule *rule, size_t channels, size_t taps,
-                            unsigned turned, size_t bytes) {
+ert_packing ert_qdw_packing(const ert_qdw_kernel *kernel, const ert_output_rule *rule, size_t channels,
+                            size_t kernel_h, size_t kernel_w, unsigned turned, size_t bytes) {
   return (ert_packing){
       .kernel = kernel,
       .kernel_name = kernel->name,
       .isa = kernel->isa,
       .layout = ert_qdw_layout,
-      .source = hash_source(channels, taps, turned, 0, rule, channels),
+      .source = hash_source(channels, kernel_h, kernel_w, turned, rule, channels),
       .bytes = bytes,
   };
 }

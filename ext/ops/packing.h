@@ -11,8 +11,8 @@
 ert_packing ert_dense_packing(const ert_dense *dense, size_t count, size_t channels, size_t bytes);
 
 /* turned: the window's rows go to the kernel in another order, a number for each. */
-ert_packing ert_qdw_packing(const ert_qdw_kernel *kernel, const ert_output_rule *rule, size_t channels, size_t taps,
-                            unsigned turned, size_t bytes);
+ert_packing ert_qdw_packing(const ert_qdw_kernel *kernel, const ert_output_rule *rule, size_t channels,
+                            size_t kernel_h, size_t kernel_w, unsigned turned, size_t bytes);
 ert_packing ert_fdw_packing(const ert_fdw_kernel *kernel, size_t channels, size_t taps, size_t bytes);
 
 #endif

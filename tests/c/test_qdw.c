@@ -73,9 +73,9 @@ static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_
 
 static void run_kernel(const ert_qdw_kernel *kernel, check_memory packed, check_memory into, sizes s, const operands *o,
                        ert_qdw_args args, bool at_end) {
-  const size_t taps = s.kernel_h * s.kernel_w, out_bytes = s.pixels * s.channels;
-  if (ert_qdw_packed_bytes(kernel, s.channels, taps) > packed.bytes) check_fail("weights need more memory");
-  ert_qdw_pack(kernel, s.channels, taps, raw_weights, o->has_w_zero ? o->w_zero : NULL, o->bias, o->multiplier,
+  const size_t out_bytes = s.pixels * s.channels;
+  if (ert_qdw_packed_bytes(kernel, s.channels, s.kernel_h, s.kernel_w) > packed.bytes) check_fail("weights need more memory");
+  ert_qdw_pack(kernel, s.channels, s.kernel_h, s.kernel_w, raw_weights, o->has_w_zero ? o->w_zero : NULL, o->bias, o->multiplier,
                o->zero_x, packed.data);
   args.weights = packed.data;
   check_paint(into);
@@ -118,10 +118,12 @@ static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, 
 
 static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel) {
   static const uint8_t windows[][2] = {{3, 3}, {1, 1}, {1, 2}, {2, 1}, {2, 2}, {1, 3},
-                                       {3, 1}, {3, 5}, {5, 5}, {7, 7}, {10, 4}};
+                                       {3, 1}, {3, 5}, {5, 5}, {7, 7}, {10, 4}, {1, 9}, {9, 1},
+                                       {4, 3}, {5, 2}, {6, 6}, {1, 50}};
   for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
     const size_t h = windows[w][0], width = windows[w][1];
     if (kernel->kernel_h != 0 && (kernel->kernel_h != h || kernel->kernel_w != width)) continue;
+    if (kernel->strip && ert_qdw_strip_cells(kernel->tap_group, h, width) > ERT_QDW_STRIP_CELLS) check_fail("no test");
     for (size_t channels = 1; channels <= 2u * kernel->nr + 1; channels++) {
       const int rounds = w == 0 ? 4 : 1;
       for (int i = 0; i < rounds; i++) {
@@ -141,6 +143,12 @@ static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kern
       for (size_t stride = 1; stride <= 3; stride++) {
         compare(scalar, kernel, (sizes){(size_t)check_between(1, kernel->nr + 8), h, width, pixels, stride, 1, 0, 0});
       }
+    }
+    for (int i = 0; i < 8; i++) { /* several strips */
+      sizes s = {(size_t)check_between(1, kernel->nr + 8), h, width, (size_t)check_between(40, 90),
+                 (size_t)check_between(1, 2), 1, 0, 0};
+      if (kernel->borders && i % 2 != 0) s.left = s.right = width / 2;
+      compare(scalar, kernel, s);
     }
   }
 }

@@ -86,11 +86,11 @@ static void test_qdw(const ert_qdw_kernel *kernel) {
   int8_t out[2 * CHANNELS];
   const size_t h = kernel->kernel_h ? kernel->kernel_h : 1, w = kernel->kernel_w ? kernel->kernel_w : 1;
   check_begin("%s", kernel->name);
-  if (h * w > 16 || ert_qdw_packed_bytes(kernel, CHANNELS, h * w) > MAX_PACKED) check_fail("weights need more memory");
+  if (h * w > 16 || ert_qdw_packed_bytes(kernel, CHANNELS, h, w) > MAX_PACKED) check_fail("weights need more memory");
   for (size_t i = 0; i < h; i++) rows[i] = x;
   for (int round = 0; round < ROUNDS; round++) {
     fill(&v);
-    ert_qdw_pack(kernel, CHANNELS, h * w, weights, NULL, v.acc, v.multiplier, 0, packed);
+    ert_qdw_pack(kernel, CHANNELS, h, w, weights, NULL, v.acc, v.multiplier, 0, packed);
     const ert_qdw_args args = {.channels = CHANNELS, .kernel_h = h, .kernel_w = w, .weights = packed,
                                .out_zero = v.out_zero, .out_min = v.out_min, .out_max = v.out_max, .wide = v.wide};
     kernel->run(&args, 2, rows, out);

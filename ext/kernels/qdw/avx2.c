@@ -8,9 +8,6 @@ static inline vec madd_add(vec acc, vec x, vec w) {
 
 #include "kernels/qdw/x86_pairs.h"
 
-const ert_qdw_kernel ert_qdw_avx2_16 = {
-    .name = "qdw_avx2_16", .isa = ERT_ISA_AVX2, .nr = NR, .tap_group = 2, .lane_channel = LANE_CHANNEL, .run = run_any};
-
 const ert_qdw_kernel ert_qdw_avx2_16_3x3 = {
     .name = "qdw_avx2_16_3x3", .isa = ERT_ISA_AVX2, .nr = NR, .tap_group = 2, .slots = sizeof SLOTS_3X3,
     .slot_tap = SLOTS_3X3, .kernel_h = 3, .kernel_w = 3, .lane_channel = LANE_CHANNEL, .run = run_3x3};

@@ -38,6 +38,7 @@ static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplie
 }
 
 #include "kernels/qdw/x86_pairs.h"
+#include "kernels/qdw/x86_pairs_any.h"
 
 /* The order that zip_low and zip_high make and ert_requant_avx512_x32 undoes. */
 #define FOUR(c) c, c + 1, c + 2, c + 3

@@ -38,9 +38,10 @@ const ert_qdw_kernel *const *ert_qdw_known(ert_isa_set isa, size_t *count) {
 /* A block and a part of one. */
 uint64_t ert_qdw_layout(const void *kernel_object) {
   const ert_qdw_kernel *kernel = kernel_object;
-  const size_t channels = kernel->nr + 3u, window = (size_t)kernel->kernel_h * kernel->kernel_w;
-  const size_t taps = window != 0 ? window : 9, w_bytes = channels * taps;
-  const size_t packed_bytes = ert_qdw_packed_bytes(kernel, channels, taps);
+  const size_t kernel_h = kernel->kernel_h != 0 ? kernel->kernel_h : 5;
+  const size_t kernel_w = kernel->kernel_w != 0 ? kernel->kernel_w : 3;
+  const size_t channels = kernel->nr + 3u, w_bytes = channels * kernel_h * kernel_w;
+  const size_t packed_bytes = ert_qdw_packed_bytes(kernel, channels, kernel_h, kernel_w);
   int32_t bias[UINT8_MAX + 3];
   float multiplier[UINT8_MAX + 3];
   for (size_t c = 0; c < channels; c++) {
@@ -52,7 +53,7 @@ uint64_t ert_qdw_layout(const void *kernel_object) {
   uint64_t hash = 0;
   if (w != NULL && packed != NULL) {
     for (size_t i = 0; i < w_bytes; i++) w[i] = (int8_t)(i * 37 % 251 - 125);
-    ert_qdw_pack(kernel, channels, taps, w, NULL, bias, multiplier, 3, packed);
+    ert_qdw_pack(kernel, channels, kernel_h, kernel_w, w, NULL, bias, multiplier, 3, packed);
     hash = ert_hash(ERT_LAYOUT_QDW, packed, packed_bytes);
   }
   ert_aligned_free(w);

@@ -40,6 +40,27 @@ typedef void (*ert_qdw_fn)(const ert_qdw_args *args, size_t pixels, const int8_t
 
 enum { ERT_QDW_NO_TAP = 255 };
 
+/* How kernels with `strip` take a window in steps of `depth` taps (x86_strip.h):
+ *   for each of `groups` groups of depth rows, for each column: that column of the group; rows beyond the last weigh 0
+ *   when one row is left over: depth columns of it at a time in `across` steps, and once more with every column one
+ *   place further right, for pixels that begin at an odd column; columns beyond the first and last weigh 0. */
+typedef struct ert_qdw_strip {
+  size_t groups, across;
+} ert_qdw_strip;
+
+static inline ert_qdw_strip ert_qdw_strip_of(size_t depth, size_t kernel_h, size_t kernel_w) {
+  const size_t left = kernel_h % depth;
+  return (ert_qdw_strip){kernel_h / depth + (left > 1), left == 1 ? (kernel_w + depth) / depth : 0};
+}
+
+/* The most groups and starts of `across` steps under one pixel that the kernels serve. */
+enum { ERT_QDW_STRIP_CELLS = 72 };
+
+static inline size_t ert_qdw_strip_cells(size_t depth, size_t kernel_h, size_t kernel_w) {
+  const ert_qdw_strip strip = ert_qdw_strip_of(depth, kernel_h, kernel_w);
+  return strip.groups * kernel_w + (strip.across != 0 ? depth / 2 * (strip.across - 1) + 1 : 0);
+}
+
 typedef struct ert_qdw_kernel {
   const char *name; /* "qdw_avx2_16" */
   ert_isa isa;
@@ -48,6 +69,8 @@ typedef struct ert_qdw_kernel {
   uint8_t slots;     /* entries of slot_tap */
   const uint8_t *slot_tap; /* tap in each slot, ERT_QDW_NO_TAP: a weight of 0; NULL: tap s in slot s, slots = taps */
   uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
+  bool strip;        /* weights lie as ert_qdw_strip says, in steps of tap_group taps; then slot_tap is NULL. Also, the
+                      * last block of several holds the last nr channels, some of which the one before it holds too */
   bool spare;        /* a slot without tap reads the tap of the slot before it: ert_qdw_pack puts there what exceeds int8 */
   bool borders;      /* it takes ert_qdw_args.row_bytes */
   bool int8_weights; /* weights stay int8; only for weights without a zero point */
@@ -65,10 +88,10 @@ const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t ke
 /* One block for every nr channels, the last one padded with zeros, or, when it is the only one and nr a multiple of
  * channels, with repetitions of the channels (so that it serves nr / channels pixels at once):
  *   int32 bias'[nr], float multiplier[nr], then weights in groups of taps. 0 on overflow. */
-size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_t taps);
+size_t ert_qdw_packed_bytes(const ert_qdw_kernel *kernel, size_t channels, size_t kernel_h, size_t kernel_w);
 
-/* w: [taps][channels] int8; w_zero: one entry a channel or NULL (all 0); bias may be NULL. */
-void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t taps, const int8_t *w, const int32_t *w_zero,
-                  const int32_t *bias, const float *multiplier, int32_t zero_x, void *packed);
+/* w: [kernel_h][kernel_w][channels] int8; w_zero: one entry a channel or NULL (all 0); bias may be NULL. */
+void ert_qdw_pack(const ert_qdw_kernel *kernel, size_t channels, size_t kernel_h, size_t kernel_w, const int8_t *w,
+                  const int32_t *w_zero, const int32_t *bias, const float *multiplier, int32_t zero_x, void *packed);
 
 #endif

@@ -15,6 +15,15 @@ const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count) {
   return KERNELS;
 }
 
+static bool serves(const ert_qdw_kernel *kernel, size_t kernel_h, size_t kernel_w, bool symmetric) {
+  if (kernel->int8_weights && !symmetric) return false;
+  if (kernel->kernel_h != 0) return kernel->kernel_h == kernel_h && kernel->kernel_w == kernel_w;
+  if (!kernel->strip) return true;
+  const size_t most = ERT_QDW_STRIP_CELLS;
+  return kernel_h <= most * kernel->tap_group && kernel_w <= most &&
+         ert_qdw_strip_cells(kernel->tap_group, kernel_h, kernel_w) <= most;
+}
+
 /* The highest instruction set wins, then a kernel for just this window, then the later in the list. */
 const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
                                      bool symmetric) {
@@ -24,8 +33,7 @@ const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t ke
   for (size_t i = 1; i < count; i++) {
     const ert_qdw_kernel *kernel = kernels[i];
     if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
-    if (kernel->int8_weights && !symmetric) continue;
-    if (kernel->kernel_h != 0 && (kernel->kernel_h != kernel_h || kernel->kernel_w != kernel_w)) continue;
+    if (!serves(kernel, kernel_h, kernel_w, symmetric)) continue;
     if (kernel->isa == best->isa && best->kernel_h != 0 && kernel->kernel_h == 0) continue;
     best = kernel;
   }

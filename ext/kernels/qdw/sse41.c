@@ -35,6 +35,7 @@ static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplie
 }
 
 #include "kernels/qdw/x86_pairs.h"
+#include "kernels/qdw/x86_pairs_any.h"
 
 const ert_qdw_kernel ert_qdw_sse41_8 = {
     .name = "qdw_sse41_8", .isa = ERT_ISA_SSE41, .nr = NR, .tap_group = 2, .run = run_any};
