@@ -78,6 +78,16 @@ static inline void ert_store_4_s8(int8_t *p, int8x8_t v, const int half) {
   memcpy(p, &bits, sizeof bits);
 }
 
+/* Quarter 0 to 3 of v: 4 bytes. */
+static inline void ert_store_4_of_16_s8(int8_t *p, int8x16_t v, const size_t quarter) {
+  const uint32x4_t bits = vreinterpretq_u32_s8(v);
+  const uint32_t chosen = quarter == 0   ? vgetq_lane_u32(bits, 0)
+                          : quarter == 1 ? vgetq_lane_u32(bits, 1)
+                          : quarter == 2 ? vgetq_lane_u32(bits, 2)
+                                         : vgetq_lane_u32(bits, 3);
+  memcpy(p, &chosen, sizeof chosen);
+}
+
 /* The first n bytes of v, 1 <= n <= 7. */
 static inline void ert_store_upto_7_s8(int8_t *p, int8x8_t v, size_t n) {
   const uint64_t bits = vget_lane_u64(vreinterpret_u64_s8(v), 0);

@@ -2,7 +2,7 @@
 #include "check.h"
 #include "kernels/qgemm/qgemm.h"
 
-enum { MAX_TAPS = 4, MAX_M = 64, MAX_X = 1 << 16, MAX_OUT = 1 << 16, MAX_WEIGHTS = 1 << 20, MAX_N = 256 };
+enum { MAX_TAPS = 4, MAX_M = 130, MAX_X = 1 << 16, MAX_OUT = 1 << 16, MAX_WEIGHTS = 1 << 20, MAX_N = 256 };
 
 static check_memory x_memory, out_memory, expected_memory, weights_memory, scalar_weights_memory;
 static int8_t raw_weights[MAX_WEIGHTS];
@@ -132,6 +132,9 @@ static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
     for (int i = 0; i < 3; i++) {
       compare(scalar, kernel, (sizes){random_size(max_m), random_size(max_n), random_size(MAX_TAPS), k});
     }
+  }
+  for (size_t m = 1; m <= max_m; m++) { /* 3x3 over three channels, for which a kernel may have a way of its own */
+    for (int i = 0; i < 8; i++) compare(scalar, kernel, (sizes){m, random_size(max_n), 3, 9});
   }
   for (int i = 0; i < 20; i++) {
     const size_t k = (size_t)check_between(200, 900);

@@ -175,50 +175,125 @@ ERT_INLINE void multiply(const bool pairs, const size_t mr, const size_t blocks,
   }
 }
 
-ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q, const int32x4_t *sum,
-                       const float32x4_t *m, int8x8_t *y) {
-  if (mr <= 2) {
-    y[0] = y[1] = ert_requant_neon_8(kind, q, sum[0], sum[1], m[0], m[1]);
-  } else {
-    const int8x16_t four = ert_requant_neon_16(kind, q, sum[0], sum[1], sum[2], sum[3], m[0], m[1], m[2], m[3]);
-    y[0] = vget_low_s8(four);
-    y[1] = vget_high_s8(four);
+/* Three taps of 9: a 3x3 window over three channels, the first layer of most vision models. As taps of less than 16 each
+ * would take 8 k and then one more; together they are 27 of 32:
+ *   [first 8 of tap 0, first 8 of tap 1] [first 8 of tap 2, last of tap 0, of tap 1, of tap 2, any]
+ * The weights of a block are arranged likewise before its tiles. */
+enum { RGB_TAPS = 3, RGB_K = 9, RGB_GROUPS = 2 };
+
+static void arrange_rgb(const int8_t *w, int8_t to[RGB_GROUPS][NR][KR]) {
+  memset(to, 0, RGB_GROUPS * NR * KR);
+  for (size_t c = 0; c < NR; c++) {
+    for (size_t t = 0; t < RGB_TAPS; t++) {
+      const int8_t *of_tap = w + (t * NR + c) * KR;
+      memcpy(to[t / 2][c] + t % 2 * 8, of_tap, 8);
+      to[1][c][8 + t] = of_tap[8];
+    }
   }
 }
 
-ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
-  const int8_t *const *rows = work->rows + first_row;
+/* last: offset of the last byte of every tap. */
+ERT_INLINE void load_rgb(const int8_t *row, const ptrdiff_t *offset, const ptrdiff_t *last, int8x16_t v[RGB_GROUPS]) {
+  const int64x1_t third = vreinterpret_s64_s8(vld1_s8(row + offset[2]));
+  v[0] = vcombine_s8(vld1_s8(row + offset[0]), vld1_s8(row + offset[1]));
+  v[1] = vreinterpretq_s8_s64(vdupq_lane_s64(third, 0));
+  v[1] = vld1q_lane_s8(row + last[0], v[1], 8);
+  v[1] = vld1q_lane_s8(row + last[1], v[1], 9);
+  v[1] = vld1q_lane_s8(row + last[2], v[1], 10);
+}
+
+ERT_INLINE void multiply_rgb(const bool pairs, const size_t mr, int32x4_t acc[MR][NR], const int8_t *const *rows,
+                             const ptrdiff_t *offset, const ptrdiff_t *last, const int8_t w[RGB_GROUPS][NR][KR]) {
+  int8x16_t loaded[MR][RGB_GROUPS], v[MR];
+  EACH_ROW load_rgb(rows[r], offset, last, loaded[r]);
+  EACH_ROW v[r] = loaded[r][0];
+  multiply_16(true, pairs, mr, 1, 0, acc, v, w[0][0]);
+  EACH_ROW v[r] = loaded[r][1];
+  multiply_16(false, pairs, mr, 1, 0, acc, v, w[1][0]);
+}
+
+ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q, const int32x4_t *sum,
+                       const float32x4_t *m, int8x16_t *y) {
+  if (mr <= 2) {
+    const int8x8_t two = ert_requant_neon_8(kind, q, sum[0], sum[1], m[0], m[1]);
+    *y = vcombine_s8(two, two);
+  } else {
+    *y = ert_requant_neon_16(kind, q, sum[0], sum[1], sum[2], sum[3], m[0], m[1], m[2], m[3]);
+  }
+}
+
+/* Outputs of a tile from its products. */
+ERT_INLINE void finish_tile(const size_t mr, const ert_qgemm_work *work, size_t first_row, int32x4_t acc[MR][NR],
+                            int8_t *out) {
   const int32_t *bias = (const int32_t *)work->block;
-  const float *multiplier = (const float *)(bias + NR);
-  const int8_t *w = (const int8_t *)(multiplier + NR);
-  int32x4_t acc[MR][NR];
-  if (work->pairs) multiply(true, mr, 1, 0, acc, rows, work, w);
-  else multiply(false, mr, 1, 0, acc, rows, work, w);
   const int32x4_t of_channel = vld1q_s32(bias);
-  const float32x4_t m1 = vabsq_f32(vld1q_f32(multiplier)), m[4] = {m1, m1, m1, m1};
+  const float32x4_t m1 = vabsq_f32(vld1q_f32((const float *)(bias + NR))), m[4] = {m1, m1, m1, m1};
   int32x4_t sum[4]; /* of rows; those beyond mr repeat the last one, for their requantisation costs nothing more */
   EACH_ROW sum[r] = ert_add_s32(sum_each(acc[r]), of_channel);
   if (work->row_bias != NULL) {
     const int32_t *row_bias = work->row_bias + first_row;
-    EACH_ROW sum[r] = ert_add_s32(sum[r], vdupq_n_s32(row_bias[r]));
+#if defined(__aarch64__)
+    if (mr == 4) {
+      const int32x4_t of_row = vld1q_s32(row_bias);
+      sum[0] = ert_add_s32(sum[0], vdupq_laneq_s32(of_row, 0));
+      sum[1] = ert_add_s32(sum[1], vdupq_laneq_s32(of_row, 1));
+      sum[2] = ert_add_s32(sum[2], vdupq_laneq_s32(of_row, 2));
+      sum[3] = ert_add_s32(sum[3], vdupq_laneq_s32(of_row, 3));
+    } else
+#endif
+      EACH_ROW sum[r] = ert_add_s32(sum[r], vdupq_n_s32(row_bias[r]));
   }
   ERT_UNROLL for (size_t r = mr; r < 4; r++) sum[r] = sum[mr - 1];
-  int8x8_t y[2]; /* two rows each */
-  ERT_REQUANT_SWITCH(work->kind, finish, mr, &work->requant, sum, m, y);
+  int8x16_t y; /* rows of four */
+  ERT_REQUANT_SWITCH(work->kind, finish, mr, &work->requant, sum, m, &y);
   if (work->valid_n == NR) {
-    int8_t *out = work->out + first_row * work->out_stride;
-    ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) ert_store_4_s8(out, y[r / 2], r % 2);
+    ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) ert_store_4_of_16_s8(out, y, r);
   } else {
     int8_t part[4 * NR];
-    vst1_s8(part, y[0]);
-    vst1_s8(part + 8, y[1]);
-    ert_qgemm_store_part(work, first_row, mr, NR, part);
+    vst1q_s8(part, y);
+    ert_qgemm_store_part(work, mr, NR, part, out);
+  }
+}
+
+static inline const int8_t *weights_of(const ert_qgemm_work *work) {
+  return (const int8_t *)work->block + NR * (sizeof(int32_t) + sizeof(float));
+}
+
+ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row, int8_t *out) {
+  const int8_t *const *rows = work->rows + first_row, *w = weights_of(work);
+  int32x4_t acc[MR][NR];
+  if (work->pairs) multiply(true, mr, 1, 0, acc, rows, work, w);
+  else multiply(false, mr, 1, 0, acc, rows, work, w);
+  finish_tile(mr, work, first_row, acc, out);
+}
+
+/* As ERT_QGEMM_TILES(MR), for RGB_TAPS of RGB_K. */
+static void tiles_rgb(const ert_qgemm_work *of_caller, size_t tiles, size_t n, size_t block_bytes) {
+  ert_qgemm_work work = *of_caller;
+  ptrdiff_t offset[RGB_TAPS], last[RGB_TAPS];
+  ERT_UNROLL for (size_t t = 0; t < RGB_TAPS; t++) {
+    offset[t] = work.tap_offset[t];
+    last[t] = offset[t] + RGB_K - 1;
+    ERT_LOAD_AGAIN(last[t]); /* it is what a load adds to a row, not a sum to be made again */
+  }
+  for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {
+    ert_qgemm_enter_block(&work, NR, n - first);
+    int8_t w[RGB_GROUPS][NR][KR];
+    arrange_rgb(weights_of(&work), w);
+    int8_t *out = work.out;
+    for (size_t i = 0; i < tiles; i++, out += MR * work.out_stride) {
+      const int8_t *const *rows = work.rows + i * MR;
+      int32x4_t acc[MR][NR];
+      if (work.pairs) multiply_rgb(true, MR, acc, rows, offset, last, w);
+      else multiply_rgb(false, MR, acc, rows, offset, last, w);
+      finish_tile(MR, &work, i * MR, acc, out);
+    }
   }
 }
 
 /* A single row by one block or by BESIDE, which share the loads of the row. */
 ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t block_bytes) {
-  const int8_t *w = (const int8_t *)work->block + NR * (sizeof(int32_t) + sizeof(float));
+  const int8_t *w = weights_of(work);
   int32x4_t acc[BESIDE][NR], sum[4];
   if (work->pairs) multiply(true, 1, blocks, block_bytes, acc, work->rows, work, w);
   else multiply(false, 1, blocks, block_bytes, acc, work->rows, work, w);
@@ -233,16 +308,18 @@ ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t bloc
     sum[b] = sum[blocks - 1];
     m[b] = m[blocks - 1];
   }
-  int8x8_t y[2];
-  ERT_REQUANT_SWITCH(work->kind, finish, blocks, &work->requant, sum, m, y);
-  if (blocks > 1) {
-    ERT_UNROLL for (size_t b = 0; b < blocks; b += 2) vst1_s8(work->out + b * NR, y[b / 2]);
+  int8x16_t y;
+  ERT_REQUANT_SWITCH(work->kind, finish, blocks, &work->requant, sum, m, &y);
+  if (blocks == 4) {
+    vst1q_s8(work->out, y);
+  } else if (blocks == 2) {
+    vst1_s8(work->out, vget_low_s8(y));
   } else if (work->valid_n == NR) {
-    ert_store_4_s8(work->out, y[0], 0);
+    ert_store_4_of_16_s8(work->out, y, 0);
   } else {
-    int8_t part[2 * NR];
-    vst1_s8(part, y[0]);
-    ert_qgemm_store_part(work, 0, 1, NR, part);
+    int8_t part[4 * NR];
+    vst1q_s8(part, y);
+    ert_qgemm_store_part(work, 1, NR, part, work->out);
   }
 }
 
@@ -266,7 +343,15 @@ static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows,
       tiles_4,
 #endif
   };
-  ert_qgemm_run_tiles(&KERNEL, TILES, args, m, rows, out, out_stride);
+  static const ert_qgemm_tiles_fn RGB_TILES[] = {
+      tiles_1,
+#if defined(__aarch64__)
+      tiles_2,
+#endif
+      tiles_rgb,
+  };
+  const bool rgb = args->taps == RGB_TAPS && args->k == RGB_K;
+  ert_qgemm_run_tiles(&KERNEL, rgb ? RGB_TILES : TILES, args, m, rows, out, out_stride);
 }
 
 const ert_qgemm_kernel KERNEL = {LAYOUT, .run = run};

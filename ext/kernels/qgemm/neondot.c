@@ -34,7 +34,7 @@ ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_r
   }
 }
 
-ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row, int8_t *out) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
@@ -103,12 +103,11 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   int8x8_t y[MR + 1]; /* the one beyond takes the empty half of a last odd row */
   ERT_REQUANT_SWITCH(work->kind, finish, mr, &work->requant, acc, multiplier, y);
   if (work->valid_n == NR) {
-    int8_t *out = work->out + first_row * work->out_stride;
     ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) vst1_s8(out, y[r]);
   } else {
     int8_t part[MR][NR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) vst1_s8(part[r], y[r]);
-    ert_qgemm_store_part(work, first_row, mr, NR, part[0]);
+    ert_qgemm_store_part(work, mr, NR, part[0], out);
   }
 }
 
@@ -205,7 +204,7 @@ ERT_INLINE void row(const size_t blocks, const ert_qgemm_work *work, size_t bloc
   } else {
     int8_t part[NR];
     vst1_s8(part, vget_low_s8(y[0]));
-    ert_qgemm_store_part(work, 0, 1, NR, part);
+    ert_qgemm_store_part(work, 1, NR, part, work->out);
   }
 }
 

@@ -29,7 +29,7 @@ ERT_INLINE void finish(const ert_requant_kind kind, const size_t row_pairs, cons
   }
 }
 
-ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row) {
+ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row, int8_t *out) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
   const float *multiplier = (const float *)(bias + NR);
@@ -91,14 +91,14 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     const int16x8_t two = vreinterpretq_s16_s8(outputs[p]);
     const int8x16_t y = vreinterpretq_s8_s16(vuzp1q_s16(two, vextq_s16(two, two, 1))); /* pairs of channels by rows */
     const int8x8_t first = vget_low_s8(y), second = vget_high_s8(y);
-    int8_t *to = work->out + (first_row + 2 * p) * work->out_stride;
+    int8_t *to = out + 2 * p * work->out_stride;
     if (work->valid_n == NR) {
       vst1_s8(to, first);
       if (mr > 1) vst1_s8(to + work->out_stride, second);
     } else {
       int8_t part[2 * NR];
       vst1q_s8(part, y);
-      ert_qgemm_store_part(work, first_row + 2 * p, mr > 1 ? 2 : 1, NR, part);
+      ert_qgemm_store_part(work, mr > 1 ? 2 : 1, NR, part, to);
     }
   }
 }

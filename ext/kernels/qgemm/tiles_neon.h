@@ -58,7 +58,8 @@ static inline bool ert_qgemm_go_together(const ert_qgemm_work *work, const size_
     ert_qgemm_work work = *of_caller;                                                                     \
     for (size_t first = 0; first < n; first += NR, work.block += block_bytes, work.out += NR) {           \
       ert_qgemm_enter_block(&work, NR, n - first);                                                        \
-      for (size_t i = 0; i < tiles; i++) tile(mr, &work, i * mr);                                         \
+      int8_t *out = work.out;                                                                             \
+      for (size_t i = 0; i < tiles; i++, out += mr * work.out_stride) tile(mr, &work, i * mr, out);       \
     }                                                                                                     \
   }
 
@@ -82,12 +83,10 @@ static inline bool ert_qgemm_go_together(const ert_qgemm_work *work, const size_
   }
 
 /* The outputs of a tile whose block has fewer channels than the kernel. Out of line, to leave the full tiles alone. */
-static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qgemm_work *work, size_t first_row,
-                                                                   size_t rows, size_t row_bytes,
-                                                                   const int8_t *tile) {
-  int8_t *out = work->out + first_row * work->out_stride;
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t j = 0; j < work->valid_n; j++) out[r * work->out_stride + j] = tile[r * row_bytes + j];
+static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qgemm_work *work, size_t rows,
+                                                                   size_t row_bytes, const int8_t *tile, int8_t *out) {
+  for (size_t r = 0; r < rows; r++, out += work->out_stride) {
+    for (size_t j = 0; j < work->valid_n; j++) out[j] = tile[r * row_bytes + j];
   }
 }
 
