@@ -13,6 +13,7 @@ typedef enum ert_isa {
   ERT_ISA_AVX2,       /* with FMA and F16C, as every AVX2 processor has */
   ERT_ISA_AVXVNNI,
   ERT_ISA_AVX512VNNI, /* F, BW, DQ, VL and VNNI */
+  ERT_ISA_AMX,        /* tiles and their int8 products, beside AVX512VNNI */
   ERT_ISA_NEON,
   ERT_ISA_NEONDOT,    /* aarch64 with SDOT */
   ERT_ISA_NEONI8MM,   /* aarch64 with SDOT and SMMLA */
@@ -39,7 +40,9 @@ typedef uint32_t ert_isa_set;
 #define ERT_ISA_OF_AARCH64 ((ert_isa_set)1 << 30)
 #define ERT_ISA_OF_ARMV7 ((ert_isa_set)1 << 31)
 
-/* Every instruction set that processor and operating system support; always has ERT_ISA_SCALAR. */
+/* Every instruction set that processor and operating system support; always has ERT_ISA_SCALAR.
+ * Linux gives the tiles of AMX to processes that ask for them, and this asks: all threads may use them then, and stacks
+ * for signals (sigaltstack) need 8 KiB more. If one is too small already, Linux refuses, and AMX is left out. */
 ert_isa_set ert_isa_detect(void);
 
 /* The part of `set` up to and including `cap`, with its marks. */

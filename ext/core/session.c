@@ -11,8 +11,8 @@ ert_status ert_allowed_isa(const char *isa_max, ert_isa_set *set, ert_error *err
   ert_isa isa;
   if (!ert_isa_parse(cap, &isa))
     return ert_report(error, ERT_INVALID_ARGUMENT,
-                      "'%s' is no instruction set; known are scalar, sse41, avx2, avxvnni, avx512vnni, neon, neondot and "
-                      "neoni8mm",
+                      "'%s' is no instruction set; known are scalar, sse41, avx2, avxvnni, avx512vnni, amx, neon, "
+                      "neondot and neoni8mm",
                       cap);
   *set = ert_isa_up_to(*set, isa);
   return ERT_OK;

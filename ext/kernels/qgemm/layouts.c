@@ -35,11 +35,11 @@ const ert_qgemm_kernel *const *ert_qgemm_known(ert_isa_set isa, size_t *count) {
   return ert_qgemm_kernels(count);
 }
 
-/* A block and a part of one, two taps, and a last group that is not full. */
+/* A block and a part of one, two taps, and a last group that is not full; with tiles, more than one step. */
 uint64_t ert_qgemm_layout(const void *kernel_object) {
   enum { TAPS = 2 };
   const ert_qgemm_kernel *kernel = kernel_object;
-  const size_t n = kernel->nr + 3u, k = 2u * kernel->kr + 3u;
+  const size_t n = kernel->nr + 3u, k = (kernel->tile_n != 0 ? 64u : 0u) + 2u * kernel->kr + 3u;
   const size_t w_bytes = n * TAPS * k, packed_bytes = ert_qgemm_packed_bytes(kernel, n, TAPS, k);
   int32_t bias[UINT8_MAX + 3];
   float multiplier[UINT8_MAX + 3];

@@ -5,8 +5,12 @@
 #include "kernels/qgemm/qgemm.h"
 
 size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k) {
-  const size_t nr = kernel->nr, groups = k / kernel->kr + (k % kernel->kr != 0);
-  size_t weights;
+  const size_t nr = kernel->nr;
+  size_t groups = k / kernel->kr + (k % kernel->kr != 0), weights;
+  if (kernel->tile_n != 0) {
+    const ert_qgemm_steps steps = ert_qgemm_steps_of(k, kernel->kr);
+    groups = steps.count * (steps.k / kernel->kr); /* about k / kr: no overflow */
+  }
   if (!ert_mul(groups, taps, &weights) || !ert_mul(weights, nr * kernel->kr * kernel->weight_bytes, &weights)) return 0;
   size_t bytes;
   if (!ert_add(weights, nr * (sizeof(int32_t) + sizeof(float)) + ERT_ALIGN - 1, &bytes)) return 0;
@@ -73,9 +77,37 @@ static void pack_words(const int8_t *w, size_t k, size_t kr, size_t stride, uint
       memcpy(group + 2 * (i - first), &(int16_t){w[i]}, sizeof(int16_t));
 }
 
+/* The k weights of every tap in steps; weights: of the channel's block. */
+static void pack_tiles(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
+                       uint8_t *weights) {
+  const size_t kr = kernel->kr, tile_n = kernel->tile_n, stride = tile_n * kr;
+  const ert_qgemm_steps steps = ert_qgemm_steps_of(k, kr);
+  const size_t tile_bytes = tile_n * steps.k;
+  uint8_t *tile = weights + lane / tile_n * tile_bytes + lane % tile_n * kr;
+  for (size_t t = 0; t < taps; t++, w += k) {
+    for (size_t i = 0; i < steps.count; i++, tile += kernel->nr / tile_n * tile_bytes) {
+      const size_t begin = ert_qgemm_step_begin(steps, k, i), end = ert_min_size(begin + steps.k, k);
+      for (size_t at = i * steps.k; at < end;) { /* what comes before was part of the last step */
+        const size_t inside = at - begin, count = ert_min_size(kr - inside % kr, end - at);
+        uint8_t *to = tile + inside / kr * stride + inside % kr;
+        if (count == 4) { /* one move */
+          memcpy(to, w + at, 4);
+        } else {
+          memcpy(to, w + at, count);
+        }
+        at += count;
+      }
+    }
+  }
+}
+
 /* Packs one channel into lane `lane` of the weights of its block. */
 static void pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
                       uint8_t *weights) {
+  if (kernel->tile_n != 0) {
+    pack_tiles(kernel, lane, taps, k, w, weights);
+    return;
+  }
   const size_t kr = kernel->kr, group_bytes = kr * kernel->weight_bytes, stride = kernel->nr * group_bytes;
   uint8_t *group = weights + lane * group_bytes;
   for (size_t t = 0; t < taps; t++, w += k, group += (k + kr - 1) / kr * stride) {

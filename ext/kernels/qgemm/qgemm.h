@@ -46,6 +46,7 @@ typedef struct ert_qgemm_kernel {
   uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */
   uint8_t w_offset;     /* 128 when weights are kept as w + 128 (unsigned): part of their zero point, for row_bias */
   bool saves_turns;     /* only of use where ERT_ISA_TURNS_COST */
+  uint8_t tile_n;       /* channels of a tile of weights, of which steps are made (ert_qgemm_steps); 0: no tiles */
   bool bounds;          /* pack notes in the block what it proves of it, see kernels/bounds.h */
   bool tail_last;       /* the last k % kr of a tap, if k > kr, stand at the end of their group, behind zeros */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
@@ -58,8 +59,27 @@ const ert_qgemm_kernel *const *ert_qgemm_kernels(size_t *count);
 /* The best kernel of the set for these sizes (never NULL: scalar is always there). */
 const ert_qgemm_kernel *ert_qgemm_select(ert_isa_set isa, size_t m, size_t n, size_t k);
 
+/* How kernels with tiles take the k of a tap: in `count` steps of `k` each, a multiple of kr and at most 64. The last
+ * step ends with the tap and so repeats some of the one before, with weights of 0; where k is less than a step (then
+ * there is but one), it is the step that goes beyond the tap. */
+typedef struct ert_qgemm_steps {
+  size_t count, k;
+} ert_qgemm_steps;
+
+static inline ert_qgemm_steps ert_qgemm_steps_of(size_t k, size_t kr) {
+  const size_t count = k / 64 + (k % 64 != 0), most = k / count + (k % count != 0);
+  return (ert_qgemm_steps){count, (most + kr - 1) / kr * kr};
+}
+
+/* Where step i begins in its tap. */
+static inline size_t ert_qgemm_step_begin(ert_qgemm_steps steps, size_t k, size_t i) {
+  return (i + 1) * steps.k <= k ? i * steps.k : k > steps.k ? k - steps.k : 0;
+}
+
 /* Packed layout, one block for every nr channels (the last one padded with zeros):
- *   int32 bias'[nr], float multiplier[nr], then for every tap, for every group of kr of its k: weights [nr][kr]. */
+ *   int32 bias'[nr], float multiplier[nr], then for every tap, for every group of kr of its k: weights [nr][kr];
+ * with tiles: for every tap, for every step, for every tile_n channels, for every group of kr of the step's k: weights
+ * [tile_n][kr]. */
 size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k);
 /* 0 on overflow. */
 size_t ert_qgemm_packed_bytes(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k);

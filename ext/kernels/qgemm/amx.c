@@ -1,0 +1,342 @@
+/* AMX: a tile of sums is up to 16 rows by 16 channels of 32 bits, and one instruction adds the products of up to 64 k.
+ *
+ * Four tiles hold sums: 1 tile of rows by 4 of channels, 2 by 2 or 4 by 1, whatever wastes least of n. The others hold the
+ * left side and the weights, several of each, so that loads go ahead of the products. Sums begin as the bias, which is
+ * loaded with a stride of 0 between rows; when they are complete they go through a buffer in the first-level cache and
+ * are rounded from there by vectors, as requant/requant.h has it. In the instruction stream the products of the next tiles
+ * stand before the rounding, and the stores of these behind it: the processor works at both, and no load of the rounding
+ * has to find out that a store of equal address bits 0 to 11 is to another buffer.
+ *
+ * Cycles of Sapphire Rapids for 16 rows by 64 channels, of which the first two overlap with the rest: products 16 an instruction, 64
+ * for every 64 k; tile loads 8 each, 40 for every 64 k and 32 for the bias; rounding 9 for 64 outputs, 144; and 64 to
+ * store sums. AVX512-VNNI takes about 180 for 16 k and the same rounding: at 16 k neither gains, from there on AMX does. A
+ * tile with fewer rows costs as many loads of weights: below 4 rows they cost what VNNI does. Hence LEAST_K, LEAST_M.
+ */
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/inline.h"
+#include "base/memory.h"
+#include "kernels/qgemm/qgemm.h"
+
+enum { LEAST_M = 4, LEAST_K = 20 };
+enum { TILE = 16, ROW = 64, TILE_WORDS = TILE * TILE, SUMS = 4, LEFT_BYTES = 24 * 1024 };
+
+/* Assembly, not intrinsics: those of GCC do not say that they read memory. Tiles are named by numbers in the text. */
+#define LOAD(tile, from, stride) \
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"((ptrdiff_t)(stride)) : "memory")
+#define STORE(tile, to) \
+  __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((ptrdiff_t)ROW) : "memory")
+#define PRODUCTS(sums, left, right) __asm__ volatile("tdpbssd %%tmm" #right ", %%tmm" #left ", %%tmm" #sums : :)
+
+/* One product, as all of its tiles see it. */
+typedef struct product {
+  const ert_qgemm_args *args;
+  ert_qgemm_steps steps;
+  size_t m, height;   /* height: rows of a tile */
+  const int8_t *const *rows;
+  size_t out_stride;
+  bool usual; /* saturation to int8 is the only bound, and nothing else is to be done to sums */
+} product;
+
+/* The left side of a tile: rows `step` bytes apart, or rows anywhere, which a step gathers. */
+typedef struct left {
+  const int8_t *at;
+  ptrdiff_t step;
+  const int8_t *const *rows; /* NULL: none to gather */
+} left;
+
+/* Sums of up to 4 tiles, complete, of output rows first to end - 1. */
+typedef struct waiting {
+  int32_t *sums; /* for every tile of rows, for every tile of channels: [16][16] */
+  const uint8_t *block;
+  size_t first, end, channels;
+  int8_t *out; /* of row `first` */
+} waiting;
+
+/* Of heights that make nearly equal tiles, that which takes the fewest cycles: a tile costs about two rows beside its own. */
+static size_t height_of(size_t m) {
+  const size_t fewest = (m + TILE - 1) / TILE;
+  size_t best = 0, best_cost = SIZE_MAX;
+  for (size_t tiles = fewest; tiles < fewest + 3; tiles++) {
+    const size_t height = (m + tiles - 1) / tiles, cost = tiles * (height + 2);
+    if (cost < best_cost) best = height, best_cost = cost;
+  }
+  return best;
+}
+
+/* Tiles 0 to 3 hold sums; left sides are before tile first_right, weights from there on. */
+static void configure(const product *p, int first_right) {
+  uint8_t config[64] = {1}; /* the palette: 8 tiles of 16 rows of 64 bytes */
+  for (int t = 0; t < 8; t++) {
+    const bool sums = t < SUMS, right = t >= first_right;
+    config[16 + 2 * t] = sums || right ? ROW : (uint8_t)p->steps.k;
+    config[48 + t] = (uint8_t)(right ? p->steps.k / 4 : p->height);
+  }
+  __asm__ volatile("ldtilecfg %0" : : "m"(config));
+}
+
+/* Whether `count` rows are equally far apart: `step` receives how far. */
+static bool equally_apart(const int8_t *const *rows, size_t count, ptrdiff_t *step) {
+  *step = count > 1 ? rows[1] - rows[0] : 0;
+  const __m512i steps = _mm512_set1_epi64(*step);
+  for (size_t i = 0; i + 1 < count; i += 8) {
+    const __mmask8 valid = (__mmask8)(0xff >> (count - 1 - i < 8 ? 8 - (count - 1 - i) : 0));
+    const __m512i here = _mm512_maskz_loadu_epi64(valid, rows + i), next = _mm512_maskz_loadu_epi64(valid, rows + i + 1);
+    if (_mm512_mask_cmpneq_epi64_mask(valid, _mm512_sub_epi64(next, here), steps) != 0) return false;
+  }
+  return true;
+}
+
+/* Where the tile begins whose rows begin with `first`: the last one reaches back over rows that were in the one before. */
+static size_t tile_begin(const product *p, size_t first) {
+  return first + p->height > p->m && p->m >= p->height ? p->m - p->height : first;
+}
+
+static left left_of(const product *p, size_t first) {
+  const size_t begin = tile_begin(p, first);
+  left x = {p->rows[begin], p->args->row_step, NULL};
+  const bool whole = begin + p->height <= p->m && p->steps.k <= p->args->k;
+  if (!whole || (x.step == 0 && !equally_apart(p->rows + begin, p->height, &x.step))) x.rows = p->rows + begin, x.step = ROW;
+  return x;
+}
+
+/* Lays a step of a tile's rows side by side, and bytes of 0 where the tap ends before the step. Where there are fewer rows
+ * than a tile has, the last one stands for the rest. */
+static __attribute__((noinline)) void gather(const product *p, const int8_t *const *rows, ptrdiff_t offset,
+                                             int8_t panel[TILE * ROW]) {
+  const size_t count = ert_min_size(p->height, p->m - (size_t)(rows - p->rows)), k = ert_min_size(p->steps.k, p->args->k);
+  const __mmask64 valid = ~UINT64_C(0) >> (64 - k);
+  for (size_t i = 0; i < p->height; i++) {
+    const int8_t *from = rows[i < count ? i : count - 1] + offset;
+    _mm512_store_si512(panel + i * ROW, _mm512_maskz_loadu_epi8(valid, from));
+  }
+}
+
+#define LEFT(tile, i)                                              \
+  do {                                                             \
+    const int8_t *from = x[i].at + offset;                         \
+    if (x[i].rows != NULL) {                                       \
+      gather(p, x[i].rows, offset, panel[i]);                      \
+      from = panel[i];                                             \
+    }                                                              \
+    LOAD(tile, from, x[i].step);                                   \
+  } while (0)
+#define RIGHT(tile, v) LOAD(tile, w + (v)*tile_bytes, ROW)
+
+/* All k of `tiles` tiles of rows by `vectors` tiles of channels. */
+ERT_INLINE void add_products(const product *p, const left *x, size_t tiles, const uint8_t *block, const int vectors) {
+  _Alignas(64) int8_t panel[SUMS][TILE * ROW];
+  const ert_qgemm_args *args = p->args;
+  const ert_qgemm_steps steps = p->steps;
+  const size_t tile_bytes = TILE * steps.k;
+  const uint8_t *w = block + (size_t)vectors * 2 * ROW; /* behind biases and multipliers */
+  LOAD(0, block, 0);
+  if (vectors == 4) {
+    LOAD(1, block + ROW, 0);
+    LOAD(2, block + 2 * ROW, 0);
+    LOAD(3, block + 3 * ROW, 0);
+  } else if (vectors == 2) {
+    LOAD(1, block + ROW, 0);
+    if (tiles > 1) LOAD(2, block, 0);
+    if (tiles > 1) LOAD(3, block + ROW, 0);
+  } else {
+    if (tiles > 1) LOAD(1, block, 0);
+    if (tiles > 2) LOAD(2, block, 0);
+    if (tiles > 3) LOAD(3, block, 0);
+  }
+  for (size_t t = 0; t < args->taps; t++) {
+    for (size_t i = 0; i < steps.count; i++, w += (size_t)vectors * tile_bytes) {
+      const ptrdiff_t offset = args->tap_offset[t] + (ptrdiff_t)ert_qgemm_step_begin(steps, args->k, i);
+      LEFT(4, 0);
+      if (vectors == 4) {
+        RIGHT(5, 0);
+        PRODUCTS(0, 4, 5);
+        RIGHT(6, 1);
+        PRODUCTS(1, 4, 6);
+        RIGHT(7, 2);
+        PRODUCTS(2, 4, 7);
+        RIGHT(5, 3);
+        PRODUCTS(3, 4, 5);
+      } else if (vectors == 2) {
+        RIGHT(6, 0);
+        PRODUCTS(0, 4, 6);
+        RIGHT(7, 1);
+        PRODUCTS(1, 4, 7);
+        if (tiles > 1) {
+          LEFT(5, 1);
+          PRODUCTS(2, 5, 6);
+          PRODUCTS(3, 5, 7);
+        }
+      } else {
+        RIGHT(7, 0);
+        PRODUCTS(0, 4, 7);
+        if (tiles > 1) {
+          LEFT(5, 1);
+          PRODUCTS(1, 5, 7);
+        }
+        if (tiles > 2) {
+          LEFT(6, 2);
+          PRODUCTS(2, 6, 7);
+        }
+        if (tiles > 3) {
+          LEFT(4, 3);
+          PRODUCTS(3, 4, 7);
+        }
+      }
+    }
+  }
+}
+
+ERT_INLINE void store_sums(size_t tiles, int32_t *sums, const int vectors) {
+  STORE(0, sums);
+  if (vectors > 1 || tiles > 1) STORE(1, sums + TILE_WORDS);
+  if (vectors > 2 || tiles > (vectors == 2 ? 1 : 2)) STORE(2, sums + 2 * TILE_WORDS);
+  if (vectors > 2 || tiles > (vectors == 2 ? 1 : 3)) STORE(3, sums + 3 * TILE_WORDS);
+}
+
+/* What is not the usual (a bound tighter than int8, a bias of the row, multipliers of 1 or more), done beforehand: leaves
+ * rounded integers where the sums were. */
+static __attribute__((noinline)) void finish_sums(const ert_qgemm_args *args, int32_t *sums, size_t first, size_t rows,
+                                                  const float *multipliers, size_t vectors) {
+  const __m512 lo = _mm512_set1_ps((float)(args->out_min - args->out_zero));
+  const __m512 hi = _mm512_set1_ps((float)(args->out_max - args->out_zero));
+  for (size_t r = 0; r < rows; r++) {
+    const __m512i row_bias = _mm512_set1_epi32(args->row_bias != NULL ? args->row_bias[first + r] : 0);
+    for (size_t v = 0; v < vectors; v++) {
+      int32_t *at = sums + v * TILE_WORDS + r * TILE;
+      const __m512 acc = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(at), row_bias));
+      const __m512 y = _mm512_mul_ps(acc, _mm512_load_ps(multipliers + v * TILE));
+      _mm512_store_si512(at, _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, lo), hi)));
+    }
+  }
+}
+
+ERT_INLINE void store_row(int8_t *out, __m512i row, uint64_t valid, const int vectors) {
+  if (vectors == 4) {
+    if (valid == ~UINT64_C(0)) {
+      _mm512_storeu_si512(out, row);
+    } else {
+      _mm512_mask_storeu_epi8(out, valid, row);
+    }
+  } else if (vectors == 2) {
+    if (valid == UINT32_MAX) {
+      _mm256_storeu_si256((__m256i *)(void *)out, _mm512_castsi512_si256(row));
+    } else {
+      _mm256_mask_storeu_epi8(out, (__mmask32)valid, _mm512_castsi512_si256(row));
+    }
+  } else {
+    _mm_mask_storeu_epi8(out, (__mmask16)valid, _mm512_castsi512_si128(row));
+  }
+}
+
+/* Rounds `rows` rows of a tile of rows, 64 outputs at a time; the last row fills up. Packing with saturation to int8 is the
+ * only bound that is left: a product below the int32 range converts to INT32_MIN, and none is above. */
+ERT_INLINE void round_rows(const int32_t *sums, size_t rows, const __m512 *multiplier, __m512i zero, uint64_t valid,
+                           int8_t *out, size_t out_stride, const int vectors) {
+  const size_t together = SUMS / (size_t)vectors;
+  for (size_t r = 0; r < rows; r += together, out += together * out_stride) {
+    __m512i q[SUMS];
+    ERT_UNROLL for (int i = 0; i < SUMS; i++) {
+      const size_t row = together == 1 ? r : ert_min_size(r + (size_t)(i / vectors), rows - 1);
+      const __m512i acc = _mm512_load_si512(sums + i % vectors * TILE_WORDS + row * TILE);
+      q[i] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier[i % vectors]));
+    }
+    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
+    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
+    __m512i all = _mm512_packs_epi16(low, high);
+    if (vectors == 4) {
+      store_row(out, all, valid, 4);
+    } else if (vectors == 2) {
+      all = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), all);
+      store_row(out, all, valid, 2);
+      if (r + 1 < rows) store_row(out + out_stride, _mm512_shuffle_i64x2(all, all, 0x0e), valid, 2);
+    } else {
+      const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+      all = _mm512_permutexvar_epi32(order, all);
+      store_row(out, all, valid, 1);
+      if (r + 1 < rows) store_row(out + out_stride, _mm512_shuffle_i32x4(all, all, 1), valid, 1);
+      if (r + 2 < rows) store_row(out + 2 * out_stride, _mm512_shuffle_i32x4(all, all, 2), valid, 1);
+      if (r + 3 < rows) store_row(out + 3 * out_stride, _mm512_shuffle_i32x4(all, all, 3), valid, 1);
+    }
+  }
+}
+
+ERT_INLINE void round_tiles(const product *p, const waiting *done, const int vectors) {
+  const ert_qgemm_args *args = p->args;
+  const float *multipliers = (const float *)(const void *)(done->block + vectors * ROW);
+  const __m512i zero = _mm512_set1_epi16((int16_t)args->out_zero);
+  const uint64_t valid = ~UINT64_C(0) >> (64 - done->channels);
+  __m512 multiplier[SUMS];
+  ERT_UNROLL for (int v = 0; v < vectors; v++) {
+    multiplier[v] = p->usual ? _mm512_load_ps(multipliers + v * TILE) : _mm512_set1_ps(1.0f);
+  }
+  int32_t *sums = done->sums;
+  int8_t *out = done->out;
+  for (size_t first = done->first; first < done->end; first += p->height, sums += vectors * TILE_WORDS) {
+    const size_t rows = ert_min_size(p->height, done->end - first), repeated = first - tile_begin(p, first);
+    int32_t *fresh = sums + repeated * TILE;
+    if (!p->usual) finish_sums(args, fresh, first, rows, multipliers, (size_t)vectors);
+    round_rows(fresh, rows, multiplier, zero, valid, out, p->out_stride, vectors);
+    out += p->height * p->out_stride;
+  }
+}
+
+typedef void (*round_fn)(const product *p, const waiting *done);
+
+ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride,
+                    const int vectors, round_fn round) {
+  _Alignas(64) int32_t sums[SUMS * TILE_WORDS];
+  const size_t nr = (size_t)vectors * TILE, most_tiles = SUMS / (size_t)vectors;
+  const bool usual = args->row_bias == NULL && !args->wide && args->out_min == INT8_MIN && args->out_max == INT8_MAX;
+  const product p = {args, ert_qgemm_steps_of(args->k, 4), m, height_of(m), rows, out_stride, usual};
+  const size_t block_bytes = nr * (8 + args->taps * p.steps.count * p.steps.k); /* a multiple of 64 */
+  const size_t group = most_tiles * p.height;
+  const size_t chunk = ert_max_size(LEFT_BYTES / (args->taps * args->k) / group, 1) * group;
+  waiting done = {.sums = NULL};
+  configure(&p, vectors == 4 ? 5 : vectors == 2 ? 6 : 7);
+  for (size_t chunk_begin = 0; chunk_begin < m; chunk_begin += chunk) {
+    const size_t chunk_end = ert_min_size(m, chunk_begin + chunk);
+    const uint8_t *block = args->weights;
+    for (size_t n = 0; n < args->n; n += nr, block += block_bytes) {
+      for (size_t first = chunk_begin; first < chunk_end; first += group) {
+        const size_t end = ert_min_size(chunk_end, first + group);
+        left x[SUMS];
+        size_t tiles = 0;
+        for (size_t row = first; row < end; row += p.height) x[tiles++] = left_of(&p, row);
+        add_products(&p, x, tiles, block, vectors);
+        if (done.sums != NULL) round(&p, &done);
+        store_sums(tiles, sums, vectors);
+        done = (waiting){sums, block, first, end, ert_min_size(args->n - n, nr), out + first * out_stride + n};
+      }
+    }
+  }
+  round(&p, &done);
+  __asm__ volatile("tilerelease"); /* or every switch of threads would save the tiles */
+}
+
+/* Channel of each lane: packs work within quarters of a vector, and are not followed by more shuffles than it takes to
+ * part rows. */
+#define FOUR(c) c, c + 1, c + 2, c + 3
+#define PAIR(c) FOUR(c), FOUR(c + 8), FOUR(c + 16), FOUR(c + 24)
+#define QUAD(c) FOUR(c), FOUR(c + 16), FOUR(c + 32), FOUR(c + 48)
+static const uint8_t LANES_OF_2[] = {PAIR(0), PAIR(4)};
+static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
+
+#define KERNEL(rows, vectors, channels, lanes)                                                                        \
+  static __attribute__((noinline)) void round_##channels(const product *p, const waiting *done) {                     \
+    round_tiles(p, done, vectors);                                                                                    \
+  }                                                                                                                   \
+  static void run_##channels(const ert_qgemm_args *args, size_t m, const int8_t *const *x, int8_t *out,               \
+                             size_t out_stride) {                                                                     \
+    run(args, m, x, out, out_stride, vectors, round_##channels);                                                      \
+  }                                                                                                                   \
+  const ert_qgemm_kernel ert_qgemm_amx_##rows##x##channels = {                                                        \
+      .name = "qgemm_amx_" #rows "x" #channels, .isa = ERT_ISA_AMX, .mr = rows, .nr = channels, .least_m = LEAST_M,   \
+      .least_k = LEAST_K, .kr = 4, .weight_bytes = 1, .tile_n = TILE, .lane_channel = lanes, .run = run_##channels};
+
+KERNEL(64, 1, 16, NULL)
+KERNEL(32, 2, 32, LANES_OF_2)
+KERNEL(16, 4, 64, LANES_OF_4)
