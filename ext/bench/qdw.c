@@ -24,10 +24,13 @@ typedef struct work {
 static void call(const void *arg) {
   const work *d = arg;
   const ert_dw_layer *l = d->layer;
-  for (size_t y = 0; y < l->out_h; y++) {
-    const int8_t *rows[ERT_DW_KERNEL_MAX];
-    for (size_t i = 0; i < l->kernel; i++) rows[i] = d->x + (y * l->stride + i) * ert_dw_layer_row(l);
-    d->kernel->run(&d->args, l->out_w, rows, d->out + y * l->out_w * l->channels);
+  ert_qdw_args args = d->args;
+  args.out_row_bytes = l->out_w * l->channels;
+  for (size_t y = 0; y < l->out_h; y += args.out_rows) {
+    args.out_rows = d->kernel->out_rows == 2 && y + 2 <= l->out_h ? 2 : 1;
+    const int8_t *rows[ERT_DW_KERNEL_MAX + 1];
+    for (size_t i = 0; i < l->kernel + args.out_rows - 1; i++) rows[i] = d->x + (y * l->stride + i) * ert_dw_layer_row(l);
+    d->kernel->run(&args, l->out_w, rows, d->out + y * l->out_w * l->channels);
   }
 }
 
@@ -42,9 +45,10 @@ static bool describe(size_t layer, size_t index, ert_isa_set isa, ert_bench_case
   const ert_dw_layer *l = &LAYERS[layer];
   const ert_qdw_kernel *kernel = ert_qdw_kernels(&count)[index];
   if (!ert_isa_has(isa, kernel->isa)) return false;
+  if (kernel->out_rows == 2 && l->stride != 1) return false;
   if (kernel->kernel_h != 0 && (kernel->kernel_h != l->kernel || kernel->kernel_w != l->kernel)) return false;
   const bool selected =
-      ert_qdw_select(ert_isa_up_to(isa, kernel->isa), l->channels, l->kernel, l->kernel, true) == kernel;
+      ert_qdw_select(ert_isa_up_to(isa, kernel->isa), l->channels, l->kernel, l->kernel, true, l->stride == 1) == kernel;
   *c = (ert_bench_case){"qdw", l->name, kernel->name, ert_isa_name(kernel->isa), ERT_INT8, selected, true,
                         ert_dw_layer_macs(l)};
   return true;

@@ -21,6 +21,7 @@ typedef struct depthwise {
   const ert_fdw_kernel *fdw;
   const void *packed;
   size_t multiplier, element;
+  size_t out_rows;       /* that the kernel computes at once: 1 or 2, the latter in place only */
   bool turned;           /* the kernel gets the rows of a 3x3 window in this order: */
   uint8_t row_order[3];
   bool in_place;         /* rows are read where they are */
@@ -28,7 +29,7 @@ typedef struct depthwise {
   size_t tasks;
   size_t row_bytes;      /* of a padded row */
   size_t ring_bytes;     /* a task's span_h rows */
-  size_t task_bytes;     /* those, and then its kernel_h row pointers */
+  size_t task_bytes;     /* those, and then the row pointers of its windows */
   size_t expanded_bytes; /* the input with its channels repeated; 0 when multiplier is 1 */
 } depthwise;
 
@@ -39,12 +40,13 @@ static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
   size_t total, rings, pointers;
   const bool inside = w->pad_left == 0 && w->needed_w <= w->in_w;
   /* Few channels with stride 1 do better with copied rows: their pixels then fill the vectors together. */
-  const bool together = d->qdw != NULL && w->stride_w == 1 && w->channels < d->qdw->nr && d->qdw->nr % w->channels == 0;
+  const bool together = d->qdw != NULL && d->out_rows == 1 && w->stride_w == 1 && w->channels < d->qdw->nr &&
+                        d->qdw->nr % w->channels == 0;
   d->borders = !inside && !together && d->qdw != NULL && d->qdw->borders;
   d->in_place = inside || d->borders;
   bool fits = ert_mul(w->needed_w, pixel, &d->row_bytes) && d->row_bytes <= PTRDIFF_MAX &&
               ert_mul(d->in_place ? 0 : w->span_h, d->row_bytes, &d->ring_bytes) && d->ring_bytes <= PTRDIFF_MAX &&
-              ert_mul(w->kernel_h, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX;
+              ert_mul(w->kernel_h + d->out_rows - 1, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX;
   ERT_REQUIRE(p, fits, "an input of %zu by %zu by %zu is too large to pad", w->in_h, w->in_w, w->channels);
   d->ring_bytes = ert_round_up(d->ring_bytes, ERT_ALIGN);
   fits = ert_add(d->ring_bytes, ert_round_up(pointers, ERT_ALIGN), &d->task_bytes) &&
@@ -80,7 +82,7 @@ static size_t row_beyond_int8(const depthwise *d, const int8_t *w) {
 static bool choose_row_order(depthwise *d, ert_isa_set isa, const int8_t *w) {
   const ert_window *window = &d->window;
   if (window->kernel_h != 3 || window->kernel_w != 3) return false;
-  const ert_qdw_kernel *kernel = ert_qdw_select(isa, window->channels, 3, 3, true);
+  const ert_qdw_kernel *kernel = ert_qdw_select(isa, window->channels, 3, 3, true, false);
   const size_t last = row_beyond_int8(d, w);
   if (!kernel->int8_weights || !kernel->spare || last == 3) return false;
   d->qdw = kernel;
@@ -130,12 +132,16 @@ static ert_status pack_float(const void *context, void *packed) {
   return ERT_OK;
 }
 
+static bool is_dense(const ert_window *w) {
+  return w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1 && w->dilation_w == 1;
+}
+
 static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const void *w, const void *bias) {
   const size_t channels = d->window.channels, h = d->window.kernel_h, taps = h * d->window.kernel_w;
   const ert_isa_set isa = ert_prepare_isa(p);
   size_t bytes;
   if (d->rule.is_int8) {
-    d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0);
+    d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0, is_dense(&d->window));
     d->turned = d->rule.zero_w != 0 && choose_row_order(d, isa, w);
     bytes = ert_qdw_packed_bytes(d->qdw, channels, h, d->window.kernel_w);
   } else {
@@ -150,6 +156,7 @@ static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const 
                       : ert_fdw_packing(d->fdw, channels, taps, bytes);
   packing.pack = d->rule.is_int8 ? pack_int8 : pack_float;
   packing.context = &from;
+  d->out_rows = d->qdw != NULL && d->qdw->out_rows == 2 ? 2 : 1;
   op->kernel = packing.kernel_name;
   return ert_prepare_packed(p, &packing, &d->packed);
 }
@@ -219,8 +226,8 @@ typedef struct depthwise_run {
   uint8_t *padding_row, *rings;
 } depthwise_run;
 
-/* The kernel on `pixels` pixels; rows_at holds kernel_h pointers to the first column of the first one. */
-static void run_pixels(const depthwise *d, size_t pixels, const void *rows_at, uint8_t *out) {
+/* The kernel on `pixels` pixels of out_rows output rows; rows_at holds pointers to the first column of the first one. */
+static void run_pixels(const depthwise *d, size_t pixels, size_t out_rows, const void *rows_at, uint8_t *out) {
   const ert_window *w = &d->window;
   const size_t tap_stride = w->dilation_w * w->channels, pixel_stride = w->stride_w * w->channels;
   if (d->rule.is_int8) {
@@ -228,6 +235,7 @@ static void run_pixels(const depthwise *d, size_t pixels, const void *rows_at, u
         .channels = w->channels, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .tap_stride = tap_stride,
         .pixel_stride = pixel_stride, .row_bytes = d->borders ? w->in_w * w->channels : 0,
         .first = d->borders ? -(ptrdiff_t)(w->pad_left * w->channels) : 0, .padding = (int8_t)d->rule.zero_x,
+        .out_rows = out_rows, .out_row_bytes = w->out_w * w->channels,
         .weights = d->packed, .out_zero = d->rule.zero_y, .out_min = d->rule.lo_i8,
         .out_max = d->rule.hi_i8, .wide = d->rule.wide,
     };
@@ -274,19 +282,20 @@ static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t
   const ert_window *w = &d->window;
   void *rows_at = ring + d->ring_bytes;
   size_t filled = 0; /* rows of the padded image before this one have been in the ring */
-  for (size_t r = begin; r < end; r++) {
+  for (size_t r = begin, rows; r < end; r += rows) {
     const size_t n = r / w->out_h, oy = r % w->out_h, top = oy * w->stride_h;
     if (r == begin || oy == 0 || filled < top) filled = top;
     for (; !d->in_place && filled < top + w->span_h; filled++) {
       if (is_inside(w, filled)) fill_slot(run, n, filled, ring + filled % w->span_h * d->row_bytes);
     }
-    for (size_t i = 0; i < w->kernel_h; i++) {
+    rows = ert_min_size(d->out_rows, ert_min_size(end - r, w->out_h - oy));
+    for (size_t i = 0; i < w->kernel_h + rows - 1; i++) {
       const size_t y = top + (d->turned ? d->row_order[i] : i) * w->dilation_h;
       const uint8_t *row = run->padding_row;
       if (is_inside(w, y)) row = d->in_place ? input_row(run, n, y) : ring + y % w->span_h * d->row_bytes;
       set_row(d, rows_at, i, row);
     }
-    run_pixels(d, w->out_w, rows_at, run->y + r * w->out_w * w->channels * d->element);
+    run_pixels(d, w->out_w, rows, rows_at, run->y + r * w->out_w * w->channels * d->element);
   }
 }
 
@@ -294,7 +303,7 @@ static void run_task(void *arg, size_t task) {
   const depthwise_run *run = arg;
   const ert_window *w = &run->d->window;
   size_t begin, end;
-  ert_split(w->batch * w->out_h, 1, run->d->tasks, task, &begin, &end);
+  ert_split(w->batch * w->out_h, run->d->out_rows, run->d->tasks, task, &begin, &end);
   run_rows(run, begin, end, run->rings + task * run->d->task_bytes);
 }
 

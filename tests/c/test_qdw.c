@@ -11,6 +11,7 @@ static int cases;
 typedef struct sizes {
   size_t channels, kernel_h, kernel_w, pixels, stride, dilation;
   size_t left, right; /* columns of the padded row that do not exist, for kernels with borders */
+  size_t out_rows;
 } sizes;
 
 /* Of the padded row. */
@@ -39,11 +40,11 @@ static void fit_spare_slots(operands *o, sizes s) {
 static void fill(operands *o, sizes s, bool symmetric, bool spare) {
   const size_t span = (columns_of(s) - s.left - s.right) * s.channels;
   const size_t row_step = check_between(0, 1) ? span + (size_t)check_between(0, 9) : (size_t)check_between(0, 30);
-  const size_t used = (s.kernel_h - 1) * row_step + span;
+  const size_t rows = s.kernel_h + s.out_rows - 1, used = (rows - 1) * row_step + span;
   int8_t *x = check_place(x_memory, used, check_between(0, 3) != 0);
   check_fill_i8(x, used);
-  const size_t turn = check_random() % s.kernel_h;
-  for (size_t i = 0; i < s.kernel_h; i++) o->rows[i] = x + (i + turn) % s.kernel_h * row_step;
+  const size_t turn = check_random() % rows;
+  for (size_t i = 0; i < rows; i++) o->rows[i] = x + (i + turn) % rows * row_step;
   check_fill_i8(raw_weights, s.kernel_h * s.kernel_w * s.channels);
   const bool extreme = check_between(0, 7) == 0;
   o->has_w_zero = !symmetric && check_between(0, 1);
@@ -57,13 +58,13 @@ static void fill(operands *o, sizes s, bool symmetric, bool spare) {
 }
 
 /* The definition, with both zero points taken off first. */
-static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_t p, size_t c) {
+static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_t row, size_t p, size_t c) {
   uint32_t acc = (uint32_t)o->bias[c];
   for (size_t i = 0; i < s.kernel_h; i++) {
     for (size_t j = 0; j < s.kernel_w; j++) {
       const size_t column = p * s.stride + j * s.dilation;
       const bool exists = column >= s.left && column + s.right < columns_of(s);
-      const int32_t x = exists ? o->rows[i][(column - s.left) * s.channels + c] - o->zero_x : 0;
+      const int32_t x = exists ? o->rows[row + i][(column - s.left) * s.channels + c] - o->zero_x : 0;
       const int32_t w = raw_weights[(i * s.kernel_w + j) * s.channels + c] - (o->has_w_zero ? o->w_zero[c] : 0);
       acc += (uint32_t)(x * w);
     }
@@ -73,7 +74,7 @@ static int8_t define(const operands *o, sizes s, const ert_qdw_args *args, size_
 
 static void run_kernel(const ert_qdw_kernel *kernel, check_memory packed, check_memory into, sizes s, const operands *o,
                        ert_qdw_args args, bool at_end) {
-  const size_t out_bytes = s.pixels * s.channels;
+  const size_t out_bytes = s.out_rows * s.pixels * s.channels;
   if (ert_qdw_packed_bytes(kernel, s.channels, s.kernel_h, s.kernel_w) > packed.bytes) check_fail("weights need more memory");
   ert_qdw_pack(kernel, s.channels, s.kernel_h, s.kernel_w, raw_weights, o->has_w_zero ? o->w_zero : NULL, o->bias, o->multiplier,
                o->zero_x, packed.data);
@@ -86,12 +87,16 @@ static void run_kernel(const ert_qdw_kernel *kernel, check_memory packed, check_
 
 static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, sizes s) {
   static operands o;
-  check_begin("%s channels=%zu window=%zux%zu pixels=%zu stride=%zu dilation=%zu left=%zu right=%zu", kernel->name,
-              s.channels, s.kernel_h, s.kernel_w, s.pixels, s.stride, s.dilation, s.left, s.right);
-  const bool borders = s.left + s.right != 0, by_definition = kernel == scalar || borders; /* scalar has none */
+  s.out_rows = kernel->out_rows == 2 ? (size_t)check_between(1, 2) : 1;
+  if (kernel->out_rows == 2 && (s.stride != 1 || s.dilation != 1)) return;
+  check_begin("%s channels=%zu window=%zux%zu pixels=%zu stride=%zu dilation=%zu left=%zu right=%zu rows=%zu", kernel->name,
+              s.channels, s.kernel_h, s.kernel_w, s.pixels, s.stride, s.dilation, s.left, s.right, s.out_rows);
+  const bool borders = s.left + s.right != 0, alone = borders || s.out_rows == 2; /* scalar has neither */
+  const bool by_definition = kernel == scalar || alone;
   fill(&o, s, kernel->int8_weights, kernel->spare);
   ert_qdw_args args = {.channels = s.channels, .kernel_h = s.kernel_h, .kernel_w = s.kernel_w,
                        .tap_stride = s.dilation * s.channels, .pixel_stride = s.stride * s.channels,
+                       .out_rows = s.out_rows, .out_row_bytes = s.pixels * s.channels,
                        .out_zero = check_random_zero()};
   if (borders) {
     args.row_bytes = (columns_of(s) - s.left - s.right) * s.channels;
@@ -101,17 +106,16 @@ static void compare(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kernel, 
   check_random_clamp(&args.out_min, &args.out_max);
   for (size_t j = 0; j < s.channels; j++) args.wide = args.wide || o.multiplier[j] >= 1.0f;
   const bool at_end = check_between(0, 3) != 0;
-  if (!borders) run_kernel(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
+  if (!alone) run_kernel(scalar, scalar_weights_memory, expected_memory, s, &o, args, at_end);
   if (kernel != scalar) run_kernel(kernel, weights_memory, out_memory, s, &o, args, at_end);
-  const int8_t *expected = check_place(expected_memory, s.pixels * s.channels, at_end);
-  const int8_t *found = check_place(out_memory, s.pixels * s.channels, at_end);
-  for (size_t p = 0; p < s.pixels; p++) {
-    for (size_t c = 0; c < s.channels; c++) {
-      const size_t at = p * s.channels + c;
-      const int want = by_definition ? define(&o, s, &args, p, c) : expected[at];
-      const int got = kernel == scalar ? expected[at] : found[at];
-      if (want != got) check_fail("pixel %zu, channel %zu is %d, needed %d", p, c, got, want);
-    }
+  const size_t outputs = s.out_rows * s.pixels * s.channels;
+  const int8_t *expected = check_place(expected_memory, outputs, at_end);
+  const int8_t *found = check_place(out_memory, outputs, at_end);
+  for (size_t at = 0; at < outputs; at++) {
+    const size_t row = at / (s.pixels * s.channels), p = at / s.channels % s.pixels, c = at % s.channels;
+    const int want = by_definition ? define(&o, s, &args, row, p, c) : expected[at];
+    const int got = kernel == scalar ? expected[at] : found[at];
+    if (want != got) check_fail("row %zu, pixel %zu, channel %zu is %d, needed %d", row, p, c, got, want);
   }
   cases++;
 }
@@ -128,25 +132,25 @@ static void test_kernel(const ert_qdw_kernel *scalar, const ert_qdw_kernel *kern
       const int rounds = w == 0 ? 4 : 1;
       for (int i = 0; i < rounds; i++) {
         const sizes s = {channels, h, width, (size_t)check_between(1, 9), (size_t)check_between(1, 2),
-                         check_between(0, 2) == 0 ? (size_t)check_between(1, 3) : 1, 0, 0};
+                         check_between(0, 2) == 0 ? (size_t)check_between(1, 3) : 1, 0, 0, 1};
         compare(scalar, kernel, s);
       }
     }
     for (int i = 0; kernel->borders && i < 300; i++) {
       sizes s = {(size_t)check_between(1, 2 * kernel->nr + 1), h, width, (size_t)check_between(1, 9),
-                 (size_t)check_between(1, 3), (size_t)check_between(1, 2), 0, 0};
+                 (size_t)check_between(1, 3), (size_t)check_between(1, 2), 0, 0, 1};
       s.left = check_random() % columns_of(s);
       s.right = check_random() % (columns_of(s) - s.left); /* at least one column exists */
       compare(scalar, kernel, s);
     }
     for (size_t pixels = 1; pixels <= 17; pixels++) {
       for (size_t stride = 1; stride <= 3; stride++) {
-        compare(scalar, kernel, (sizes){(size_t)check_between(1, kernel->nr + 8), h, width, pixels, stride, 1, 0, 0});
+        compare(scalar, kernel, (sizes){(size_t)check_between(1, kernel->nr + 8), h, width, pixels, stride, 1, 0, 0, 1});
       }
     }
     for (int i = 0; i < 8; i++) { /* several strips */
       sizes s = {(size_t)check_between(1, kernel->nr + 8), h, width, (size_t)check_between(40, 90),
-                 (size_t)check_between(1, 2), 1, 0, 0};
+                 (size_t)check_between(1, 2), 1, 0, 0, 1};
       if (kernel->borders && i % 2 != 0) s.left = s.right = width / 2;
       compare(scalar, kernel, s);
     }

@@ -16,6 +16,7 @@ static layout layout_of(const ert_qdw_kernel *kernel, size_t kernel_h, size_t ke
   layout l = {kernel, kernel_h, kernel_w, 0, 0, SIZE_MAX};
   if (!ert_mul(kernel_h, kernel_w, &l.taps)) return l;
   l.slots = kernel->slot_tap != NULL ? kernel->slots : l.taps;
+  if (kernel->out_rows == 2) l.once = l.slots / 2;
   if (!kernel->strip) return l;
   const ert_qdw_strip strip = ert_qdw_strip_of(kernel->tap_group, kernel_h, kernel_w);
   l.once = (strip.groups * kernel_w + strip.across) * kernel->tap_group; /* no more than 4 times the taps */

@@ -1,4 +1,4 @@
-/* int8 depthwise convolution of a run of pixels of one output row.
+/* int8 depthwise convolution of a run of pixels of one output row, or of two.
  *
  * Tap (i, j) of output pixel p, channel c is rows[i][p * pixel_stride + j * tap_stride + c].
  *
@@ -29,13 +29,16 @@ typedef struct ert_qdw_args {
   size_t row_bytes;
   ptrdiff_t first; /* bytes from the first column that exists to the first tap of the first pixel: 0 or less */
   int8_t padding;  /* the input's zero point */
+  /* For kernels with out_rows 2: how many are wanted. The window of the second begins at rows[1], and it goes to
+   * out + out_row_bytes. */
+  size_t out_rows, out_row_bytes;
   const void *weights; /* packed by ert_qdw_pack for this kernel, aligned to 64 */
   int32_t out_zero;
   int8_t out_min, out_max;
   bool wide; /* some multiplier is 1 or more: a product may leave the int32 range */
 } ert_qdw_args;
 
-/* rows: kernel_h pointers. out: pixels * channels bytes. pixels and channels >= 1. */
+/* rows: kernel_h pointers, one more for two output rows. out: pixels * channels bytes. pixels and channels >= 1. */
 typedef void (*ert_qdw_fn)(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out);
 
 enum { ERT_QDW_NO_TAP = 255 };
@@ -69,6 +72,7 @@ typedef struct ert_qdw_kernel {
   uint8_t slots;     /* entries of slot_tap */
   const uint8_t *slot_tap; /* tap in each slot, ERT_QDW_NO_TAP: a weight of 0; NULL: tap s in slot s, slots = taps */
   uint8_t kernel_h, kernel_w; /* the only size that the kernel serves; 0: any */
+  uint8_t out_rows;  /* 2: it computes up to two output rows, of windows with stride and dilation 1; else 0 */
   bool strip;        /* weights lie as ert_qdw_strip says, in steps of tap_group taps; then slot_tap is NULL. Also, the
                       * last block of several holds the last nr channels, some of which the one before it holds too */
   bool spare;        /* a slot without tap reads the tap of the slot before it: ert_qdw_pack puts there what exceeds int8 */
@@ -81,9 +85,10 @@ typedef struct ert_qdw_kernel {
 } ert_qdw_kernel;
 
 const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count);
-/* symmetric: the weights have no zero point. */
-const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
-                                     bool symmetric);
+/* symmetric: the weights have no zero point. dense: stride and dilation are 1, and two output rows may be computed at
+ * once. */
+const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w, bool symmetric,
+                                     bool dense);
 
 /* One block for every nr channels, the last one padded with zeros, or, when it is the only one and nr a multiple of
  * channels, with repetitions of the channels (so that it serves nr / channels pixels at once):

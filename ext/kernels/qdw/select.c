@@ -15,8 +15,12 @@ const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count) {
   return KERNELS;
 }
 
-static bool serves(const ert_qdw_kernel *kernel, size_t kernel_h, size_t kernel_w, bool symmetric) {
+enum { FEW_CHANNELS = 24 }; /* of these, kernels of one row compute several pixels in a vector */
+
+static bool serves(const ert_qdw_kernel *kernel, size_t channels, size_t kernel_h, size_t kernel_w, bool symmetric,
+                   bool dense) {
   if (kernel->int8_weights && !symmetric) return false;
+  if (kernel->out_rows == 2 && (!dense || channels < FEW_CHANNELS)) return false;
   if (kernel->kernel_h != 0) return kernel->kernel_h == kernel_h && kernel->kernel_w == kernel_w;
   if (!kernel->strip) return true;
   const size_t most = ERT_QDW_STRIP_CELLS;
@@ -25,15 +29,14 @@ static bool serves(const ert_qdw_kernel *kernel, size_t kernel_h, size_t kernel_
 }
 
 /* The highest instruction set wins, then a kernel for just this window, then the later in the list. */
-const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w,
-                                     bool symmetric) {
-  (void)channels;
+const ert_qdw_kernel *ert_qdw_select(ert_isa_set isa, size_t channels, size_t kernel_h, size_t kernel_w, bool symmetric,
+                                     bool dense) {
   size_t count;
   const ert_qdw_kernel *const *kernels = ert_qdw_known(isa, &count), *best = kernels[0];
   for (size_t i = 1; i < count; i++) {
     const ert_qdw_kernel *kernel = kernels[i];
     if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
-    if (!serves(kernel, kernel_h, kernel_w, symmetric)) continue;
+    if (!serves(kernel, channels, kernel_h, kernel_w, symmetric, dense)) continue;
     if (kernel->isa == best->isa && best->kernel_h != 0 && kernel->kernel_h == 0) continue;
     best = kernel;
   }
