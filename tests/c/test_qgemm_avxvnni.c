@@ -13,7 +13,7 @@
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni")
 #endif
 #define ERT_VNNI_ENCODING "%{evex%} "
-#define ert_qgemm_avxvnni_5x16 twin_avxvnni_5x16
+#define ert_qgemm_avxvnni_6x16 twin_avxvnni_6x16
 #include "kernels/qgemm/avxvnni.c"
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -29,7 +29,7 @@ int main(void) {
   set_up();
   size_t count;
   const ert_qgemm_kernel *const *kernels = ert_qgemm_kernels(&count);
-  test_kernel(kernels[0], &twin_avxvnni_5x16);
+  test_kernel(kernels[0], &twin_avxvnni_6x16);
   printf("test_qgemm_avxvnni: %d cases passed\n", cases);
   return 0;
 }

@@ -2,7 +2,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-
 /* The test of this file runs it with the AVX-512 encoding of the same instruction, where a processor lacks this one. */
 #ifndef ERT_VNNI_ENCODING
 #define ERT_VNNI_ENCODING "%{vex%} "
@@ -24,13 +23,13 @@ static inline vec dot4(vec acc, vec x, vec w) {
 #include "kernels/qgemm/x86_finish_256.h"
 #include "kernels/qgemm/x86_dot4.h"
 
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn tiles[] = {tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2};
-  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 5, 5, 16, dot4_block_bytes(args, 16));
+  static const ert_qgemm_tile_fn tiles[] = {tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2};
+  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 6, 6, 16, dot4_block_bytes(args, 16));
 }
 
-const ert_qgemm_kernel ert_qgemm_avxvnni_5x16 = {
-    .name = "qgemm_avxvnni_5x16", .isa = ERT_ISA_AVXVNNI, .mr = 5, .nr = 16, .kr = 4, .weight_bytes = 1,
+const ert_qgemm_kernel ert_qgemm_avxvnni_6x16 = {
+    .name = "qgemm_avxvnni_6x16", .isa = ERT_ISA_AVXVNNI, .mr = 6, .nr = 16, .kr = 4, .weight_bytes = 1,
     .x_offset = 128, .tail_last = true, .lane_channel = LANE_CHANNEL, .run = run};
