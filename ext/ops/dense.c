@@ -23,7 +23,8 @@ ert_status ert_dense_init(ert_prepare *p, ert_dense *dense, const ert_output_rul
   }
   ERT_REQUIRE(p, dense->block_bytes != 0 && dense->packed_bytes != 0,
               "weights of %zu channels by %zu by %zu are too large to pack", n, taps, k);
-  dense->row_chunk = ERT_DENSE_ROWS / dense->mr * dense->mr;
+  const size_t rows = rule->is_int8 && dense->qgemm->many_rows ? ERT_DENSE_ROWS : ERT_DENSE_USUAL_ROWS;
+  dense->row_chunk = rows / dense->mr * dense->mr;
   return ERT_OK;
 }
 

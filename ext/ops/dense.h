@@ -9,7 +9,8 @@
 #include "kernels/qgemm/qgemm.h"
 #include "ops/weighted.h"
 
-#define ERT_DENSE_ROWS 64 /* rows that a task hands to a kernel at once: their pointers lie on its stack */
+#define ERT_DENSE_ROWS 256      /* the most rows that a task hands to a kernel at once: their pointers lie on its stack */
+#define ERT_DENSE_USUAL_ROWS 64 /* what most kernels are given, which keep all of their left side in the first cache */
 
 typedef struct ert_dense {
   ert_output_rule rule;
@@ -20,7 +21,7 @@ typedef struct ert_dense {
   const ert_fgemm_kernel *fgemm; /* float32 */
   const ert_fvec_kernel *fvec;
   size_t mr, nr;      /* the kernel's tile */
-  size_t row_chunk;   /* the largest multiple of mr within ERT_DENSE_ROWS */
+  size_t row_chunk;   /* rows that the kernel is best given at once: a multiple of mr */
   size_t block_bytes; /* of the packed weights of nr channels */
   size_t packed_bytes;
 } ert_dense;

@@ -1,16 +1,24 @@
 /* AMX: a tile of sums is up to 16 rows by 16 channels of 32 bits, and one instruction adds the products of up to 64 k.
  *
- * Four tiles hold sums: 1 tile of rows by 4 of channels, 2 by 2 or 4 by 1, whatever wastes least of n. The others hold the
- * left side and the weights, several of each, so that loads go ahead of the products. Sums begin as the bias, which is
- * loaded with a stride of 0 between rows; when they are complete they go through a buffer in the first-level cache and
- * are rounded from there by vectors, as requant/requant.h has it. In the instruction stream the products of the next tiles
- * stand before the rounding, and the stores of these behind it: the processor works at both, and no load of the rounding
- * has to find out that a store of equal address bits 0 to 11 is to another buffer.
+ * Four tiles hold sums: 1 tile of rows by 4 of channels, 2 by 2 or 4 by 1, whatever wastes least of n. The others hold
+ * the left side and the weights, several of each, so that loads go ahead of the products. Sums begin as the bias,
+ * which is loaded with a stride of 0 between rows; when they are complete they go through a buffer in the first-level
+ * cache and are rounded from there by vectors, as requant/requant.h has it. In the instruction stream the products of
+ * the next tiles stand before the rounding, and the stores of these behind it: the processor works at both, and no
+ * load of the rounding has to find out that a store of equal address bits 0 to 11 is to another place.
  *
- * Cycles of Sapphire Rapids for 16 rows by 64 channels, of which the first two overlap with the rest: products 16 an instruction, 64
- * for every 64 k; tile loads 8 each, 40 for every 64 k and 32 for the bias; rounding 9 for 64 outputs, 144; and 64 to
- * store sums. AVX512-VNNI takes about 180 for 16 k and the same rounding: at 16 k neither gains, from there on AMX does. A
- * tile with fewer rows costs as many loads of weights: below 4 rows they cost what VNNI does. Hence LEAST_K, LEAST_M.
+ * Cycles of Sapphire Rapids for 16 rows by 64 channels: products 16 an instruction, 64 for every 64 k; tile loads 8
+ * each, 40 for every 64 k and 32 for the bias; rounding 17 instructions on two ports for 64 outputs, 136; 64 to store
+ * sums. To configure the tiles takes about 200, hence many_rows.
+ *
+ * Where AVX512-VNNI is left alone: it takes 11 cycles for a k of these outputs (90 MAC a cycle) and rounds as quickly,
+ * so that AMX has to make up for bias, stores and the way there and back, about 110 cycles, beside 64 for a step: from
+ * 16 k on it does, which is what measurements of a prototype said. A tile of few rows has the same loads of weights as
+ * any, 32 cycles for 64 k and 64 channels, in which AVX512-VNNI computes 2 rows: LEAST_M is where AMX is certain to
+ * gain.
+ *
+ * 64 channels of more than MOST_K k do not stay in the first-level cache while the rows pass by. 2 by 2 tiles take
+ * half as many weights from the second level, 2 KiB for 64 cycles of products.
  */
 #include <immintrin.h>
 #include <stdbool.h>
@@ -21,7 +29,7 @@
 #include "base/memory.h"
 #include "kernels/qgemm/qgemm.h"
 
-enum { LEAST_M = 4, LEAST_K = 20 };
+enum { LEAST_M = 4, LEAST_K = 20, MOST_K = 512 };
 enum { TILE = 16, ROW = 64, TILE_WORDS = TILE * TILE, SUMS = 4, LEFT_BYTES = 24 * 1024 };
 
 /* Assembly, not intrinsics: those of GCC do not say that they read memory. Tiles are named by numbers in the text. */
@@ -38,7 +46,7 @@ typedef struct product {
   size_t m, height;   /* height: rows of a tile */
   const int8_t *const *rows;
   size_t out_stride;
-  bool usual; /* saturation to int8 is the only bound, and nothing else is to be done to sums */
+  bool usual; /* saturation to int8 is the only bound, and no product is above the int32 range */
 } product;
 
 /* The left side of a tile: rows `step` bytes apart, or rows anywhere, which a step gathers. */
@@ -56,7 +64,8 @@ typedef struct waiting {
   int8_t *out; /* of row `first` */
 } waiting;
 
-/* Of heights that make nearly equal tiles, that which takes the fewest cycles: a tile costs about two rows beside its own. */
+/* Of heights that make nearly equal tiles, that which takes the fewest cycles: a tile costs about two rows beside its
+ * own. */
 static size_t height_of(size_t m) {
   const size_t fewest = (m + TILE - 1) / TILE;
   size_t best = 0, best_cost = SIZE_MAX;
@@ -84,13 +93,14 @@ static bool equally_apart(const int8_t *const *rows, size_t count, ptrdiff_t *st
   const __m512i steps = _mm512_set1_epi64(*step);
   for (size_t i = 0; i + 1 < count; i += 8) {
     const __mmask8 valid = (__mmask8)(0xff >> (count - 1 - i < 8 ? 8 - (count - 1 - i) : 0));
-    const __m512i here = _mm512_maskz_loadu_epi64(valid, rows + i), next = _mm512_maskz_loadu_epi64(valid, rows + i + 1);
+    const __m512i here = _mm512_maskz_loadu_epi64(valid, rows + i);
+    const __m512i next = _mm512_maskz_loadu_epi64(valid, rows + i + 1);
     if (_mm512_mask_cmpneq_epi64_mask(valid, _mm512_sub_epi64(next, here), steps) != 0) return false;
   }
   return true;
 }
 
-/* Where the tile begins whose rows begin with `first`: the last one reaches back over rows that were in the one before. */
+/* Where the tile begins whose rows begin with `first`: the last one reaches back over rows of the one before. */
 static size_t tile_begin(const product *p, size_t first) {
   return first + p->height > p->m && p->m >= p->height ? p->m - p->height : first;
 }
@@ -99,15 +109,19 @@ static left left_of(const product *p, size_t first) {
   const size_t begin = tile_begin(p, first);
   left x = {p->rows[begin], p->args->row_step, NULL};
   const bool whole = begin + p->height <= p->m && p->steps.k <= p->args->k;
-  if (!whole || (x.step == 0 && !equally_apart(p->rows + begin, p->height, &x.step))) x.rows = p->rows + begin, x.step = ROW;
+  if (!whole || (x.step == 0 && !equally_apart(p->rows + begin, p->height, &x.step))) {
+    x.rows = p->rows + begin;
+    x.step = ROW;
+  }
   return x;
 }
 
-/* Lays a step of a tile's rows side by side, and bytes of 0 where the tap ends before the step. Where there are fewer rows
- * than a tile has, the last one stands for the rest. */
+/* Lays a step of a tile's rows side by side, and bytes of 0 where the tap ends before the step. Where there are fewer
+ * rows than a tile has, the last one stands for the rest. */
 static __attribute__((noinline)) void gather(const product *p, const int8_t *const *rows, ptrdiff_t offset,
                                              int8_t panel[TILE * ROW]) {
-  const size_t count = ert_min_size(p->height, p->m - (size_t)(rows - p->rows)), k = ert_min_size(p->steps.k, p->args->k);
+  const size_t count = ert_min_size(p->height, p->m - (size_t)(rows - p->rows));
+  const size_t k = ert_min_size(p->steps.k, p->args->k);
   const __mmask64 valid = ~UINT64_C(0) >> (64 - k);
   for (size_t i = 0; i < p->height; i++) {
     const int8_t *from = rows[i < count ? i : count - 1] + offset;
@@ -197,17 +211,17 @@ ERT_INLINE void store_sums(size_t tiles, int32_t *sums, const int vectors) {
   if (vectors > 2 || tiles > (vectors == 2 ? 1 : 3)) STORE(3, sums + 3 * TILE_WORDS);
 }
 
-/* What is not the usual (a bound tighter than int8, a bias of the row, multipliers of 1 or more), done beforehand: leaves
- * rounded integers where the sums were. */
-static __attribute__((noinline)) void finish_sums(const ert_qgemm_args *args, int32_t *sums, size_t first, size_t rows,
-                                                  const float *multipliers, size_t vectors) {
+/* What is not the usual (a bound tighter than int8, multipliers of 1 or more), done beforehand: leaves rounded integers
+ * where the sums were. row_bias: of these rows, or NULL. */
+static __attribute__((noinline)) void finish_sums(const ert_qgemm_args *args, int32_t *sums, const int32_t *row_bias,
+                                                  size_t rows, const float *multipliers, size_t vectors) {
   const __m512 lo = _mm512_set1_ps((float)(args->out_min - args->out_zero));
   const __m512 hi = _mm512_set1_ps((float)(args->out_max - args->out_zero));
   for (size_t r = 0; r < rows; r++) {
-    const __m512i row_bias = _mm512_set1_epi32(args->row_bias != NULL ? args->row_bias[first + r] : 0);
+    const __m512i bias = _mm512_set1_epi32(row_bias != NULL ? row_bias[r] : 0);
     for (size_t v = 0; v < vectors; v++) {
       int32_t *at = sums + v * TILE_WORDS + r * TILE;
-      const __m512 acc = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(at), row_bias));
+      const __m512 acc = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(at), bias));
       const __m512 y = _mm512_mul_ps(acc, _mm512_load_ps(multipliers + v * TILE));
       _mm512_store_si512(at, _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, lo), hi)));
     }
@@ -232,16 +246,18 @@ ERT_INLINE void store_row(int8_t *out, __m512i row, uint64_t valid, const int ve
   }
 }
 
-/* Rounds `rows` rows of a tile of rows, 64 outputs at a time; the last row fills up. Packing with saturation to int8 is the
- * only bound that is left: a product below the int32 range converts to INT32_MIN, and none is above. */
-ERT_INLINE void round_rows(const int32_t *sums, size_t rows, const __m512 *multiplier, __m512i zero, uint64_t valid,
-                           int8_t *out, size_t out_stride, const int vectors) {
+/* Rounds `rows` rows of a tile of rows, 64 outputs at a time; the last row fills up. Packing with saturation to int8 is
+ * the only bound that is left: a product below the int32 range converts to INT32_MIN, and none is above. */
+ERT_INLINE void round_rows(const int32_t *sums, const bool biased, const int32_t *row_bias, size_t rows,
+                           const __m512 *multiplier, __m512i zero, uint64_t valid, int8_t *out, size_t out_stride,
+                           const int vectors) {
   const size_t together = SUMS / (size_t)vectors;
   for (size_t r = 0; r < rows; r += together, out += together * out_stride) {
     __m512i q[SUMS];
     ERT_UNROLL for (int i = 0; i < SUMS; i++) {
       const size_t row = together == 1 ? r : ert_min_size(r + (size_t)(i / vectors), rows - 1);
-      const __m512i acc = _mm512_load_si512(sums + i % vectors * TILE_WORDS + row * TILE);
+      __m512i acc = _mm512_load_si512(sums + i % vectors * TILE_WORDS + row * TILE);
+      if (biased) acc = _mm512_add_epi32(acc, _mm512_set1_epi32(row_bias[row]));
       q[i] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier[i % vectors]));
     }
     const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
@@ -278,8 +294,13 @@ ERT_INLINE void round_tiles(const product *p, const waiting *done, const int vec
   for (size_t first = done->first; first < done->end; first += p->height, sums += vectors * TILE_WORDS) {
     const size_t rows = ert_min_size(p->height, done->end - first), repeated = first - tile_begin(p, first);
     int32_t *fresh = sums + repeated * TILE;
-    if (!p->usual) finish_sums(args, fresh, first, rows, multipliers, (size_t)vectors);
-    round_rows(fresh, rows, multiplier, zero, valid, out, p->out_stride, vectors);
+    const int32_t *row_bias = args->row_bias != NULL ? args->row_bias + first : NULL;
+    if (!p->usual) finish_sums(args, fresh, row_bias, rows, multipliers, (size_t)vectors);
+    if (row_bias != NULL && p->usual) {
+      round_rows(fresh, true, row_bias, rows, multiplier, zero, valid, out, p->out_stride, vectors);
+    } else {
+      round_rows(fresh, false, NULL, rows, multiplier, zero, valid, out, p->out_stride, vectors);
+    }
     out += p->height * p->out_stride;
   }
 }
@@ -290,7 +311,7 @@ ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *r
                     const int vectors, round_fn round) {
   _Alignas(64) int32_t sums[SUMS * TILE_WORDS];
   const size_t nr = (size_t)vectors * TILE, most_tiles = SUMS / (size_t)vectors;
-  const bool usual = args->row_bias == NULL && !args->wide && args->out_min == INT8_MIN && args->out_max == INT8_MAX;
+  const bool usual = !args->wide && args->out_min == INT8_MIN && args->out_max == INT8_MAX;
   const product p = {args, ert_qgemm_steps_of(args->k, 4), m, height_of(m), rows, out_stride, usual};
   const size_t block_bytes = nr * (8 + args->taps * p.steps.count * p.steps.k); /* a multiple of 64 */
   const size_t group = most_tiles * p.height;
@@ -325,7 +346,7 @@ ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *r
 static const uint8_t LANES_OF_2[] = {PAIR(0), PAIR(4)};
 static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
 
-#define KERNEL(rows, vectors, channels, lanes)                                                                        \
+#define KERNEL(rows, vectors, channels, lanes, larger_left)                                                           \
   static __attribute__((noinline)) void round_##channels(const product *p, const waiting *done) {                     \
     round_tiles(p, done, vectors);                                                                                    \
   }                                                                                                                   \
@@ -335,8 +356,9 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
   }                                                                                                                   \
   const ert_qgemm_kernel ert_qgemm_amx_##rows##x##channels = {                                                        \
       .name = "qgemm_amx_" #rows "x" #channels, .isa = ERT_ISA_AMX, .mr = rows, .nr = channels, .least_m = LEAST_M,   \
-      .least_k = LEAST_K, .kr = 4, .weight_bytes = 1, .tile_n = TILE, .lane_channel = lanes, .run = run_##channels};
+      .least_k = LEAST_K, .most_k = larger_left, .many_rows = true, .kr = 4, .weight_bytes = 1, .tile_n = TILE,       \
+      .lane_channel = lanes, .run = run_##channels};
 
-KERNEL(64, 1, 16, NULL)
-KERNEL(32, 2, 32, LANES_OF_2)
-KERNEL(16, 4, 64, LANES_OF_4)
+KERNEL(64, 1, 16, NULL, 0)
+KERNEL(32, 2, 32, LANES_OF_2, 0)
+KERNEL(16, 4, 64, LANES_OF_4, MOST_K)

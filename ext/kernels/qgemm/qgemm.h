@@ -41,6 +41,8 @@ typedef struct ert_qgemm_kernel {
   ert_isa isa;
   uint8_t mr, nr;
   uint8_t least_m, least_k; /* smaller products are left to the instruction set below; 0: none are */
+  uint16_t most_k;      /* larger ones are left to other tiles of the same; 0: none are */
+  bool many_rows;       /* a call costs more than a tile or two, and the kernel itself cuts rows to what caches hold */
   uint8_t kr;           /* packed together for one channel: weights lie [k/kr][nr][kr] */
   uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
   uint8_t x_offset;     /* 128 when the kernel reads x as x + 128 (unsigned); pack corrects the bias for it */

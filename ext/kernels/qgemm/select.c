@@ -24,7 +24,8 @@ const ert_qgemm_kernel *ert_qgemm_select(ert_isa_set isa, size_t m, size_t n, si
   for (size_t i = 0; i < count; i++) {
     const ert_qgemm_kernel *kernel = kernels[i];
     if (!ert_isa_has(isa, kernel->isa) || kernel->isa < best->isa) continue;
-    if (m < kernel->least_m || k < kernel->least_k || (kernel->saves_turns && !(isa & ERT_ISA_TURNS_COST))) continue;
+    if (m < kernel->least_m || k < kernel->least_k || (kernel->most_k != 0 && k > kernel->most_k)) continue;
+    if (kernel->saves_turns && !(isa & ERT_ISA_TURNS_COST)) continue;
     const size_t blocks = n / kernel->nr + (n % kernel->nr != 0), cost = blocks * (kernel->nr + 4u);
     if (kernel->isa > best->isa || cost <= best_cost) {
       best = kernel;
