@@ -29,4 +29,8 @@ static const uint8_t ERT_QDW_BY_COLUMNS[] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, E
   .slots = sizeof ERT_QDW_BY_COLUMNS, .slot_tap = ERT_QDW_BY_COLUMNS, .kernel_h = 3, .kernel_w = 3, .spare = true, \
   .int8_weights = true, .bounds = true
 
+#define ERT_QDW_LAYOUT_neondot_8_strip                                                                           \
+  .name = "qdw_neondot_8_strip", .isa = ERT_ISA_NEONDOT, .nr = 8, .tap_group = 4, .strip = true, \
+  .int8_weights = true, .bounds = true
+
 #endif

@@ -5,16 +5,10 @@
 #include <stdbool.h>
 
 #include "kernels/bounds.h"
-#include "kernels/common_neon.h"
 #include "kernels/qdw/layouts.h"
-#include "requant/requant_neon.h"
+#include "kernels/qdw/pixels_neon.h"
 
-#if defined(__aarch64__)
-enum { PIXELS = 4 };
-#else
-enum { PIXELS = 2 };
-#endif
-enum { NR = 8, MAX_SHARED_WIDTH = 5 };
+enum { MAX_SHARED_WIDTH = 5 };
 
 typedef struct block {
   const int32_t *bias;
@@ -33,32 +27,12 @@ static inline void multiply_add(int32x4_t acc[2], int16x8_t x, int16x8_t w) {
   acc[1] = ert_mlal_high_s16(acc[1], x, w);
 }
 
-ERT_INLINE void finish(const ert_requant_kind kind, const size_t count, const ert_requant_neon *q,
-                       int32x4_t acc[PIXELS][2], const float *multiplier, int8x8_t *y) {
-  const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
-  if (count == 1) {
-    y[0] = ert_requant_neon_8(kind, q, acc[0][0], acc[0][1], m0, m1);
-    return;
-  }
-  ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
-    const int8x16_t two =
-        ert_requant_neon_16(kind, q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
-    y[p] = vget_low_s8(two);
-    y[p + 1] = vget_high_s8(two);
-  }
-}
-
 /* `count` pixels; `width` is kernel_w when taps are shared, or 0. Both are constants, and so is `whole`. */
 ERT_INLINE void pixels_of_block(const size_t count, const size_t width, const bool whole, const ert_qdw_args *args,
                                 const block *b, const ert_requant_neon *q, const int8_t *const *rows,
                                 size_t offset, int8_t *out) {
-  const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
-  ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    acc[p][0] = vld1q_s32(bias);
-    acc[p][1] = vld1q_s32(bias + 4);
-    ERT_LOAD_AGAIN(bias);
-  }
+  ert_qdw_start(count, b->bias, acc);
   const int16_t *w = b->weights;
   for (size_t i = 0; i < args->kernel_h; i++) {
     const int8_t *x = rows[i] + offset;
@@ -81,12 +55,7 @@ ERT_INLINE void pixels_of_block(const size_t count, const size_t width, const bo
       }
     }
   }
-  int8x8_t y[PIXELS];
-  ERT_REQUANT_SWITCH(b->kind, finish, count, q, acc, b->multiplier, y);
-  ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    if (whole) vst1_s8(out + p * args->channels, y[p]);
-    else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
-  }
+  ert_qdw_finish(b->kind, count, whole, b->valid, q, acc, b->multiplier, out, args->channels);
 }
 
 ERT_INLINE void run_block(const size_t width, const bool whole, const ert_qdw_args *args, const block *b,
@@ -148,13 +117,8 @@ static inline void add(int32x4_t acc[2], int16x8_t products) {
 ERT_INLINE void pixels_3x3(const size_t count, const size_t apart, const bool pairs, const bool whole,
                            const ert_qdw_args *args, const block_3x3 *b, const ert_requant_neon *q,
                            const int8_t *const *x, int8_t *out) {
-  const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
-  ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    acc[p][0] = vld1q_s32(bias);
-    acc[p][1] = vld1q_s32(bias + 4);
-    ERT_LOAD_AGAIN(bias);
-  }
+  ert_qdw_start(count, b->bias, acc);
   int16x8_t last[PIXELS]; /* the third tap of the first row waits for that of the second */
   ERT_UNROLL for (size_t i = 0; i < WIDTH; i++) {
     const int8x8_t *w = b->weights + i * WIDTH;
@@ -174,12 +138,7 @@ ERT_INLINE void pixels_3x3(const size_t count, const size_t apart, const bool pa
       }
     }
   }
-  int8x8_t y[PIXELS];
-  ERT_REQUANT_SWITCH(b->kind, finish, count, q, acc, b->multiplier, y);
-  ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    if (whole) vst1_s8(out + p * args->channels, y[p]);
-    else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
-  }
+  ert_qdw_finish(b->kind, count, whole, b->valid, q, acc, b->multiplier, out, args->channels);
 }
 
 ERT_INLINE void run_block_3x3(const size_t apart, const bool pairs, const bool whole, const ert_qdw_args *args,

@@ -4,11 +4,10 @@
 #include <arm_neon.h>
 
 #include "kernels/bounds.h"
-#include "kernels/common_neon.h"
 #include "kernels/qdw/layouts.h"
-#include "requant/requant_neon.h"
+#include "kernels/qdw/pixels_neon.h"
 
-enum { NR = 8, WIDTH = 3, PIXELS = 4 };
+enum { WIDTH = 3 };
 
 /* Eight channels of a column: four taps of channels 0 .. 3, and of channels 4 .. 7. */
 typedef struct column {
@@ -36,33 +35,13 @@ ERT_INLINE column load_column(const bool whole, const int8_t *const *x, size_t o
                   .high = vreinterpretq_s8_s16(vzip2q_s16(rows_01, rows_22))};
 }
 
-ERT_INLINE void finish(const ert_requant_kind kind, const size_t count, const ert_requant_neon *q,
-                       int32x4_t acc[PIXELS][2], const float *multiplier, int8x8_t *y) {
-  const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
-  if (count == 1) {
-    y[0] = ert_requant_neon_8(kind, q, acc[0][0], acc[0][1], m0, m1);
-    return;
-  }
-  ERT_UNROLL for (size_t p = 0; p < count; p += 2) {
-    const int8x16_t two =
-        ert_requant_neon_16(kind, q, acc[p][0], acc[p][1], acc[p + 1][0], acc[p + 1][1], m0, m1, m0, m1);
-    y[p] = vget_low_s8(two);
-    y[p + 1] = vget_high_s8(two);
-  }
-}
-
 /* `count` pixels. `apart` is the number of columns from a pixel to the next, 3 where they share none; shared holds the
  * columns that the first pixel has in common with the one before, and receives those of the last with the next. */
 ERT_INLINE void pixels_of_block(const size_t count, const size_t apart, const bool whole, const ert_qdw_args *args,
                                 const block *b, const ert_requant_neon *q, const int8_t *const *x,
                                 column shared[WIDTH], int8_t *out) {
-  const int32_t *bias = b->bias;
   int32x4_t acc[PIXELS][2];
-  ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    acc[p][0] = vld1q_s32(bias);
-    acc[p][1] = vld1q_s32(bias + 4);
-    ERT_LOAD_AGAIN(bias);
-  }
+  ert_qdw_start(count, b->bias, acc);
   ERT_UNROLL for (size_t k = 0; k < (count - 1) * apart + WIDTH; k++) {
     const size_t offset = apart < 3 ? k * args->tap_stride : k / 3 * args->pixel_stride + k % 3 * args->tap_stride;
     const column c = k < WIDTH - apart ? shared[k] : load_column(whole, x, offset, b->valid);
@@ -73,12 +52,7 @@ ERT_INLINE void pixels_of_block(const size_t count, const size_t apart, const bo
     }
     if (k >= count * apart) shared[k - count * apart] = c;
   }
-  int8x8_t y[PIXELS];
-  ERT_REQUANT_SWITCH(b->kind, finish, count, q, acc, b->multiplier, y);
-  ERT_UNROLL for (size_t p = 0; p < count; p++) {
-    if (whole) vst1_s8(out + p * args->channels, y[p]);
-    else ert_store_upto_7_s8(out + p * args->channels, y[p], b->valid);
-  }
+  ert_qdw_finish(b->kind, count, whole, b->valid, q, acc, b->multiplier, out, args->channels);
 }
 
 ERT_INLINE void run_block(const size_t apart, const bool whole, const ert_qdw_args *args, const block *of_args,
