@@ -90,8 +90,17 @@ class Abi3Wheel(bdist_wheel):
 
 
 setup(
-    packages=[*find_packages(include=["edgert", "edgert.*"]), "edgert.samples", "edgert.samples.digits"],
-    package_dir={"edgert.samples": "samples", "edgert.samples.digits": "samples/digits"},
+    packages=[
+        *find_packages(include=["edgert", "edgert.*"]),
+        "edgert.samples",
+        "edgert.samples.digits",
+        "edgert.target_files",
+    ],
+    package_dir={
+        "edgert.samples": "samples",
+        "edgert.samples.digits": "samples/digits",
+        "edgert.target_files": "targets",
+    },
     ext_modules=[
         Extension(
             "edgert.runtime._native",

@@ -29,13 +29,13 @@ QUANT = QuantParams((float(np.float32(0.05)),), (3,))
 SOFTMAX_QUANT = QuantParams((1 / 256,), (-128,))
 
 
-def digits(quantize: bool) -> bytes:
+def digits(quantize: bool, targets: tuple[str, ...] = ()) -> bytes:
     """The sample network: convolutions, depthwise convolutions, pooling and a dense layer."""
     folder = sample_folder()
     with np.load(folder / "calibration.npz") as archive:
         samples = [{"image": image[None]} for image in archive["image"][:20]]
     options: dict[str, Any] = {"quantize": "int8", "calibrate": samples, "io": "int8"} if quantize else {}
-    return edgert.convert(folder / "digits.onnx", labels=tuple("0123456789"), **options).data
+    return edgert.convert(folder / "digits.onnx", labels=tuple("0123456789"), targets=targets, **options).data
 
 
 class _Builder:
@@ -166,6 +166,8 @@ def _exp_table() -> tuple[int, ...]:
 
 PACKAGES: dict[str, Callable[[], bytes]] = {
     "digits-int8": lambda: digits(quantize=True),
+    "digits-packed": lambda: digits(quantize=True, targets=("host", "aarch64-dotprod")),
+    "digits-float-packed": lambda: digits(quantize=False, targets=("host",)),
     "digits-float": lambda: digits(quantize=False),
     "every-operator": every_operator,
 }

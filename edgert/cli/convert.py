@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     "--input-shape", "shapes", multiple=True, metavar="NAME=1,3,48,192", help="Sizes of an input that leaves some open."
 )
 @click.option("--io", type=click.Choice(["float", "int8"]), help="Element type of inputs and outputs.")
+@click.option(
+    "--target", "targets", multiple=True, metavar="NAME",
+    help="Pack weights for NAME too, where the package then opens quicker (edgert targets). May be repeated.",
+)  # fmt: skip
 @json_option
 def command(
     source: Path,
@@ -42,16 +46,20 @@ def command(
     std: str | None,
     shapes: tuple[str, ...],
     io: Literal["float", "int8"] | None,
+    targets: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Convert SOURCE (.tflite, .onnx) into an .ert package; --calibrate quantises a float model to int8."""
     from edgert.compile import convert
     from edgert.report.console import print_facts, progress
     from edgert.runtime.model import Model
+    from edgert.targets import target
 
     check_output(output, [path for path in (source, labels, calibrate and Path(calibrate)) if path])
     if calibrate is not None and quantize == "none":
         raise InputError("--calibrate is for quantising, which --quantize none forbids: leave one of them out")
+    for name in targets:
+        target(name)  # an unknown one is reported before anything takes long
     normalisation = _normalisation(mean, std)
     input_shapes = _shapes(shapes)
     samples = None
@@ -67,6 +75,7 @@ def command(
             mean=normalisation[0],
             std=normalisation[1],
             io=io,
+            targets=targets,
             progress=lambda stage, done: bar(done) if stage == "calibrate" else None,
         )
     model = Model(result.data)  # what is written has been opened once
@@ -82,6 +91,7 @@ def command(
         "calibration_samples": result.calibration_samples,
         "inputs": [str(info) for info in model.inputs],
         "outputs": [str(info) for info in model.outputs],
+        "targets": list(targets),
         "notes": list(result.notes),
     }
     if as_json:
@@ -99,6 +109,7 @@ def command(
             ),
             *(("input", info) for info in model.inputs),
             *(("output", info) for info in model.outputs),
+            ("packed for", ", ".join(dict.fromkeys(targets)) or None),
             *(("note", note) for note in result.notes),
         ]
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgert.cli._shared import FILE, json_option, print_json, size_text
+from edgert.errors import EdgertError
 
 if TYPE_CHECKING:
+    from edgert.runtime import _native
     from edgert.runtime.model import Model
 
 
@@ -44,6 +47,7 @@ def _facts(path: Path, model: Model) -> dict[str, Any]:
                 "type": kind,
                 "name": name,
                 "kernel": session.kernel(i),
+                "packed_in_file": session.packed_in_file(i),
                 "inputs": [tensors[at].name if at >= 0 else None for at in inputs],
                 "outputs": [tensors[at].name for at in outputs],
                 "output": f"{tensors[outputs[0]].dtype.numpy_name}{list(tensors[outputs[0]].shape)}" if outputs else "",
@@ -63,11 +67,43 @@ def _facts(path: Path, model: Model) -> dict[str, Any]:
         "arena_bytes": session.arena_bytes,
         "session_bytes": session.total_bytes,
         "isa": session.isa,
+        "targets": [_target(native, i) for i in range(len(native.targets))],
         "labels": list(model.labels),
         "mean": list(mean),
         "std": list(std),
         "metadata": {key: model.metadata(key) for key in native.metadata_keys},
     }
+
+
+def _target(model: _native.Model, index: int) -> dict[str, Any]:
+    """What the package brings for a target, compared with packing its weights anew; fresh, stale and wrong count
+    operators, and are None where that cannot be done on this machine."""
+    name, architecture, instruction_sets, operators, packed_bytes = model.targets[index]
+    fresh = stale = wrong = None
+    with suppress(EdgertError):
+        fresh, stale, wrong = model.check_target(index)
+    return {
+        "name": name,
+        "architecture": architecture,
+        "instruction_sets": instruction_sets.split(),
+        "operators": operators,
+        "bytes": packed_bytes,
+        "fresh": fresh,
+        "stale": stale,
+        "wrong": wrong,
+    }
+
+
+def _target_text(target: dict[str, Any]) -> str:
+    text = f"{target['name']} ({target['architecture']}: {' '.join(target['instruction_sets'])}): "
+    text += f"{target['operators']} operators, {size_text(target['bytes'])}"
+    if target["fresh"] is None:
+        return f"{text}, not checked: this machine cannot pack for it"
+    if target["wrong"]:
+        return f"{text}; {target['wrong']} of them ARE NOT the weights packed: the file is damaged or forged"
+    if target["stale"]:
+        return f"{text}; {target['stale']} of them stale, packed when the model is opened: convert it again"
+    return text
 
 
 def _tensor(info: Any) -> dict[str, Any]:
@@ -94,6 +130,7 @@ def _print(facts: dict[str, Any], model: Model) -> None:
             ("parameters", f"{facts['parameters']:,} ({size_text(facts['constant_bytes'])})"),
             ("memory", f"{size_text(facts['session_bytes'])}, of which the arena {size_text(facts['arena_bytes'])}"),
             ("instructions", facts["isa"]),
+            *(("packed for", _target_text(target)) for target in facts["targets"]),
             ("operators", ", ".join(f"{kind} x{count}" for kind, count in kinds.most_common())),
             (
                 "labels",
@@ -103,5 +140,9 @@ def _print(facts: dict[str, Any], model: Model) -> None:
             *((key, value) for key, value in facts["metadata"].items() if value and key != "name"),
         ]
     )
-    rows = [(op["index"], op["type"], op["output"], op["kernel"], short_name(op["name"])) for op in facts["operators"]]
+    rows = [
+        (op["index"], op["type"], op["output"], f"{op['kernel']}{' (packed)' if op['packed_in_file'] else ''}",
+         short_name(op["name"]))
+        for op in facts["operators"]
+    ]  # fmt: skip
     print_table(("#", "operator", "output", "kernel", "name"), rows)

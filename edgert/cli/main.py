@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("edgert.cli.convert", "Convert a trained model (.tflite, .onnx) into an .ert package."),
     "run": ("edgert.cli.run", "Run a model on images, sound or arrays."),
     "bench": ("edgert.cli.bench", "Measure a model's speed, alone or against other engines."),
+    "targets": ("edgert.cli.targets", "List what convert can pack weights for."),
     "inspect": ("edgert.cli.inspect", "Show what a model holds."),
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
     "evaluate": ("edgert.cli.evaluate", "Measure a classifier's accuracy on labelled data."),

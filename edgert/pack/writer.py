@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgert.errors import MissingExtraError, ModelError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME
 from edgert.pack.metadata import Metadata
+from edgert.pack.packed import Packed, PackedWeights
 from edgert.pack.plan import ALIGNMENT, plan_arena
 
 __all__ = ["Metadata", "write"]
@@ -23,14 +25,20 @@ Golden = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
 _FILE_LIMIT = 2**31 - 2**16  # offsets in a FlatBuffer are 32 bits, signed in vtables
 
 
-def write(graph: Graph, metadata: Metadata | None = None, golden: Iterable[Golden] = ()) -> bytes:
+def write(
+    graph: Graph,
+    metadata: Metadata | None = None,
+    golden: Iterable[Golden] = (),
+    packed: PackedWeights | None = None,
+) -> bytes:
     """The bytes of the file. The same graph gives the same bytes.
 
-    golden: recorded runs, each the arrays of all inputs and of all outputs in the graph's order.
+    golden: recorded runs, each the arrays of all inputs and of all outputs in the graph's order. packed: weights that
+    were packed for targets from the file that this graph gives without them; its operators have the same numbers.
     Raises ModelError when the graph is not sound or too large for one file, MissingExtraError without flatbuffers.
     """
     graph.verify()
-    return _Writer().model(graph, metadata or Metadata(), golden)
+    return _Writer(packed).model(graph, metadata or Metadata(), golden)
 
 
 def load_schema() -> tuple[ModuleType, ModuleType]:
@@ -61,8 +69,9 @@ def attrs_table(schema: ModuleType, code: int) -> str:
 class _Writer:
     """One file in the making. FlatBuffers are written back to front: parts first, what refers to them after."""
 
-    def __init__(self) -> None:
+    def __init__(self, packed: PackedWeights | None) -> None:
         flatbuffers, self.schema = load_schema()
+        self.packed = packed
         self.builder = flatbuffers.Builder(1 << 16)
         self.buffers: list[bytes] = [b""]  # buffer 0 is empty
         self.buffer_index: dict[bytes, int] = {b"": 0}
@@ -76,11 +85,19 @@ class _Writer:
             ([self.buffer(array) for array in inputs], [self.buffer(array) for array in outputs])
             for inputs, outputs in golden
         ]
-        total = sum(len(data) for data in self.buffers)
+        entries = self.packed.entries if self.packed else ()
+        total = sum(len(data) for data in self.buffers) + sum(len(entry.data) for entry in entries)
         if total > _FILE_LIMIT:
             raise ModelError(f"constants take {total} bytes, and one file holds at most {_FILE_LIMIT}")
 
-        buffers = [self.table("Buffer", {"data": self.bytes(data)}) for data in self.buffers]
+        # All data before all tables: what a loader walks through lies together at the front of the file.
+        packed_at = [self.bytes(entry.data) for entry in reversed(entries)][::-1]  # in the file in their order
+        data_at = [self.bytes(data) for data in reversed(self.buffers)][::-1]
+        packed = [self.packed_entry(entry, at) for entry, at in zip(entries, packed_at, strict=True)]
+        buffers = [
+            self.table("Buffer", {"data": at, "hash": self.buffer_hash(data)})
+            for data, at in zip(self.buffers, data_at, strict=True)
+        ]
         tensors = [
             self.tensor(value, buffer, plan.offsets.get(value, -1))
             for value, buffer in zip(values, buffer_of, strict=True)
@@ -98,6 +115,8 @@ class _Writer:
                 "arena_bytes": plan.arena_bytes,
                 "metadata": self.metadata(graph, metadata),
                 "golden": self.offsets(goldens) if goldens else None,
+                "packed": self.offsets(packed) if packed else None,
+                "targets": self.targets(),
             },
         )
         self.builder.Finish(root, file_identifier=b"ERT1")
@@ -110,6 +129,33 @@ class _Writer:
             self.buffer_index[data] = len(self.buffers)
             self.buffers.append(data)
         return self.buffer_index[data]
+
+    def buffer_hash(self, data: bytes) -> int | None:
+        return self.packed.buffer_hash(data) if self.packed and data else None
+
+    def packed_entry(self, entry: Packed, data: int | None) -> int:
+        return self.table(
+            "Packed",
+            {
+                "op": entry.op,
+                "kernel": self.string(entry.kernel),
+                "layout": entry.layout,
+                "source": entry.source,
+                "checksum": entry.checksum,
+                "targets": self.uints(entry.targets),
+                "data": data,
+            },
+        )
+
+    def targets(self) -> int | None:
+        if self.packed is None:
+            return None
+        return self.offsets(
+            [
+                self.table("Target", {field: self.string(value) for field, value in asdict(target).items()})
+                for target in self.packed.targets
+            ]
+        )
 
     def tensor(self, value: Value, buffer: int, arena_offset: int) -> int:
         kinds = self.schema.TensorKind

@@ -68,6 +68,16 @@ cdef extern from "edgert.h" nogil:
     const char *ert_model_label(const ert_model *model, uint32_t i)
     void ert_model_normalisation(const ert_model *model, const float **mean, const float **std, uint32_t *count)
 
+    ctypedef struct ert_target_info:
+        const char *name
+        const char *architecture
+        const char *instruction_sets
+        uint32_t ops
+        size_t bytes
+
+    uint32_t ert_model_target_count(const ert_model *model)
+    ert_status ert_model_target(const ert_model *model, uint32_t index, ert_target_info *info)
+
     ert_status ert_session_create(const ert_model *model, const ert_session_options *options, ert_session **session,
                                   ert_error *error)
     void ert_session_destroy(ert_session *session)
@@ -81,8 +91,36 @@ cdef extern from "edgert.h" nogil:
     size_t ert_session_arena_bytes(const ert_session *session)
     size_t ert_session_total_bytes(const ert_session *session)
     const char *ert_session_kernel(const ert_session *session, uint32_t op)
+    bint ert_session_packed_in_file(const ert_session *session, uint32_t op)
     const char *ert_session_isa(const ert_session *session)
     const char *ert_cpu_isa(uint32_t i)
+
+
+# What packs weights for targets, as ext/core/pack.h documents it.
+cdef extern from "core/pack.h":
+    ctypedef struct ert_packed:
+        uint32_t op
+        const char *kernel
+        uint64_t layout
+        uint64_t source
+        uint64_t checksum
+        const void *data
+        size_t bytes
+
+    ctypedef ert_status (*ert_packed_fn)(void *context, const ert_packed *packed) noexcept
+
+    ert_status ert_model_pack(const ert_model *model, const char *architecture, const char *instruction_sets,
+                              ert_packed_fn take, void *context, ert_error *error)
+
+    ctypedef struct ert_target_check:
+        uint32_t fresh
+        uint32_t stale
+        uint32_t wrong
+
+    ert_status ert_model_check_target(const ert_model *model, uint32_t target, ert_target_check *check, ert_error *error)
+    uint64_t ert_buffer_hash(const void *data, size_t size)
+    const char *ert_pack_architecture()
+    ert_status ert_pack_instruction_sets(char *names, size_t size, ert_error *error)
 
 
 # What measures kernels and the core that they run on, as ext/bench/bench.h documents it.

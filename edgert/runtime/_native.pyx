@@ -61,6 +61,46 @@ def cpu_isas():
     return tuple(names)
 
 
+def host_target():
+    """(architecture, instruction sets apart by blanks) of this machine, as `pack` takes them; the architecture is "" for
+    one that edgert has no kernels of its own for."""
+    cdef ert_error error
+    cdef char[256] names
+    check(ert_pack_instruction_sets(names, sizeof(names), &error), &error)
+    return text(ert_pack_architecture()), text(names)
+
+
+def buffer_hash(data):
+    """What Buffer.hash of the schema states of these bytes."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        return ert_buffer_hash(view.buf, <size_t>view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef ert_status append_packed(void *context, const ert_packed *packed) noexcept:
+    try:
+        (<list>context).append((packed.op, text(packed.kernel), packed.layout, packed.source, packed.checksum,
+                                (<const char *>packed.data)[:packed.bytes]))
+        return ERT_OK
+    except MemoryError:
+        return ERT_OUT_OF_MEMORY
+
+
+def pack(Model model not None, str target_architecture, str instruction_sets):
+    """(operator, kernel, layout, source, checksum, bytes) of all weights that are packed on a target: see core/pack.h.
+
+    Raises InputError for an unknown architecture or instruction set, ModelError for one that this build cannot pack for.
+    """
+    cdef ert_error error
+    cdef bytes c_architecture = target_architecture.encode(), c_sets = instruction_sets.encode()
+    found = []
+    check(ert_model_pack(model.handle, c_architecture, c_sets, append_packed, <void *>found, &error), &error)
+    return found
+
+
 cdef ert_isa_set allowed_isa(isa) except 0:
     """The processor's instruction sets up to `isa`; None: the environment's ERT_ISA_MAX. Never empty."""
     cdef ert_error error
@@ -177,6 +217,24 @@ cdef class Model:
     def metadata_keys(self):
         """Keys of the entries beyond the fixed ones."""
         return tuple(text(ert_model_entry_key(self.handle, i)) for i in range(ert_model_entry_count(self.handle)))
+
+    @property
+    def targets(self):
+        """(name, architecture, instruction sets, operators, bytes) of every target that weights are packed for."""
+        cdef ert_target_info info
+        found = []
+        for i in range(ert_model_target_count(self.handle)):
+            ert_model_target(self.handle, i, &info)
+            found.append((text(info.name), text(info.architecture), text(info.instruction_sets), info.ops, info.bytes))
+        return tuple(found)
+
+    def check_target(self, uint32_t index):
+        """(fresh, stale, wrong): operators whose packed weights for target `index` are what packing anew gives; that pack
+        when they are bound; and that would use other bytes than their weights packed. Raises as `pack` does."""
+        cdef ert_error error
+        cdef ert_target_check counts
+        check(ert_model_check_target(self.handle, index, &counts, &error), &error)
+        return counts.fresh, counts.stale, counts.wrong
 
     @property
     def labels(self):
@@ -336,6 +394,10 @@ cdef class Session:
     def kernel(self, uint32_t op):
         """Name of the kernel that an operator was bound to, or ''."""
         return text(ert_session_kernel(self.handle, op))
+
+    def packed_in_file(self, uint32_t op):
+        """Whether an operator uses weights packed beforehand, where they lie in the package."""
+        return ert_session_packed_in_file(self.handle, op)
 
     @property
     def isa(self):

@@ -18,4 +18,9 @@ static inline size_t ert_max_size(size_t a, size_t b) { return a > b ? a : b; }
 void *ert_aligned_alloc(size_t bytes);
 void ert_aligned_free(void *p);
 
+/* The same for a large block that will soon be used all over: the system hands out its pages now, in large pieces where it
+ * can, and not one by one at the first touch, which costs as much as a small network takes to run. Zeroed. */
+void *ert_pages_alloc(size_t bytes);
+void ert_pages_free(void *p, size_t bytes);
+
 #endif

@@ -211,7 +211,7 @@ static ert_status plan_arena(ert_prepare *p, ert_plan_item *items, uint32_t *ite
     return ert_report(p->error, ERT_OUT_OF_MEMORY,
                       "the activations need %zu bytes and the scratch memory %zu; the session's limit is %zu",
                       activation_bytes, scratch_bytes, session->memory_limit);
-  b->arena = ert_aligned_alloc(ert_max_size(b->arena_bytes, ERT_ALIGN));
+  b->arena = ert_pages_alloc(ert_max_size(b->arena_bytes, ERT_ALIGN));
   if (b->arena == NULL) return ert_report(p->error, ERT_OUT_OF_MEMORY, "no memory for an arena of %zu bytes", b->arena_bytes);
   for (size_t i = 0; i < count; i++) b->tensors[items[i].tensor].data = b->arena + items[i].offset;
   for (uint32_t i = 0; i < session->model->op_count; i++) b->ops[i].scratch = b->arena + activation_bytes;
@@ -297,7 +297,7 @@ void ert_unbind(ert_binding *b) {
     ert_aligned_free(block->memory);
     free(block);
   }
-  ert_aligned_free(b->arena);
+  ert_pages_free(b->arena, ert_max_size(b->arena_bytes, ERT_ALIGN));
   ert_aligned_free(b->variables);
   free(b->operand_slots);
   free(b->ops);

@@ -87,8 +87,8 @@ ert_status ert_prepare_packed(ert_prepare *p, const ert_packing *packing, const 
   if (packer == NULL || packing->isa == ERT_ISA_SCALAR) return ERT_OK;
   const ert_packed made = {
       .op = p->op->index, .kernel = packing->kernel_name, .layout = layout_of(p, packing),
-      .source = source_of(p, packing, true), .checksum = ert_buffer_hash(memory, packing->bytes), .data = memory,
-      .bytes = packing->bytes,
+      .source = source_of(p, packing, true), .stated_source = source_of(p, packing, false),
+      .checksum = ert_buffer_hash(memory, packing->bytes), .data = memory, .bytes = packing->bytes,
   };
   if (made.layout == 0) return ERT_OUT_OF_MEMORY;
   return packer->take(packer->context, &made);
@@ -122,6 +122,26 @@ const char *ert_pack_architecture(void) {
 #endif
 }
 
+/* Says ERT_ISA_TURNS_COST, of which kernel choice depends too. */
+#define INTEL "intel"
+
+ert_status ert_pack_instruction_sets(char *names, size_t size, ert_error *error) {
+  ert_isa_set set;
+  ERT_TRY(ert_allowed_isa(NULL, &set, error));
+  size_t used = 0;
+  if (size != 0) names[0] = 0;
+  for (int isa = ERT_ISA_SCALAR + 1; isa <= ERT_ISA_COUNT; isa++) {
+    const char *name = isa < ERT_ISA_COUNT ? ert_isa_name((ert_isa)isa) : INTEL;
+    if (isa < ERT_ISA_COUNT ? !ert_isa_has(set, (ert_isa)isa) : (set & ERT_ISA_TURNS_COST) == 0) continue;
+    const size_t length = strlen(name);
+    if (used + length + 2 > size) return ert_report(error, ERT_INVALID_ARGUMENT, "%zu bytes hold not all names", size);
+    if (used != 0) names[used++] = ' ';
+    memcpy(names + used, name, length + 1);
+    used += length;
+  }
+  return ERT_OK;
+}
+
 static const architecture *find_architecture(const char *name) {
   for (size_t i = 0; i < sizeof ARCHITECTURES / sizeof *ARCHITECTURES; i++)
     if (strcmp(ARCHITECTURES[i].name, name) == 0) return &ARCHITECTURES[i];
@@ -144,8 +164,10 @@ static ert_status parse_target(const char *name, const char *instruction_sets, e
     char word[32] = {0};
     ert_isa isa = ERT_ISA_SCALAR;
     if (length < sizeof word) memcpy(word, at, length);
-    if (length != 0 && (!ert_isa_parse(word, &isa) ||
-                        (isa != ERT_ISA_SCALAR && (isa < target->first || isa > target->last))))
+    const bool intel = strcmp(word, INTEL) == 0 && target->first == ERT_ISA_SSE41;
+    if (intel) *set |= ERT_ISA_TURNS_COST;
+    if (length != 0 && !intel &&
+        (!ert_isa_parse(word, &isa) || (isa != ERT_ISA_SCALAR && (isa < target->first || isa > target->last))))
       return ert_report(error, ERT_INVALID_ARGUMENT, "%s has no instruction set '%.*s'", name,
                         (int)ert_min_size(length, 40), at);
     *set |= (ert_isa_set)1 << isa;
@@ -163,4 +185,39 @@ ert_status ert_model_pack(const ert_model *model, const char *architecture_name,
   ert_unbind(&session.binding);
   if (status != ERT_OK) return status;
   return ert_clear(error);
+}
+
+typedef struct comparison {
+  const ert_model *model;
+  ert_target_check *check;
+} comparison;
+
+static ert_status compare_packed(void *context, const ert_packed *made) {
+  const comparison *with = context;
+  const ert_model_op_entry *entry = &with->model->ops[made->op];
+  const ert_fb_vector list = ert_file_model_packed(with->model->root);
+  for (uint32_t i = 0; i < entry->packed_count; i++) {
+    const ert_fb_table file = ert_fb_table_at(list, entry->packed + i);
+    const ert_fb_vector data = ert_file_packed_data(file);
+    if (ert_file_packed_layout(file) != made->layout || ert_file_packed_source(file) != made->stated_source ||
+        data.count != made->bytes)
+      continue;
+    if (made->source == made->stated_source && memcmp(data.data, made->data, made->bytes) == 0)
+      with->check->fresh++;
+    else
+      with->check->wrong++;
+    return ERT_OK;
+  }
+  with->check->stale++;
+  return ERT_OK;
+}
+
+ert_status ert_model_check_target(const ert_model *model, uint32_t target, ert_target_check *check, ert_error *error) {
+  *check = (ert_target_check){0};
+  ert_target_info info;
+  if (ert_model_target(model, target, &info) != ERT_OK)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "there is no target %u; the model is packed for %u", target,
+                      ert_model_target_count(model));
+  comparison with = {model, check};
+  return ert_model_pack(model, info.architecture, info.instruction_sets, compare_packed, &with, error);
 }

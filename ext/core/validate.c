@@ -1,5 +1,6 @@
 /* Does what the file says make sense? Runs on verified bytes; what the operators themselves need stands in their
  * prepare functions. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -8,14 +9,21 @@
 
 #define REFUSE(...) return ert_report(error, ERT_INVALID_MODEL, __VA_ARGS__)
 
-static bool zero_point_fits(int dtype, int32_t zero_point) {
+/* Scales are positive numbers and zero points lie in the type's range; without branches, for tens of thousands of them. */
+static bool quantisation_fits(int dtype, uint32_t count, const float *scales, const int32_t *zero_points) {
+  int32_t low = 0, high = -1; /* none */
   switch (dtype) {
-    case ERT_DTYPE_INT8: return zero_point >= -128 && zero_point <= 127;
-    case ERT_DTYPE_UINT8: return zero_point >= 0 && zero_point <= 255;
-    case ERT_DTYPE_INT16: return zero_point >= -32768 && zero_point <= 32767;
-    case ERT_DTYPE_INT32: return zero_point == 0;
-    default: return false;
+    case ERT_DTYPE_INT8: low = -128, high = 127; break;
+    case ERT_DTYPE_UINT8: low = 0, high = 255; break;
+    case ERT_DTYPE_INT16: low = -32768, high = 32767; break;
+    case ERT_DTYPE_INT32: low = 0, high = 0; break;
+    default: break;
   }
+  int wrong = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    wrong |= !(scales[i] > 0.0f) | !(scales[i] <= FLT_MAX) | (zero_points[i] < low) | (zero_points[i] > high);
+  }
+  return wrong == 0;
 }
 
 static ert_status read_quantisation(ert_fb_table q, ert_tensor *t, ert_error *error) {
@@ -26,18 +34,18 @@ static ert_status read_quantisation(ert_fb_table q, ert_tensor *t, ert_error *er
     REFUSE("tensor '%s': %u scales and %u zero points", t->name, scales.count, zero_points.count);
   if (scales.count > 1 && (axis < 0 || axis >= t->rank || (uint32_t)t->dims[axis] != scales.count))
     REFUSE("tensor '%s': %u scales do not fit axis %d of its shape", t->name, scales.count, (int)axis);
-  for (uint32_t i = 0; i < scales.count; i++) {
-    float scale = ert_fb_f32_at(scales, i);
-    int32_t zero_point = ert_fb_i32_at(zero_points, i);
-    if (!(isfinite(scale) && scale > 0.0f))
-      REFUSE("tensor '%s': scale %g of channel %u is not a positive number", t->name, (double)scale, i);
-    if (!zero_point_fits(t->dtype, zero_point))
-      REFUSE("tensor '%s': zero point %d does not fit %s", t->name, (int)zero_point, ert_dtype_name(t->dtype));
+  t->scales = (const float *)(const void *)scales.data; /* verified to be aligned */
+  t->zero_points = (const int32_t *)(const void *)zero_points.data;
+  if (!quantisation_fits(t->dtype, scales.count, t->scales, t->zero_points)) {
+    for (uint32_t i = 0; i < scales.count; i++) {
+      if (!(isfinite(t->scales[i]) && t->scales[i] > 0.0f))
+        REFUSE("tensor '%s': scale %g of channel %u is not a positive number", t->name, (double)t->scales[i], i);
+      if (!quantisation_fits(t->dtype, 1, &t->scales[i], &t->zero_points[i]))
+        REFUSE("tensor '%s': zero point %d does not fit %s", t->name, (int)t->zero_points[i], ert_dtype_name(t->dtype));
+    }
   }
   t->quant_count = scales.count;
   t->quant_axis = axis;
-  t->scales = (const float *)(const void *)scales.data; /* verified to be aligned */
-  t->zero_points = (const int32_t *)(const void *)zero_points.data;
   return ERT_OK;
 }
 

@@ -16,6 +16,24 @@ ert_status ert_combined_scale(ert_prepare *p, float scale_a, float scale_b, floa
   return ERT_OK;
 }
 
+/* The checks of ert_combined_scale, gathered so that the loop becomes vectors: models have tens of thousands of channels. */
+static ert_status set_multipliers(ert_prepare *p, float scale_x, const ert_tensor *w, float scale_y, size_t channels,
+                                  ert_output_rule *rule) {
+  const size_t count = w->quant_count > 1 ? channels : 1;
+  float *multipliers = rule->multipliers;
+  float largest = 0.0f;
+  for (size_t c = 0; c < count; c++) {
+    const float product = scale_x * w->scales[c]; /* positive, or infinite */
+    multipliers[c] = product / scale_y;
+    largest = multipliers[c] > largest ? multipliers[c] : largest;
+  }
+  for (size_t c = 0; !isfinite(largest) && c < count; c++)
+    ERT_TRY(ert_combined_scale(p, scale_x, w->scales[c], scale_y, &multipliers[c]));
+  for (size_t c = count; c < channels; c++) multipliers[c] = multipliers[0];
+  rule->wide = largest >= 1.0f;
+  return ERT_OK;
+}
+
 static ert_status init_int8(ert_prepare *p, const ert_tensor *x, const ert_tensor *w, const ert_tensor *y,
                             size_t channels, int weight_axis, int activation, ert_output_rule *rule) {
   ERT_TRY(ert_check_per_tensor(p, x, "input"));
@@ -32,11 +50,7 @@ static ert_status init_int8(ert_prepare *p, const ert_tensor *x, const ert_tenso
   ERT_REQUIRE(p, ert_mul(channels, sizeof(float), &bytes), "%zu output channels are too many", channels);
   rule->multipliers = ert_prepare_alloc(p, bytes);
   if (rule->multipliers == NULL) return ERT_OUT_OF_MEMORY;
-  for (size_t c = 0; c < channels; c++) {
-    const float scale_w = w->scales[per_channel ? c : 0];
-    ERT_TRY(ert_combined_scale(p, x->scales[0], scale_w, y->scales[0], &rule->multipliers[c]));
-    rule->wide = rule->wide || rule->multipliers[c] >= 1.0f;
-  }
+  ERT_TRY(set_multipliers(p, x->scales[0], w, y->scales[0], channels, rule));
   rule->zero_x = x->zero_points[0];
   rule->zero_w = w->zero_points[0];
   rule->zero_y = y->zero_points[0];

@@ -2,7 +2,7 @@
  *
  * usage: run_model MODEL.ert THREADS ISA|- INPUTS.bin OUTPUTS.bin
  *
- * INPUTS.bin holds, for every run, the raw bytes of all inputs in model order; OUTPUTS.bin receives the raw bytes of
+ * Prints how many operators use weights that lie packed in the file. INPUTS.bin holds, for every run, the raw bytes of all inputs in model order; OUTPUTS.bin receives the raw bytes of
  * all outputs likewise. Exit status: 0 done, 2 an error, with one line on stderr. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,9 @@ int main(int argc, char **argv) {
     fail(argv[1], error.message);
     goto cleanup;
   }
+  uint32_t packed = 0;
+  for (uint32_t i = 0; i < ert_model_op_count(model); i++) packed += ert_session_packed_in_file(session, i);
+  printf("packed in the file: %u\n", packed);
   in = fopen(argv[4], "rb");
   out = fopen(argv[5], "wb");
   if (in == NULL || out == NULL) {

@@ -15,8 +15,7 @@ static inline ert_status fuzz_bind(const uint8_t *data, size_t bytes, ert_model 
                                    void **copy) {
   ert_error error = {""};
   *session = NULL;
-  *copy = malloc(bytes ? bytes : 1);
-  if (*copy == NULL) abort();
+  if (posix_memalign(copy, 64, bytes ? bytes : 1) != 0) abort(); /* as a mapped file: packed weights are used in place */
   memcpy(*copy, data, bytes);
   ert_status status = ert_model_open_memory(*copy, bytes, model, &error);
   if (status == ERT_OK) {

@@ -6,6 +6,7 @@
  * 2. COUNT / 2 mutations of bytes: one to eight of them changed, copied or swapped;
  * 3. COUNT / 2 mutations of fields: the package is walked through its schema, and one to three of its scalars, vector
  *    lengths, elements, offsets and vtable entries get another value.
+ * Every other mutation states the checksums of the packed weights anew, so that damaged ones reach the kernels.
  * Prints how many were refused and how many ran. A crash, a leak or undefined behaviour ends it through the sanitizer. */
 #define ERT_SCHEMA_DESCRIPTION
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 
 #include "harness.h"
 #include "base/schema.h"
+#include "core/pack.h"
 
 typedef struct place {
   uint32_t at;
@@ -116,6 +118,31 @@ static void mutate_field(uint8_t *data, const places *p) {
   memcpy(data + where.at, &value, where.bytes);
 }
 
+/* Where the packed weights and their checksums stand in the package as it was. */
+typedef struct blob {
+  uint32_t at, bytes, checksum_at;
+} blob;
+enum { MOST_BLOBS = 256, PACKED_CHECKSUM = 4 /* place in the table Packed */ };
+static blob blobs[MOST_BLOBS];
+static size_t blob_count;
+
+static void find_blobs(const uint8_t *data) {
+  const ert_fb_vector packed = ert_file_model_packed(ert_fb_root(data));
+  for (uint32_t i = 0; i < packed.count && i < MOST_BLOBS; i++) {
+    const ert_fb_table table = ert_fb_table_at(packed, i);
+    const ert_fb_vector bytes = ert_file_packed_data(table);
+    const uint8_t *checksum = ert_fb_at(table, ert_fields_packed[PACKED_CHECKSUM].offset);
+    blobs[blob_count++] = (blob){(uint32_t)(bytes.data - data), bytes.count, (uint32_t)(checksum - data)};
+  }
+}
+
+static void state_checksums(uint8_t *data) {
+  for (size_t i = 0; i < blob_count; i++) {
+    const uint64_t checksum = ert_buffer_hash(data + blobs[i].at, blobs[i].bytes);
+    memcpy(data + blobs[i].checksum_at, &checksum, sizeof checksum);
+  }
+}
+
 static void mutate_byte(uint8_t *data, uint32_t bytes) {
   uint32_t at = below(bytes);
   switch (below(4)) {
@@ -176,6 +203,7 @@ int main(int argc, char **argv) {
   for (uint32_t length = 0; length < bytes; length++) try_one(original, length);
   places p = {0};
   collect(original, load_u32(original, 0), ERT_TABLE_MODEL, &p);
+  find_blobs(original);
   for (long i = 0; i < count; i++) {
     memcpy(data, original, bytes);
     for (uint32_t n = 1 + below(i % 2 ? 3 : 8); n > 0; n--) {
@@ -184,6 +212,7 @@ int main(int argc, char **argv) {
       else
         mutate_byte(data, bytes);
     }
+    if (i / 2 % 2) state_checksums(data);
     try_one(data, bytes);
   }
   printf("mutate %s: %" PRIu32 " truncations and %ld mutations (%zu places): %zu refused, %zu ran, slowest %.3f s\n",

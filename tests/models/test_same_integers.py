@@ -32,21 +32,21 @@ MODELS = [
     "mobilenet_v1_0.25_224_qat_uint8",
     "mobilenet_v2_1.0_224_qat_uint8",
 ]
-PROCESSORS = [
-    ("aarch64", "cortex-a53"),
-    ("aarch64", "cortex-a72"),
-    ("aarch64", "cortex-a76"),
-    ("aarch64", "max"),
-    ("armv7", "max"),
-]
+PROCESSORS = {  # architecture and processor -> the target that fits it
+    ("aarch64", "cortex-a53"): "raspberry-pi-3",
+    ("aarch64", "cortex-a72"): "raspberry-pi-4",
+    ("aarch64", "cortex-a76"): "raspberry-pi-5",
+    ("aarch64", "max"): "aarch64-i8mm",
+    ("armv7", "max"): "armv7",
+}
 RUNS = 4  # random inputs a model
 LARGE_BYTES = 1 << 20  # of package; larger ones run once where every instruction is emulated
 
 
-def package_of(name: str, find: Find) -> bytes:
+def package_of(name: str, find: Find, *targets: str) -> bytes:
     if name == "digits":
-        return digits(quantize=True)
-    return edgert.convert(find(f"tflite/{name}.tflite")).data
+        return digits(quantize=True, targets=targets)
+    return edgert.convert(find(f"tflite/{name}.tflite"), targets=targets).data
 
 
 def random_runs(model: edgert.Model, count: int) -> list[list[np.ndarray]]:
@@ -85,24 +85,21 @@ def test_instruction_sets_and_threads(name: str, shared_data: Find) -> None:
 @pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
 @pytest.mark.parametrize("name", [*MODELS, "digits"])
 def test_arm(name: str, architecture: str, processor: str, shared_data: Find, tmp_path: Path) -> None:
+    """On one thread as the weights come, and on two with those that were packed for the processor here."""
     program = build(architecture) / "run_model"
-    package = package_of(name, shared_data)
+    package, target = package_of(name, shared_data), PROCESSORS[architecture, processor]
     runs = random_runs(edgert.Model(package), 1 if len(package) > LARGE_BYTES else RUNS)
-    (tmp_path / "model.ert").write_bytes(package)
-    (tmp_path / "in.bin").write_bytes(b"".join(x.tobytes() for run in runs for x in run))
+    inputs, made = tmp_path / "in.bin", tmp_path / "out"
+    inputs.write_bytes(b"".join(x.tobytes() for run in runs for x in run))
     expected = outputs_of(package, runs)
-    for threads in (1, 2):
-        run_on(
-            architecture,
-            processor,
-            program,
-            tmp_path / "model.ert",
-            threads,
-            "-",
-            tmp_path / "in.bin",
-            tmp_path / "out",
-        )
-        assert (tmp_path / "out").read_bytes() == expected
+    packed = package_of(name, shared_data, target)
+    operators = {target[0]: target[3] for target in _native.Model(content=packed).targets}[target]
+    assert operators > 0
+    for threads, content, in_place in ((1, package, 0), (2, packed, operators)):
+        (tmp_path / "model.ert").write_bytes(content)
+        output = run_on(architecture, processor, program, tmp_path / "model.ert", threads, "-", inputs, made)
+        assert made.read_bytes() == expected
+        assert output == f"packed in the file: {in_place}\n"
 
 
 @pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
