@@ -140,6 +140,10 @@ static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
     const size_t k = (size_t)check_between(200, 900);
     compare(scalar, kernel, (sizes){random_size(max_m), random_size(max_n), random_size(2), k});
   }
+  for (int i = 0; i < 20; i++) { /* rows that a kernel takes in several chunks */
+    const size_t k = (size_t)check_between(100, 700), m = (size_t)check_between(17, 80);
+    compare(scalar, kernel, (sizes){m, random_size(max_n), random_size(2), k});
+  }
 }
 
 static void set_up(void) {

@@ -9,6 +9,7 @@ static inline vec load(const void *p) { return _mm_loadu_si128((const __m128i *)
 static inline vec splat(int32_t x) { return _mm_set1_epi32(x); }
 static inline vec add(vec a, vec b) { return _mm_add_epi32(a, b); }
 static inline vec madd(vec a, vec b) { return _mm_madd_epi16(a, b); }
+#define ADD_IN_PLACE "paddd %1, %0"
 static inline vec widen_weights(const void *p) { return _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)p)); }
 
 typedef vec eight;

@@ -8,6 +8,7 @@
  *   widen_weights(p)        2 * LANES bytes at p to 16 bits each
  *   SPREAD(x, pair)         pair number `pair` (a constant, 0 to 3) of an eight in all lanes
  *   madd(a, b)              PMADDWD
+ *   ADD_IN_PLACE            assembly that adds 32-bit lanes of %1 to %0
  *   finish, make_finish, store_tile   as in x86_dot4.h
  */
 #include <stdbool.h>
@@ -18,10 +19,10 @@
 
 enum { MAX_ROWS = 4, NR = 2 * LANES, PAIR_BYTES = 2 * NR /* weights of one pair of k */ };
 
-/* The empty statement keeps GCC from adding products to each other first, for which registers do not suffice. */
+/* In assembly, or GCC adds products to each other first, for which registers do not suffice, or copies sums. */
 ERT_INLINE void accumulate(vec *acc, vec product) {
-  vec sum = add(*acc, product);
-  __asm__("" : "+x"(sum));
+  vec sum = *acc;
+  __asm__(ADD_IN_PLACE : "+x"(sum) : "x"(product));
   *acc = sum;
 }
 
