@@ -214,14 +214,26 @@ typedef struct emulate_vectors {
   uint64_t *in_use;   /* XSTATE_BV: a component whose bit is 0 is all zeros, whatever its bytes */
 } emulate_vectors;
 
-enum { XSTATE_SSE = 2, XSTATE_YMM = 4, XSTATE_ZMM = 64 };
+enum { XSTATE_SSE = 2, XSTATE_YMM = 4 };
 
-static uint8_t *emulate_component(uint8_t *area, unsigned number, size_t bytes, uint64_t *in_use) {
+/* Components of the area that hold halves of registers. Asked for once: virtual machines take their time to answer. */
+typedef struct emulate_component {
+  unsigned number;
+  uint32_t bytes, offset; /* offset 0: not there */
+} emulate_component;
+static emulate_component emulate_ymm = {2, 256, 0}, emulate_zmm = {6, 512, 0};
+
+static void emulate_find_component(emulate_component *component) {
   uint32_t size, offset, c, d;
-  __cpuid_count(0xd, number, size, offset, c, d);
-  if (size < bytes) return NULL;
-  if (!(*in_use & UINT64_C(1) << number)) memset(area + offset, 0, bytes);
-  return area + offset;
+  __cpuid_count(0xd, component->number, size, offset, c, d);
+  if (size >= component->bytes) component->offset = offset;
+}
+
+static uint8_t *emulate_place(const emulate_component *component, uint8_t *area, uint64_t in_use) {
+  if (component->offset == 0) return NULL;
+  uint8_t *place = area + component->offset;
+  if (!(in_use >> component->number & 1)) memset(place, 0, component->bytes);
+  return place;
 }
 
 static emulate_vectors emulate_find_vectors(ucontext_t *c) {
@@ -229,8 +241,8 @@ static emulate_vectors emulate_find_vectors(ucontext_t *c) {
   if (emulate_i32(area + 464) != 0x46505853) emulate_fault("the frame has no XSAVE area"); /* FP_XSTATE_MAGIC1 */
   emulate_vectors v = {.low = area + 160, .in_use = (uint64_t *)(void *)(area + 512)};
   if (!(*v.in_use & XSTATE_SSE)) memset(v.low, 0, 256);
-  v.high = emulate_component(area, 2, 256, v.in_use);
-  v.highest = emulate_component(area, 6, 512, v.in_use);
+  v.high = emulate_place(&emulate_ymm, area, *v.in_use);
+  v.highest = emulate_place(&emulate_zmm, area, *v.in_use);
   if (v.high == NULL) emulate_fault("the frame has no YMM registers");
   *v.in_use |= XSTATE_SSE | XSTATE_YMM;
   return v;
@@ -285,6 +297,8 @@ static void emulate_on_sigill(int number, siginfo_t *info, void *context) {
  * with the state of AVX in its frame. */
 static inline void emulate_start(void) {
   struct sigaction action = {.sa_sigaction = emulate_on_sigill, .sa_flags = SA_SIGINFO};
+  emulate_find_component(&emulate_ymm);
+  emulate_find_component(&emulate_zmm);
   sigemptyset(&action.sa_mask);
   if (sigaction(SIGILL, &action, NULL) != 0) check_fail("no handler for SIGILL");
 }
