@@ -4,6 +4,7 @@ signals executes their instructions (tests/c/emulate_x86.h), in 1 to 30 microsec
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -28,15 +29,17 @@ def test_emulated(name: str, isa: str, shared_data: Find, tmp_path: Path) -> Non
         pytest.skip(f"this processor lacks {NEEDED[isa]}")
     if isa == "avxvnni" and name in LONG and isa not in _native.cpu_isas():
         pytest.skip("too many instructions to emulate")
-    package = package_of(name, shared_data)
     program = build("plain") / "run_model_emulated"
-    runs = random_runs(edgert.Model(package), 1)
-    (tmp_path / "model.ert").write_bytes(package)
+    plain = package_of(name, shared_data)
+    runs = random_runs(edgert.Model(plain), 1)
     (tmp_path / "in.bin").write_bytes(b"".join(x.tobytes() for run in runs for x in run))
-    expected = outputs_of(package, runs)
-    for threads in (1, 2) if isa == "amx" else (2,):
+    expected = outputs_of(plain, runs)
+    for threads, targets in ((1, ()), (2, ("x86-64-amx",))) if isa == "amx" else ((2, ()),):
+        (tmp_path / "model.ert").write_bytes(package_of(name, shared_data, *targets) if targets else plain)
         command = [program, tmp_path / "model.ert", threads, isa, tmp_path / "in.bin", tmp_path / "out"]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, check=True)
-        assert (tmp_path / "out").read_bytes() == expected, threads
-        if name == "ic_resnet8_int8" and isa not in _native.cpu_isas():
-            assert int(done.stdout.splitlines()[-1].split()[0]) > 1000  # its convolutions are large enough for AMX
+        assert (tmp_path / "out").read_bytes() == expected, (threads, targets)
+        packed, emulated = (int(re.findall(r"\d+", line)[0]) for line in done.stdout.splitlines())
+        if name == "ic_resnet8_int8":  # its convolutions are large enough for AMX
+            assert (packed > 0) == bool(targets)
+            assert (emulated > 1000) == (isa not in _native.cpu_isas())
