@@ -16,11 +16,12 @@
 #define WORK_PER_TASK ((size_t)1 << 15)
 #define INT8_LIMIT ((size_t)1 << 23) /* elements of an int8 sum: it and N * zero_x stay within int32 */
 
-/* Accumulators: float64 for floats, int64 for all else. */
+/* Accumulators: float64 for floats, int64 for all else. Many of them are an array of either. */
 typedef union accumulator {
   double f;
   int64_t i;
 } accumulator;
+_Static_assert(sizeof(accumulator) == sizeof(double), "accumulators lie as closely as their members");
 
 typedef struct reduce {
   int function;
@@ -225,6 +226,8 @@ static void fold_one_axis(const reduce *r, int dtype, const void *x, size_t at, 
     fold_sum_i8(r, n, (const int8_t *)x + at, acc);
   } else if (contiguous) {
     fold_contiguous(r, dtype, x, at, acc);
+  } else if (dtype == ERT_DTYPE_FLOAT32 && sums) {
+    r->fvec->add_columns(r->rows, n, r->row_stride, (const float *)x + at, &acc->f);
   } else {
     fold(r, dtype, x, at, r->rows, n, r->row_stride, acc);
   }

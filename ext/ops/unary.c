@@ -30,10 +30,6 @@ static inline float mish(float x) {
   return x * (t / (t + 2.0f));
 }
 static inline float clamp_unit(float x) { return x < 0.0f ? 0.0f : x > 1.0f ? 1.0f : x; }
-static inline float hard_swish(float x) {
-  const float gate = x + 3.0f;
-  return x * (gate < 0.0f ? 0.0f : gate > 6.0f ? 6.0f : gate) * (1.0f / 6.0f);
-}
 
 #define FLOAT_RUN(name, expression)                           \
   static void run_##name(void *arg, size_t begin, size_t end) { \
@@ -51,12 +47,7 @@ FLOAT_RUN(leaky_relu, ert_pick_f32(x < 0.0f, a *x, x))
 FLOAT_RUN(elu, x < 0.0f ? a * expm1f(x) : x)
 FLOAT_RUN(selu, b *(x < 0.0f ? a * expm1f(x) : x))
 FLOAT_RUN(celu, x < 0.0f ? a * expm1f(x / a) : x)
-FLOAT_RUN(sigmoid, sigmoid(x))
-FLOAT_RUN(silu, x *sigmoid(x))
-FLOAT_RUN(tanh, tanhf(x))
-FLOAT_RUN(hard_swish, hard_swish(x))
 FLOAT_RUN(hard_sigmoid, clamp_unit(a *x + b))
-FLOAT_RUN(exp, expf(x))
 FLOAT_RUN(log, logf(x))
 FLOAT_RUN(sqrt, sqrtf(x))
 FLOAT_RUN(rsqrt, 1.0f / sqrtf(x))
@@ -86,6 +77,22 @@ static void run_clamp(void *arg, size_t begin, size_t end) {
   float *y = op->out[0]->data;
   s->vectors->clamp(end - begin, x + begin, s->alpha, s->beta, y + begin);
 }
+
+/* Functions that come as vectors. */
+#define VECTOR_RUN(name, FUNCTION)                                          \
+  static void run_##name(void *arg, size_t begin, size_t end) {             \
+    const ert_op *op = arg;                                                 \
+    const unary_state *s = op->state;                                       \
+    const float *x = op->in[0]->data;                                       \
+    float *y = op->out[0]->data;                                            \
+    s->vectors->unary[ERT_FVEC_##FUNCTION](end - begin, x + begin, y + begin); \
+  }
+VECTOR_RUN(exp, EXP)
+VECTOR_RUN(sigmoid, SIGMOID)
+VECTOR_RUN(silu, SILU)
+VECTOR_RUN(tanh, TANH)
+VECTOR_RUN(hard_swish, HARD_SWISH)
+#undef VECTOR_RUN
 
 /* --- integers --- */
 
@@ -203,7 +210,11 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   ERT_REQUIRE(p, function != ERT_UNARY_FUNCTION_CLIP || state->alpha <= state->beta,
               "clip to [%g, %g], needed a lower bound not above the upper one", (double)state->alpha,
               (double)state->beta);
-  state->chunk = ERT_CHUNK_COSTLY;
+  state->vectors = ert_fvec_select(ert_prepare_isa(p));
+  const bool vectors = run == run_clamp || run == run_exp || run == run_sigmoid || run == run_silu || run == run_tanh ||
+                       run == run_hard_swish;
+  if (vectors) op->kernel = state->vectors->name;
+  state->chunk = vectors ? ERT_CHUNK_SIMPLE / 2 : ERT_CHUNK_COSTLY;
   if (run == run_clamp || x->dtype != ERT_DTYPE_FLOAT32) {
     state->chunk = ERT_CHUNK_SIMPLE;
     if (function == ERT_UNARY_FUNCTION_RELU) ert_activation_range_f32(ERT_ACTIVATION_RELU, &state->alpha, &state->beta);
@@ -212,8 +223,6 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
       ert_activation_range_f32(ERT_ACTIVATION_RELU_N1_TO_1, &state->alpha, &state->beta);
     state->lo = integer_bound(state->alpha, x->dtype);
     state->hi = integer_bound(state->beta, x->dtype);
-    state->vectors = ert_fvec_select(ert_prepare_isa(p));
-    if (run == run_clamp) op->kernel = state->vectors->name;
   }
   op->state = state;
   return ert_prepare_shape(p, op->out[0], x->rank, x->dims);

@@ -150,6 +150,90 @@ static void test_dequantize(const ert_fvec_kernel *kernel, size_t n) {
   compare_floats(want, out, n);
 }
 
+static double define_function(ert_fvec_function function, double x) {
+  switch (function) {
+    case ERT_FVEC_EXP: return exp(x);
+    case ERT_FVEC_SIGMOID: return 1.0 / (1.0 + exp(-x));
+    case ERT_FVEC_SILU: return x / (1.0 + exp(-x));
+    case ERT_FVEC_TANH: return tanh(x);
+    case ERT_FVEC_HARD_SWISH: return x * fmin(fmax(x + 3.0, 0.0), 6.0) / 6.0;
+    default: check_fail("no definition of function %d", (int)function);
+  }
+  return 0.0;
+}
+
+/* Within 3 * 2^-24 of the function and a slack: exp(-x) is infinite where the sigmoid is still a number, and x + 3 cancels.
+ * The bits of the scalar kernel. */
+static void test_function(const ert_fvec_kernel *kernel, ert_fvec_function function, size_t n) {
+  static float scalar[MAX_N];
+  static const double slacks[ERT_FVEC_FUNCTION_COUNT] = {
+      [ERT_FVEC_EXP] = 0x1p-149, [ERT_FVEC_SIGMOID] = 1e-38, [ERT_FVEC_SILU] = 1e-36, [ERT_FVEC_HARD_SWISH] = 1e-6};
+  check_begin("%s function %d, n=%zu", kernel->name, (int)function, n);
+  const bool at_end = check_between(0, 3) != 0;
+  float *x = check_place(a_memory, n * sizeof *x, at_end);
+  for (size_t i = 0; i < n; i++) {
+    const int kind = check_between(0, 3);
+    x[i] = kind == 0 ? random_float() : (float)check_between(-1000000, 1000000) * (kind == 1 ? 1e-4f : kind == 2 ? 1e-5f : 1e-6f);
+  }
+  check_paint(out_memory);
+  float *out = check_place(out_memory, n * sizeof *out, at_end);
+  kernel->unary[function](n, x, out);
+  check_painted_around(out_memory, (const uint8_t *)out, n * sizeof *out);
+  ert_fvec_select(1u << ERT_ISA_SCALAR)->unary[function](n, x, scalar);
+  for (size_t i = 0; i < n; i++) {
+    const double want = define_function(function, (double)x[i]), slack = slacks[function];
+    const bool undefined = function == ERT_FVEC_SILU && x[i] == -INFINITY; /* infinity times 0 */
+    const bool near = isnan(want) ? isnan(out[i]) : (float)want == out[i] || fabs((double)out[i] - want) <= 3 * 0x1p-24 * fabs(want) + slack;
+    if (!undefined && !near && fabs(want) < 3e38) check_fail("of %.9g is %.9g, needed %.9g", (double)x[i], (double)out[i], want);
+  }
+  compare_floats(scalar, out, n);
+  kernel->unary[function](n, x, x);
+  compare_floats(scalar, x, n);
+}
+
+/* Exponentials as the function gives them, their sum in whatever order; the bits of the scalar kernel. */
+static void test_softmax(const ert_fvec_kernel *kernel, size_t n) {
+  static float scalar[MAX_N];
+  check_begin("%s softmax row, n=%zu", kernel->name, n);
+  const bool at_end = check_between(0, 3) != 0;
+  float *x = check_place(a_memory, n * sizeof *x, at_end), most = -INFINITY;
+  const float beta = check_between(0, 1) ? 1.0f : 0.3f;
+  for (size_t i = 0; i < n; i++) x[i] = (float)check_between(-100000, 100000) * 1e-4f;
+  for (size_t i = 0; i < n; i++) most = fmaxf(most, x[i]);
+  check_paint(out_memory);
+  float *out = check_place(out_memory, n * sizeof *out, at_end);
+  const float sum = kernel->softmax_row(n, x, beta, out);
+  check_painted_around(out_memory, (const uint8_t *)out, n * sizeof *out);
+  double want = 0.0;
+  for (size_t i = 0; i < n; i++) {
+    const double e = exp((double)((x[i] - most) * beta));
+    want += e;
+    if (fabs((double)out[i] - e) > 3 * 0x1p-24 * e) check_fail("element %zu is %.9g, needed %.9g", i, (double)out[i], e);
+  }
+  if (fabs((double)sum - want) > 1e-5 * want) check_fail("the sum is %.9g, needed %.9g", (double)sum, want);
+  if (!same(sum, ert_fvec_select(1u << ERT_ISA_SCALAR)->softmax_row(n, x, beta, scalar))) check_fail("another sum than the scalar kernel's");
+  compare_floats(scalar, out, n);
+}
+
+static void test_float_sums(const ert_fvec_kernel *kernel, size_t n, size_t rows) {
+  check_begin("%s sums of floats, n=%zu rows=%zu", kernel->name, n, rows);
+  const size_t stride = n + (size_t)check_between(0, 1) * (size_t)check_between(0, 9);
+  const bool at_end = check_between(0, 3) != 0;
+  float *x = check_place(a_memory, (rows == 0 ? 0 : (rows - 1) * stride + n) * sizeof *x, at_end);
+  for (size_t i = 0; rows > 0 && i < (rows - 1) * stride + n; i++) x[i] = ldexpf((float)check_between(-1000000, 1000000), check_between(-30, -10));
+  check_paint(out_memory);
+  double *sums = check_place(out_memory, n * sizeof *sums, at_end);
+  for (size_t c = 0; c < n; c++) sums[c] = (double)c;
+  kernel->add_columns(rows, n, stride, x, sums);
+  check_painted_around(out_memory, (const uint8_t *)sums, n * sizeof *sums);
+  for (size_t c = 0; c < n; c++) {
+    double want = (double)c;
+    for (size_t r = 0; r < rows; r++) want += (double)x[r * stride + c];
+    if (memcmp(&sums[c], &want, sizeof want) != 0) check_fail("column %zu is %.17g, needed %.17g", c, sums[c], want);
+  }
+  cases++;
+}
+
 /* Multipliers around those of real layers, and such that products land on ties and far outside of int8. */
 static void test_products(const ert_fvec_kernel *kernel, size_t n, bool scalar) {
   check_begin("%s products%s, n=%zu", kernel->name, scalar ? " with one" : "", n);
@@ -273,6 +357,10 @@ static void test_kernel(const ert_fvec_kernel *kernel) {
     test_clamp(kernel, n);
     for (int i = 0; i < 4; i++) test_quantize(kernel, n);
     test_dequantize(kernel, n);
+    for (int function = 0; function < ERT_FVEC_FUNCTION_COUNT; function++)
+      test_function(kernel, (ert_fvec_function)function, n);
+    if (n > 0) test_softmax(kernel, n);
+    test_float_sums(kernel, n, (size_t)check_between(0, 20));
     test_lut(kernel, n);
     for (int i = 0; i < 6; i++) test_products(kernel, n, i % 2 != 0);
     test_sums(kernel, n, (size_t)check_between(0, 20));

@@ -23,6 +23,26 @@ typedef struct ert_fdw_block {
   size_t channel;
 } ert_fdw_block;
 
+/* Pixels of a 3x3 kernel at once: with 9 weights they fill the registers, and hide the latency of the multiply-add. */
+#if ERT_VF >= 16
+#define ERT_FDW_3X3_PIXELS 8
+#else
+#define ERT_FDW_3X3_PIXELS 4
+#endif
+
+/* How many of the pixels [*p, end) come next: 8, 4, 2 or 1, at most `most`. A tile that would not be whole begins earlier,
+ * if there are as many pixels from `begin` on, and computes some a second time: a smaller one, with fewer chains of
+ * multiply-adds, takes as long. */
+ERT_INLINE size_t ert_fdw_tile(size_t most, size_t begin, size_t end, size_t *p) {
+  for (size_t count = most; count >= 4; count /= 2) {
+    if (end - *p > count / 2 && end - begin >= count) {
+      *p = ert_min_size(*p, end - count);
+      return count;
+    }
+  }
+  return ert_min_size(end - *p, 2);
+}
+
 ERT_INLINE void ert_fdw_store(const ert_fdw_args *args, size_t count, const ert_vf *acc, float *out) {
   ERT_UNROLL for (size_t p = 0; p < count; p++) {
     vf_store(out + p * args->channels, vf_clamp(acc[p], args->out_min, args->out_max));
@@ -49,17 +69,21 @@ ERT_INLINE void ert_fdw_3x3_pixels(const ert_fdw_args *args, size_t count, size_
   ert_fdw_store(args, count, acc, out + pixel * args->channels + block.channel);
 }
 
-ERT_INLINE void ert_fdw_3x3_run(const ert_fdw_args *args, size_t step, size_t p, size_t end, const float *const *rows,
-                                ert_fdw_block block, float *out) {
+ERT_INLINE void ert_fdw_3x3_run(const ert_fdw_args *args, size_t step, size_t begin, size_t end,
+                                const float *const *rows, ert_fdw_block block, float *out) {
   const float *const row[3] = {rows[0], rows[1], rows[2]};
   ert_vf w[9];
   ERT_UNROLL for (size_t t = 0; t < 9; t++) w[t] = vf_load(block.weights + (t + 1) * ERT_VF);
-  for (; p + 4 <= end; p += 4) ert_fdw_3x3_pixels(args, 4, step, p, row, block, w, out);
-  if (end - p >= 2) {
-    ert_fdw_3x3_pixels(args, 2, step, p, row, block, w, out);
-    p += 2;
+  for (size_t p = begin; p < end;) {
+    switch (ert_fdw_tile(ERT_FDW_3X3_PIXELS, begin, end, &p)) {
+#if ERT_FDW_3X3_PIXELS == 8
+      case 8: ert_fdw_3x3_pixels(args, 8, step, p, row, block, w, out); p += 8; break;
+#endif
+      case 4: ert_fdw_3x3_pixels(args, 4, step, p, row, block, w, out); p += 4; break;
+      case 2: ert_fdw_3x3_pixels(args, 2, step, p, row, block, w, out); p += 2; break;
+      default: ert_fdw_3x3_pixels(args, 1, step, p, row, block, w, out); p += 1; break;
+    }
   }
-  if (p < end) ert_fdw_3x3_pixels(args, 1, step, p, row, block, w, out);
 }
 
 /* `count` pixels of any kernel and stride. */
@@ -81,18 +105,16 @@ ERT_INLINE void ert_fdw_any_pixels(const ert_fdw_args *args, size_t count, size_
   ert_fdw_store(args, count, acc, out + pixel * args->channels + block.channel);
 }
 
-ERT_INLINE void ert_fdw_any_run(const ert_fdw_args *args, size_t p, size_t end, const float *const *rows,
+ERT_INLINE void ert_fdw_any_run(const ert_fdw_args *args, size_t begin, size_t end, const float *const *rows,
                                 ert_fdw_block block, float *out) {
-  for (; p + 8 <= end; p += 8) ert_fdw_any_pixels(args, 8, p, rows, block, out);
-  if (end - p >= 4) {
-    ert_fdw_any_pixels(args, 4, p, rows, block, out);
-    p += 4;
+  for (size_t p = begin; p < end;) {
+    switch (ert_fdw_tile(8, begin, end, &p)) {
+      case 8: ert_fdw_any_pixels(args, 8, p, rows, block, out); p += 8; break;
+      case 4: ert_fdw_any_pixels(args, 4, p, rows, block, out); p += 4; break;
+      case 2: ert_fdw_any_pixels(args, 2, p, rows, block, out); p += 2; break;
+      default: ert_fdw_any_pixels(args, 1, p, rows, block, out); p += 1; break;
+    }
   }
-  if (end - p >= 2) {
-    ert_fdw_any_pixels(args, 2, p, rows, block, out);
-    p += 2;
-  }
-  if (p < end) ert_fdw_any_pixels(args, 1, p, rows, block, out);
 }
 
 /* All channels of the pixels [begin, end). */
@@ -113,8 +135,10 @@ ERT_INLINE void ert_fdw_run(const ert_fdw_args *args, size_t begin, size_t end, 
   }
 }
 
-/* Pixels whose input stays in a first-level cache while all channels pass by: a multiple of 8. */
+/* Pixels whose input stays in a first-level cache while all channels pass by: a multiple of 8. A vector that is a line of
+ * the cache shares none with the next one, and all pixels may pass by it. */
 ERT_INLINE size_t ert_fdw_chunk_pixels(const ert_fdw_args *args) {
+  if (ERT_VF * sizeof(float) >= ERT_ALIGN) return SIZE_MAX / 2;
   const size_t eights = ERT_FDW_CHUNK_FLOATS / 8 / (args->kernel_h * args->pixel_stride);
   return 8 * ert_max_size(eights, 1);
 }

@@ -62,6 +62,8 @@ ERT_FVEC_BINARY_FORMS(MIN)
 #undef ERT_FVEC_BINARY_FORMS
 #undef ERT_FVEC_BINARY
 
+#include "kernels/fvec/functions.h"
+
 static void clamp(size_t n, const float *x, float lo, float hi, float *out) {
   ERT_FVEC_LOOP
   for (size_t i = 0; i < n; i++) out[i] = ert_fvec_clamp1(x[i], lo, hi);
@@ -141,6 +143,10 @@ static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_
       .isa = isa_id,                                                                                        \
       .binary = {ERT_FVEC_FORMS(ADD), ERT_FVEC_FORMS(SUB), ERT_FVEC_FORMS(MUL), ERT_FVEC_FORMS(DIV),        \
                  ERT_FVEC_FORMS(MAX), ERT_FVEC_FORMS(MIN)},                                                 \
+      .unary = {[ERT_FVEC_EXP] = unary_exp, [ERT_FVEC_SIGMOID] = unary_sigmoid, [ERT_FVEC_SILU] = unary_silu, \
+                [ERT_FVEC_TANH] = unary_tanh, [ERT_FVEC_HARD_SWISH] = unary_hard_swish},                    \
+      .softmax_row = softmax_row,                                                                           \
+      .add_columns = add_columns,                                                                           \
       .clamp = clamp,                                                                                       \
       .quantize_i8 = quantize_i8,                                                                           \
       .dequantize_i8 = dequantize_i8,                                                                       \

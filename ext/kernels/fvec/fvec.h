@@ -1,11 +1,11 @@
-/* Vectors of floats and bytes: elementwise arithmetic, quantise, dequantise, table lookup, sums of int8.
+/* Vectors of floats and bytes: elementwise arithmetic and functions, quantise, dequantise, table lookup, sums.
  *
  *     const ert_fvec_kernel *v = ert_fvec_select(ert_prepare_isa(p));
  *     v->binary[ERT_FVEC_ADD][ERT_FVEC_VV](n, a, b, -INFINITY, INFINITY, out);
  *     v->binary[ERT_FVEC_DIV][ERT_FVEC_SV](n, &one, x, -INFINITY, INFINITY, out);  (1 / x[i])
  *
- * Nothing here depends on the order of a float sum, so every instruction set gives the same bits (which NaN comes out
- * of a NaN is the one exception). n may be 0. `out` may be the same pointer as an input of the same element size; other
+ * Floats are summed in one fixed order, so that every instruction set gives the same bits (which NaN comes out of a NaN
+ * is the one exception). n may be 0. `out` may be the same pointer as an input of the same element size; other
  * overlaps are not allowed. A kernel touches exactly n elements of each vector, and pointers need no alignment beyond
  * that of their element.
  */
@@ -34,6 +34,16 @@ typedef enum ert_fvec_form {
   ERT_FVEC_FORM_COUNT
 } ert_fvec_form;
 
+/* Of one float. Relative errors stay below 2.5 * 2^-24 where the result is a normal number; NaN stays NaN. */
+typedef enum ert_fvec_function {
+  ERT_FVEC_EXP,
+  ERT_FVEC_SIGMOID,
+  ERT_FVEC_SILU, /* x * sigmoid(x) */
+  ERT_FVEC_TANH,
+  ERT_FVEC_HARD_SWISH, /* x * min(max(x + 3, 0), 6) / 6 */
+  ERT_FVEC_FUNCTION_COUNT
+} ert_fvec_function;
+
 /* out[i] = clamp(a op b, lo, hi); -INFINITY and INFINITY for no clamp. NaN stays NaN. */
 typedef void (*ert_fvec_binary_fn)(size_t n, const float *a, const float *b, float lo, float hi, float *out);
 
@@ -49,6 +59,14 @@ typedef struct ert_fvec_kernel {
   const char *name; /* "fvec_avx2" */
   ert_isa isa;
   ert_fvec_binary_fn binary[ERT_FVEC_OP_COUNT][ERT_FVEC_FORM_COUNT];
+
+  void (*unary[ERT_FVEC_FUNCTION_COUNT])(size_t n, const float *x, float *out);
+
+  /* out[i] = exp(beta * (x[i] - max)); returns their sum, of at least 1 where beta is positive. n >= 1. */
+  float (*softmax_row)(size_t n, const float *x, float beta, float *out);
+
+  /* sums[c] += x[r * row_stride + c] for r = 0, 1, ... rows - 1, in float64, for every c < n. */
+  void (*add_columns)(size_t rows, size_t n, size_t row_stride, const float *x, double *sums);
 
   /* out[i] = min(max(x[i], lo), hi), NaN stays NaN. relu: lo 0, hi INFINITY. */
   void (*clamp)(size_t n, const float *x, float lo, float hi, float *out);
