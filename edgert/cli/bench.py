@@ -30,6 +30,10 @@ PEERS = {  # and the file that one runs where none is named: the first that lies
     "--profile", is_flag=True,
     help="Show every operator's time, multiply-adds, share of the core's peak, and bytes moved.",
 )  # fmt: skip
+@click.option(
+    "--start", is_flag=True,
+    help="Show instead how long opening and the first invoke take, each time in a new process, and how much memory.",
+)  # fmt: skip
 @click.option("--trace", type=FILE, metavar="FILE", help="Write some invokes as a Chrome or Perfetto trace (JSON).")
 @click.option(
     "--against", multiple=True, metavar="ENGINE[=FILE]",
@@ -43,8 +47,8 @@ PEERS = {  # and the file that one runs where none is named: the first that lies
 @threads_option
 @json_option
 def command(
-    model: Path | None, rounds: int, seconds: float, profile: bool, trace: Path | None, against: tuple[str, ...],
-    kernels: str | None, threads: int, as_json: bool,
+    model: Path | None, rounds: int, seconds: float, profile: bool, start: bool, trace: Path | None,
+    against: tuple[str, ...], kernels: str | None, threads: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure MODEL's speed at batch 1, or with --kernels that of single kernels.
 
@@ -55,6 +59,10 @@ def command(
         _bench_kernels(kernels, as_json)
     elif model is None:
         raise click.UsageError("Missing argument 'MODEL', or --kernels.", click.get_current_context())
+    elif start:
+        if profile or trace is not None or against:
+            raise InputError("--start goes alone: leave --profile, --trace and --against out")
+        _bench_start(model, rounds, threads, as_json)
     else:
         _bench_model(model, rounds, seconds, profile, trace, against, threads, as_json)
 
@@ -76,6 +84,16 @@ def _bench_kernels(text: str, as_json: bool) -> None:
         print_json(facts)
     else:
         print_kernels(facts)
+
+
+def _bench_start(model: Path, processes: int, threads: int, as_json: bool) -> None:
+    from edgert.report.start import measure_start, print_start
+
+    facts = measure_start(model, threads, processes)
+    if as_json:
+        print_json(facts)
+    else:
+        print_start(facts)
 
 
 def _bench_model(

@@ -69,7 +69,7 @@ def attrs_table(schema: ModuleType, code: int) -> str:
 class _Writer:
     """One file in the making. FlatBuffers are written back to front: parts first, what refers to them after."""
 
-    def __init__(self, packed: PackedWeights | None) -> None:
+    def __init__(self, packed: PackedWeights | None = None) -> None:
         flatbuffers, self.schema = load_schema()
         self.packed = packed
         self.builder = flatbuffers.Builder(1 << 16)

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from edgert.errors import InputError
+from edgert.errors import FileFormatError, InputError
 from edgert.runtime import _native
 from edgert.runtime.tensors import TensorInfo, tensor_array, tensor_info
 
@@ -56,8 +56,7 @@ class Interpreter:
             raise InputError("model_content is text, needed the bytes of a model; a file's name goes to model_path")
         if num_threads is not None and num_threads < 1:
             raise InputError(f"num_threads is {num_threads}, needed 1 or more, or None for 1")
-        content = _package(model_path, model_content)
-        self._model = _native.Model(path=model_path) if content is None else _native.Model(content=content)
+        self._model = _open(model_path, model_content)
         keep = keep_all_tensors or experimental_preserve_all_tensors
         self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep)
         self._arrays: dict[int, NDArray[Any]] = {}
@@ -237,22 +236,19 @@ class SignatureRunner:
         }
 
 
-def _package(path: str | os.PathLike[str] | None, content: bytes | None) -> bytes | None:
-    """Bytes of a package to open from memory; None when `path` can be mapped as it is. Converts .tflite files."""
+def _open(path: str | os.PathLike[str] | None, content: bytes | None) -> _native.Model:
+    """Maps a package, or opens its bytes where they are; converts .tflite files."""
     if content is None:
         assert path is not None
         try:
+            return _native.Model(path=path)
+        except FileFormatError:
             with open(path, "rb") as file:
-                head = file.read(8)
-        except OSError:
-            return None  # the core says what is wrong with it
-        if head[4:8] != _TFLITE_IDENTIFIER:
-            return None
-        with open(path, "rb") as file:
-            content = file.read()
-    if bytes(content[4:8]) != _TFLITE_IDENTIFIER:
-        return content
-    # By name: the runtime is below the toolchain and does without it.
-    convert = importlib.import_module("edgert.compile").convert
-    converted: bytes = convert(bytes(content)).data
-    return converted
+                if file.read(8)[4:] != _TFLITE_IDENTIFIER:
+                    raise
+                file.seek(0)
+                content = file.read()
+    if bytes(content[4:8]) == _TFLITE_IDENTIFIER:
+        # By name: the runtime is below the toolchain and does without it.
+        content = importlib.import_module("edgert.compile").convert(bytes(content)).data
+    return _native.Model(content=content)

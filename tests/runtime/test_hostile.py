@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgert import Interpreter
+from edgert.compile import pack_weights
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, OutOfMemoryError
 from edgert.ir import Graph, Node, Value
@@ -262,3 +264,70 @@ def test_an_operator_whose_attributes_have_a_type_and_no_table() -> None:
         package[vtable + 14 : vtable + 16] = bytes(2)
         with pytest.raises(FileFormatError, match="an offset leads out of it"):
             Interpreter(model_content=bytes(package))
+
+
+def packed_for(forge: Forge, op: int, **fields: Any) -> int:
+    return forge.table("Packed", {"op": op, "data": forge.bytes(bytes(64)), **fields})
+
+
+def test_packed_weights_of_no_operator() -> None:
+    assert "belong to operator 0" in refusal(one_tensor(packed=lambda forge: forge.offsets([packed_for(forge, 0)])))
+
+
+def test_packed_weights_out_of_order_or_too_many() -> None:
+    def model(ops: Sequence[int], **fields: Callable[[Forge], int]) -> bytes:
+        forge = Forge()
+        tensors = forge.offsets([forge.activation([4], name) for name in "xyz"])
+        copies = forge.offsets([forge.op_table("copy", [0], [1]), forge.op_table("copy", [0], [2])])
+        packed = forge.offsets([packed_for(forge, op) for op in ops])
+        made = {name: make(forge) for name, make in fields.items()}
+        return forge.finish(tensors, copies, [0], [1, 2], packed=packed, **made)
+
+    Interpreter(model_content=model([0, 0, 1])).invoke()
+    assert "after those of 1" in refusal(model([1, 0]))
+    assert "too many packed weights" in refusal(model([1] * 65))
+
+
+def test_targets_that_are_too_many_or_do_not_exist() -> None:
+    def targets(count: int, text: str) -> Callable[[Forge], int]:
+        return lambda forge: forge.shared(forge.table("Target", {"name": forge.builder.CreateString(text)}), count)
+
+    assert len(_native.Model(content=one_tensor(targets=targets(64, "toaster"))).targets) == 64
+    assert "packed for 65 targets" in refusal(one_tensor(targets=targets(65, "toaster")))
+    assert "over 255 bytes" in refusal(one_tensor(targets=targets(1, "x" * 256)))
+    forge = Forge()
+    tensors = forge.offsets([forge.activation([4], name) for name in "xy"])
+    packed = forge.offsets([packed_for(forge, 0, targets=forge.uints([1]))])
+    ops = forge.offsets([forge.op_table("copy", [0], [1])])
+    assert "are for target 1 of 0" in refusal(forge.finish(tensors, ops, [0], [1], packed=packed))
+
+
+def test_many_operators_that_share_packed_weights(tmp_path: Path) -> None:
+    """Their checksums take no longer than the file is long: what exceeds that is packed."""
+    count, channels = 64, 64
+    rng = np.random.default_rng(1)
+    quant = QuantParams((0.5,), (0,))
+    weights = rng.integers(-127, 128, (channels, channels), dtype=np.int8)
+    graph = Graph("shared", [Value("x", (1, channels), DType.INT8, quant)])
+    for i in range(count):
+        w = Value(f"w{i}", weights.shape, DType.INT8, QuantParams((0.01,), (0,)), weights)
+        y = Value(f"y{i}", (1, channels), DType.INT8, quant)
+        graph.nodes.append(Node("fully_connected", [graph.inputs[0], w, None], [y], {}, f"n{i}"))
+        graph.outputs.append(y)
+    one = pack_weights(write(graph), ("host",))
+    if not one.entries:
+        pytest.skip("this processor has the scalar kernels alone")
+
+    class Sharing(_Writer):
+        def bytes(self, data: bytes) -> int | None:
+            self.known = getattr(self, "known", {})
+            if data not in self.known:
+                self.known[data] = super().bytes(data)
+            return self.known[data]
+
+    path = tmp_path / "shared.ert"
+    path.write_bytes(Sharing(one).model(graph, Metadata(), ()))
+    session = _native.Session(_native.Model(path=path))
+    used = sum(session.packed_in_file(i) for i in range(count))
+    assert 0 < used < count
+    assert used * len(one.entries[0].data) <= path.stat().st_size
