@@ -72,10 +72,11 @@ static inline int8x8_t ert_load_upto_7_s8(const int8_t *p, size_t n) {
   return vreinterpret_s8_u64(vcreate_u64(v));
 }
 
-/* Half 0 or 1 of v: 4 bytes. */
-static inline void ert_store_4_s8(int8_t *p, int8x8_t v, const int half) {
-  const uint32_t bits = half ? vget_lane_u32(vreinterpret_u32_s8(v), 1) : vget_lane_u32(vreinterpret_u32_s8(v), 0);
-  memcpy(p, &bits, sizeof bits);
+/* Half 0 or 1 of v: 8 bytes, from where they are. */
+static inline void ert_store_8_of_16_s8(int8_t *p, int8x16_t v, const size_t half) {
+  const uint64x2_t bits = vreinterpretq_u64_s8(v);
+  const uint64_t chosen = half == 0 ? vgetq_lane_u64(bits, 0) : vgetq_lane_u64(bits, 1);
+  memcpy(p, &chosen, sizeof chosen);
 }
 
 /* Quarter 0 to 3 of v: 4 bytes. */

@@ -21,6 +21,10 @@ uint64_t ert_qdw_layout(const void *kernel);
   .name = "qdw_neon_8_3x3", .isa = ERT_ISA_NEON, .nr = 8, .tap_group = 1, .kernel_h = 3, .kernel_w = 3, \
   .int8_weights = true, .bounds = true
 
+#define ERT_QDW_LAYOUT_neon_8_5x5                                                                              \
+  .name = "qdw_neon_8_5x5", .isa = ERT_ISA_NEON, .nr = 8, .tap_group = 1, .kernel_h = 5, .kernel_w = 5, \
+  .int8_weights = true, .bounds = true
+
 /* The taps of a column, from above, and a slot beside the last. */
 static const uint8_t ERT_QDW_BY_COLUMNS[] = {0, 3, 6, ERT_QDW_NO_TAP, 1, 4, 7, ERT_QDW_NO_TAP, 2, 5, 8, ERT_QDW_NO_TAP};
 

@@ -24,13 +24,11 @@ enum { MR = 8, NR = 8, KR = 4, BESIDE = 4 };
   ((half) == 0 ? vdotq_laneq_s32(acc, w, x, lane_0) : vdotq_laneq_s32(acc, w, x, lane_1))
 
 ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_requant_neon *q,
-                       int32x4_t acc[MR][2], const float *multiplier, int8x8_t *y) {
+                       int32x4_t acc[MR][2], const float *multiplier, int8x16_t *y) {
   const float32x4_t m0 = vabsq_f32(vld1q_f32(multiplier)), m1 = vld1q_f32(multiplier + 4);
   ERT_UNROLL for (size_t r = 0; r < mr; r += 2) {
     const size_t s = r + 1 < mr ? r + 1 : r;
-    const int8x16_t two = ert_requant_neon_16(kind, q, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
-    y[r] = vget_low_s8(two);
-    y[r + 1] = vget_high_s8(two);
+    y[r / 2] = ert_requant_neon_16(kind, q, acc[r][0], acc[r][1], acc[s][0], acc[s][1], m0, m1, m0, m1);
   }
 }
 
@@ -100,14 +98,14 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
       acc[r][1] = ert_add_s32(acc[r][1], vdupq_n_s32(row_bias[r]));
     }
   }
-  int8x8_t y[MR + 1]; /* the one beyond takes the empty half of a last odd row */
+  int8x16_t y[MR / 2]; /* two rows each */
   ERT_REQUANT_SWITCH(work->kind, finish, mr, &work->requant, acc, multiplier, y);
   if (work->valid_n == NR) {
-    ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) vst1_s8(out, y[r]);
+    ERT_UNROLL for (size_t r = 0; r < mr; r++, out += work->out_stride) ert_store_8_of_16_s8(out, y[r / 2], r % 2);
   } else {
-    int8_t part[MR][NR];
-    ERT_UNROLL for (size_t r = 0; r < mr; r++) vst1_s8(part[r], y[r]);
-    ert_qgemm_store_part(work, mr, NR, part[0], out);
+    int8_t part[MR * NR];
+    ERT_UNROLL for (size_t r = 0; r < mr; r += 2) vst1q_s8(part + r * NR, y[r / 2]);
+    ert_qgemm_store_part(work, mr, NR, part, out);
   }
 }
 

@@ -90,11 +90,10 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
   ERT_UNROLL for (size_t p = 0; p < row_pairs; p++) {
     const int16x8_t two = vreinterpretq_s16_s8(outputs[p]);
     const int8x16_t y = vreinterpretq_s8_s16(vuzp1q_s16(two, vextq_s16(two, two, 1))); /* pairs of channels by rows */
-    const int8x8_t first = vget_low_s8(y), second = vget_high_s8(y);
     int8_t *to = out + 2 * p * work->out_stride;
     if (work->valid_n == NR) {
-      vst1_s8(to, first);
-      if (mr > 1) vst1_s8(to + work->out_stride, second);
+      ert_store_8_of_16_s8(to, y, 0);
+      if (mr > 1) ert_store_8_of_16_s8(to + work->out_stride, y, 1);
     } else {
       int8_t part[2 * NR];
       vst1q_s8(part, y);
