@@ -30,6 +30,7 @@
 #include "kernels/qgemm/qgemm.h"
 
 enum { LEAST_M = 4, LEAST_K = 20, MOST_K = 512 };
+enum { BASE_BITS = 0x4b000000, MOST_RAISED_K = 1024, MOST_RAISED_BIAS = 1 << 24 }; /* see raise_biases */
 enum { TILE = 16, ROW = 64, TILE_WORDS = TILE * TILE, SUMS = 4, LEFT_BYTES = 24 * 1024 };
 
 /* Assembly, not intrinsics: those of GCC do not say that they read memory. Tiles are named by numbers in the text. */
@@ -43,10 +44,11 @@ enum { TILE = 16, ROW = 64, TILE_WORDS = TILE * TILE, SUMS = 4, LEFT_BYTES = 24 
 typedef struct product {
   const ert_qgemm_args *args;
   ert_qgemm_steps steps;
-  size_t m, height;   /* height: rows of a tile */
+  size_t m, height;   /* height: rows of a tile, no more than m */
   const int8_t *const *rows;
   size_t out_stride;
   bool usual; /* saturation to int8 is the only bound, and no product is above the int32 range */
+  int32_t reach; /* how far sums can get from a bias that may be raised; 0: none may */
 } product;
 
 /* The left side of a tile: rows `step` bytes apart, or rows anywhere, which a step gathers. */
@@ -60,6 +62,7 @@ typedef struct left {
 typedef struct waiting {
   int32_t *sums; /* for every tile of rows, for every tile of channels: [16][16] */
   const uint8_t *block;
+  bool raised;
   size_t first, end, channels;
   int8_t *out; /* of row `first` */
 } waiting;
@@ -102,31 +105,25 @@ static bool equally_apart(const int8_t *const *rows, size_t count, ptrdiff_t *st
 
 /* Where the tile begins whose rows begin with `first`: the last one reaches back over rows of the one before. */
 static size_t tile_begin(const product *p, size_t first) {
-  return first + p->height > p->m && p->m >= p->height ? p->m - p->height : first;
+  return first + p->height > p->m ? p->m - p->height : first;
 }
 
 static left left_of(const product *p, size_t first) {
   const size_t begin = tile_begin(p, first);
   left x = {p->rows[begin], p->args->row_step, NULL};
-  const bool whole = begin + p->height <= p->m && p->steps.k <= p->args->k;
-  if (!whole || (x.step == 0 && !equally_apart(p->rows + begin, p->height, &x.step))) {
+  if (p->steps.k > p->args->k || (x.step == 0 && !equally_apart(p->rows + begin, p->height, &x.step))) {
     x.rows = p->rows + begin;
     x.step = ROW;
   }
   return x;
 }
 
-/* Lays a step of a tile's rows side by side, and bytes of 0 where the tap ends before the step. Where there are fewer
- * rows than a tile has, the last one stands for the rest. */
+/* Lays a step of a tile's rows side by side, and bytes of 0 where the tap ends before the step. */
 static __attribute__((noinline)) void gather(const product *p, const int8_t *const *rows, ptrdiff_t offset,
                                              int8_t panel[TILE * ROW]) {
-  const size_t count = ert_min_size(p->height, p->m - (size_t)(rows - p->rows));
-  const size_t k = ert_min_size(p->steps.k, p->args->k);
-  const __mmask64 valid = ~UINT64_C(0) >> (64 - k);
-  for (size_t i = 0; i < p->height; i++) {
-    const int8_t *from = rows[i < count ? i : count - 1] + offset;
-    _mm512_store_si512(panel + i * ROW, _mm512_maskz_loadu_epi8(valid, from));
-  }
+  const __mmask64 valid = ~UINT64_C(0) >> (64 - ert_min_size(p->steps.k, p->args->k));
+  for (size_t i = 0; i < p->height; i++)
+    _mm512_store_si512(panel + i * ROW, _mm512_maskz_loadu_epi8(valid, rows[i] + offset));
 }
 
 #define LEFT(tile, i)                                              \
@@ -141,25 +138,26 @@ static __attribute__((noinline)) void gather(const product *p, const int8_t *con
 #define RIGHT(tile, v) LOAD(tile, w + (v)*tile_bytes, ROW)
 
 /* All k of `tiles` tiles of rows by `vectors` tiles of channels. */
-ERT_INLINE void add_products(const product *p, const left *x, size_t tiles, const uint8_t *block, const int vectors) {
+ERT_INLINE void add_products(const product *p, const left *x, size_t tiles, const uint8_t *bias, const uint8_t *block,
+                             const int vectors) {
   _Alignas(64) int8_t panel[SUMS][TILE * ROW];
   const ert_qgemm_args *args = p->args;
   const ert_qgemm_steps steps = p->steps;
   const size_t tile_bytes = TILE * steps.k;
   const uint8_t *w = block + (size_t)vectors * 2 * ROW; /* behind biases and multipliers */
-  LOAD(0, block, 0);
+  LOAD(0, bias, 0);
   if (vectors == 4) {
-    LOAD(1, block + ROW, 0);
-    LOAD(2, block + 2 * ROW, 0);
-    LOAD(3, block + 3 * ROW, 0);
+    LOAD(1, bias + ROW, 0);
+    LOAD(2, bias + 2 * ROW, 0);
+    LOAD(3, bias + 3 * ROW, 0);
   } else if (vectors == 2) {
-    LOAD(1, block + ROW, 0);
-    if (tiles > 1) LOAD(2, block, 0);
-    if (tiles > 1) LOAD(3, block + ROW, 0);
+    LOAD(1, bias + ROW, 0);
+    if (tiles > 1) LOAD(2, bias, 0);
+    if (tiles > 1) LOAD(3, bias + ROW, 0);
   } else {
-    if (tiles > 1) LOAD(1, block, 0);
-    if (tiles > 2) LOAD(2, block, 0);
-    if (tiles > 3) LOAD(3, block, 0);
+    if (tiles > 1) LOAD(1, bias, 0);
+    if (tiles > 2) LOAD(2, bias, 0);
+    if (tiles > 3) LOAD(3, bias, 0);
   }
   for (size_t t = 0; t < args->taps; t++) {
     for (size_t i = 0; i < steps.count; i++, w += (size_t)vectors * tile_bytes) {
@@ -246,23 +244,52 @@ ERT_INLINE void store_row(int8_t *out, __m512i row, uint64_t valid, const int ve
   }
 }
 
-/* Rounds `rows` rows of a tile of rows, 64 outputs at a time; the last row fills up. Packing with saturation to int8 is
- * the only bound that is left: a product below the int32 range converts to INT32_MIN, and none is above. */
-ERT_INLINE void round_rows(const int32_t *sums, const bool biased, const int32_t *row_bias, size_t rows,
-                           const __m512 *multiplier, __m512i zero, uint64_t valid, int8_t *out, size_t out_stride,
-                           const int vectors) {
+/* Where outputs are those of a ReLU (out_zero is -128), negative sums matter to nobody, and the others are rounded by
+ * fewer instructions: raised by the bits of the float 2^23, a sum from 0 to 2^23 - 1 is, read as a float, 2^23 + sum.
+ * That times m less 2^23 * m, which is exact, is the product of the rule, rounded once by the fused instruction. Sums
+ * below 0 come out negative too. Those from 2^23 on come out larger than they are: no matter where 2^23 * m is above
+ * 255, as long as they are below 2^26, so that products stay in the int32 range. Writes the block's raised biases;
+ * false where they would not do. */
+static bool raise_biases(const product *p, const uint8_t *block, size_t vectors, int32_t *raised) {
+  __m512i most = _mm512_setzero_si512();
+  bool small_multiplier = false;
+  for (size_t v = 0; v < vectors; v++) {
+    const __m512i bias = _mm512_load_si512(block + v * ROW);
+    const __m512 m = _mm512_load_ps((const float *)(const void *)(block + (vectors + v) * ROW));
+    most = _mm512_max_epu32(most, _mm512_abs_epi32(bias));
+    const __mmask16 small = _mm512_cmp_ps_mask(m, _mm512_set1_ps(0x1p-15f), _CMP_LT_OQ);
+    small_multiplier = small_multiplier || _mm512_mask_cmp_ps_mask(small, m, _mm512_setzero_ps(), _CMP_NEQ_OQ) != 0;
+    _mm512_store_si512(raised + v * TILE, _mm512_add_epi32(bias, _mm512_set1_epi32(BASE_BITS)));
+  }
+  const uint32_t largest = _mm512_reduce_max_epu32(most);
+  return largest <= MOST_RAISED_BIAS && (!small_multiplier || largest + (uint32_t)p->reach < UINT32_C(1) << 23);
+}
+
+/* Rounds `rows` rows of a tile of rows, 64 outputs at a time; the last row fills up. Packing with saturation is the
+ * only bound that is left: a product below the int32 range converts to INT32_MIN, and none is above. */
+ERT_INLINE void round_rows(const int32_t *sums, const bool raised, const bool biased, const int32_t *row_bias,
+                           size_t rows, const __m512 *multiplier, __m512i zero, uint64_t valid, int8_t *out,
+                           size_t out_stride, const int vectors) {
   const size_t together = SUMS / (size_t)vectors;
+  __m512 base[SUMS];
+  ERT_UNROLL for (int v = 0; v < vectors; v++) base[v] = _mm512_mul_ps(multiplier[v], _mm512_set1_ps(0x1p23f));
   for (size_t r = 0; r < rows; r += together, out += together * out_stride) {
     __m512i q[SUMS];
     ERT_UNROLL for (int i = 0; i < SUMS; i++) {
       const size_t row = together == 1 ? r : ert_min_size(r + (size_t)(i / vectors), rows - 1);
       __m512i acc = _mm512_load_si512(sums + i % vectors * TILE_WORDS + row * TILE);
       if (biased) acc = _mm512_add_epi32(acc, _mm512_set1_epi32(row_bias[row]));
-      q[i] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier[i % vectors]));
+      const __m512 m = multiplier[i % vectors];
+      q[i] = _mm512_cvtps_epi32(raised ? _mm512_fmsub_ps(_mm512_castsi512_ps(acc), m, base[i % vectors])
+                                       : _mm512_mul_ps(_mm512_cvtepi32_ps(acc), m));
     }
-    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
-    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
-    __m512i all = _mm512_packs_epi16(low, high);
+    const __m512i low = _mm512_packs_epi32(q[0], q[1]), high = _mm512_packs_epi32(q[2], q[3]);
+    __m512i all;
+    if (raised) { /* from 0 to 255 */
+      all = _mm512_xor_si512(_mm512_packus_epi16(low, high), _mm512_set1_epi8(INT8_MIN));
+    } else {
+      all = _mm512_packs_epi16(_mm512_adds_epi16(low, zero), _mm512_adds_epi16(high, zero));
+    }
     if (vectors == 4) {
       store_row(out, all, valid, 4);
     } else if (vectors == 2) {
@@ -296,11 +323,18 @@ ERT_INLINE void round_tiles(const product *p, const waiting *done, const int vec
     int32_t *fresh = sums + repeated * TILE;
     const int32_t *row_bias = args->row_bias != NULL ? args->row_bias + first : NULL;
     if (!p->usual) finish_sums(args, fresh, row_bias, rows, multipliers, (size_t)vectors);
-    if (row_bias != NULL && p->usual) {
-      round_rows(fresh, true, row_bias, rows, multiplier, zero, valid, out, p->out_stride, vectors);
+#define ROUND(raised, biased) \
+  round_rows(fresh, raised, biased, row_bias, rows, multiplier, zero, valid, out, p->out_stride, vectors)
+    if (!p->usual || (!done->raised && row_bias == NULL)) {
+      ROUND(false, false);
+    } else if (!done->raised) {
+      ROUND(false, true);
+    } else if (row_bias == NULL) {
+      ROUND(true, false);
     } else {
-      round_rows(fresh, false, NULL, rows, multiplier, zero, valid, out, p->out_stride, vectors);
+      ROUND(true, true);
     }
+#undef ROUND
     out += p->height * p->out_stride;
   }
 }
@@ -309,10 +343,12 @@ typedef void (*round_fn)(const product *p, const waiting *done);
 
 ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride,
                     const int vectors, round_fn round) {
-  _Alignas(64) int32_t sums[SUMS * TILE_WORDS];
+  _Alignas(64) int32_t sums[SUMS * TILE_WORDS], raised_biases[SUMS * TILE];
   const size_t nr = (size_t)vectors * TILE, most_tiles = SUMS / (size_t)vectors;
   const bool usual = !args->wide && args->out_min == INT8_MIN && args->out_max == INT8_MAX;
-  const product p = {args, ert_qgemm_steps_of(args->k, 4), m, height_of(m), rows, out_stride, usual};
+  product p = {args, ert_qgemm_steps_of(args->k, 4), m, height_of(m), rows, out_stride, usual, 0};
+  if (usual && args->out_zero == INT8_MIN && args->taps * args->k <= MOST_RAISED_K)
+    p.reach = (int32_t)(args->taps * args->k) * 128 * 128 * (args->row_bias != NULL ? 2 : 1);
   const size_t block_bytes = nr * (8 + args->taps * p.steps.count * p.steps.k); /* a multiple of 64 */
   const size_t group = most_tiles * p.height;
   const size_t chunk = ert_max_size(LEFT_BYTES / (args->taps * args->k) / group, 1) * group;
@@ -322,15 +358,17 @@ ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *r
     const size_t chunk_end = ert_min_size(m, chunk_begin + chunk);
     const uint8_t *block = args->weights;
     for (size_t n = 0; n < args->n; n += nr, block += block_bytes) {
+      const bool raised = p.reach != 0 && raise_biases(&p, block, (size_t)vectors, raised_biases);
+      const uint8_t *bias = raised ? (const uint8_t *)raised_biases : block;
       for (size_t first = chunk_begin; first < chunk_end; first += group) {
         const size_t end = ert_min_size(chunk_end, first + group);
         left x[SUMS];
         size_t tiles = 0;
         for (size_t row = first; row < end; row += p.height) x[tiles++] = left_of(&p, row);
-        add_products(&p, x, tiles, block, vectors);
+        add_products(&p, x, tiles, bias, block, vectors);
         if (done.sums != NULL) round(&p, &done);
         store_sums(tiles, sums, vectors);
-        done = (waiting){sums, block, first, end, ert_min_size(args->n - n, nr), out + first * out_stride + n};
+        done = (waiting){sums, block, raised, first, end, ert_min_size(args->n - n, nr), out + first * out_stride + n};
       }
     }
   }

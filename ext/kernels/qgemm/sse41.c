@@ -2,7 +2,7 @@
 
 #include "requant/requant_sse41.h"
 
-enum { LANES = 4 };
+enum { LANES = 4, VECTORS = 2, MAX_ROWS = 4 };
 typedef __m128i vec;
 
 static inline vec load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
@@ -50,6 +50,13 @@ ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int ro
 }
 
 #include "kernels/qgemm/x86_madd.h"
+
+TILE(1) TILE(2) TILE(3) TILE(4)
+
+static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
+  static const ert_qgemm_tile_fn tiles[] = {tile_1, tile_2, tile_3, tile_4};
+  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 4, 4, NR, madd_block_bytes(args));
+}
 
 const ert_qgemm_kernel ert_qgemm_sse41_4x8 = {
     .name = "qgemm_sse41_4x8", .isa = ERT_ISA_SSE41, .mr = MAX_ROWS, .nr = NR, .kr = 2, .weight_bytes = 1, .run = run};

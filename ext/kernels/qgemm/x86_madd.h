@@ -1,7 +1,8 @@
-/* Tiles of kernels that multiply 16-bit pairs and add them to 32 bits (PMADDWD), two vectors of channels wide.
+/* Tiles of kernels that multiply 16-bit pairs and add them to 32 bits (PMADDWD).
  *
  * Eight k of a row are widened at once, then every pair of them is spread over a vector; weights are widened as they
  * are loaded. The including file defines, for its vector of LANES accumulators:
+ *   VECTORS, MAX_ROWS       vectors of a block of channels, the most rows of a tile
  *   vec, load, splat, add   as in x86_dot4.h
  *   eight                   8 widened bytes of a row
  *   widen_8(&x, bytes)      fills an eight
@@ -17,7 +18,7 @@
 #include "kernels/partial_x86.h"
 #include "kernels/qgemm/x86_tiles.h"
 
-enum { MAX_ROWS = 4, NR = 2 * LANES, PAIR_BYTES = 2 * NR /* weights of one pair of k */ };
+enum { NR = VECTORS * LANES, PAIR_BYTES = 2 * NR /* weights of one pair of k */ };
 
 /* In assembly, or GCC adds products to each other first, for which registers do not suffice, or copies sums. */
 ERT_INLINE void accumulate(vec *acc, vec product) {
@@ -27,34 +28,36 @@ ERT_INLINE void accumulate(vec *acc, vec product) {
 }
 
 /* Adds pair number `pair` of the 8 k in x, whose weights are at w. */
-#define STEP(pair)                                                        \
-  do {                                                                    \
-    const vec b0 = widen_weights(w + (pair) * PAIR_BYTES);                \
-    const vec b1 = widen_weights(w + (pair) * PAIR_BYTES + PAIR_BYTES / 2); \
-    ERT_UNROLL for (int r = 0; r < rows; r++) {                               \
-      const vec a = SPREAD(x[r], pair);                                   \
-      accumulate(&acc[r][0], madd(a, b0));                                \
-      accumulate(&acc[r][1], madd(a, b1));                                \
-    }                                                                     \
+#define STEP(pair)                                                                                          \
+  do {                                                                                                      \
+    vec b[VECTORS];                                                                                         \
+    ERT_UNROLL for (int v = 0; v < VECTORS; v++) b[v] = widen_weights(w + (pair) * PAIR_BYTES + v * 2 * LANES); \
+    ERT_UNROLL for (int r = 0; r < rows; r++) {                                                             \
+      const vec a = SPREAD(x[r], pair);                                                                     \
+      ERT_UNROLL for (int v = 0; v < VECTORS; v++) accumulate(&acc[r][v], madd(a, b[v]));                   \
+    }                                                                                                       \
   } while (0)
+
+/* Sums before the first product. rows is a constant wherever this is expanded. */
+ERT_INLINE void begin_sums(vec acc[MAX_ROWS][VECTORS], const uint8_t *block, const int32_t *row_bias, const int rows) {
+  ERT_UNROLL for (int r = 0; r < rows; r++) {
+    ERT_UNROLL for (int v = 0; v < VECTORS; v++) acc[r][v] = load(block + v * (int)sizeof(vec));
+  }
+  if (row_bias != NULL) {
+    ERT_UNROLL for (int r = 0; r < rows; r++) {
+      ERT_UNROLL for (int v = 0; v < VECTORS; v++) acc[r][v] = add(acc[r][v], splat(row_bias[r]));
+    }
+  }
+}
 
 /* rows is a constant wherever this is expanded. */
 ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
   const ert_qgemm_args *args = tile->args;
   const size_t k = args->k, odd = k % 8;
   const uint8_t *w = tile->block + NR * 8; /* after biases and multipliers */
-  vec acc[MAX_ROWS][2];
+  vec acc[MAX_ROWS][VECTORS];
   eight x[MAX_ROWS];
-  ERT_UNROLL for (int r = 0; r < rows; r++) {
-    acc[r][0] = load(tile->block);
-    acc[r][1] = load(tile->block + sizeof(vec));
-  }
-  if (tile->row_bias != NULL) {
-    ERT_UNROLL for (int r = 0; r < rows; r++) {
-      acc[r][0] = add(acc[r][0], splat(tile->row_bias[r]));
-      acc[r][1] = add(acc[r][1], splat(tile->row_bias[r]));
-    }
-  }
+  begin_sums(acc, tile->block, tile->row_bias, rows);
   for (size_t t = 0; t < args->taps; t++) {
     const int8_t *p[MAX_ROWS];
     ERT_UNROLL for (int r = 0; r < rows; r++) p[r] = tile->rows[r] + args->tap_offset[t];
@@ -78,17 +81,13 @@ ERT_INLINE void compute(const ert_qgemm_tile *tile, const int rows) {
       w += (odd + 1) / 2 * PAIR_BYTES;
     }
   }
-  const finish f = make_finish(tile, 2);
-  store_tile(&f, acc[0], 2, rows, 2);
+  const finish f = make_finish(tile, VECTORS);
+  store_tile(&f, acc[0], VECTORS, rows, VECTORS);
 }
 
-static void tile_1(const ert_qgemm_tile *tile) { compute(tile, 1); }
-static void tile_2(const ert_qgemm_tile *tile) { compute(tile, 2); }
-static void tile_3(const ert_qgemm_tile *tile) { compute(tile, 3); }
-static void tile_4(const ert_qgemm_tile *tile) { compute(tile, 4); }
+#define TILE(rows) \
+  static void tile_##rows(const ert_qgemm_tile *tile) { compute(tile, rows); }
 
-static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn tiles[MAX_ROWS] = {tile_1, tile_2, tile_3, tile_4};
-  const size_t block_bytes = (8 * NR + args->taps * ((args->k + 1) / 2) * PAIR_BYTES + 63) / 64 * 64;
-  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, MAX_ROWS, MAX_ROWS, NR, block_bytes);
+ERT_INLINE size_t madd_block_bytes(const ert_qgemm_args *args) {
+  return (8 * NR + args->taps * ((args->k + 1) / 2) * PAIR_BYTES + 63) / 64 * 64;
 }

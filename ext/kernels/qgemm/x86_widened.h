@@ -8,11 +8,12 @@ enum {
   WIDENED_PAIRS = 512,           /* the most of a row */
   WIDENED_ROW_BYTES = 32 * 1024, /* of a chunk of rows at most, and */
   WIDENED_USUAL_BYTES = 16 * 1024, /* where that holds WIDENED_LEAST_ROWS */
-  WIDENED_LEAST_ROWS = 16
+  WIDENED_LEAST_ROWS = 16,
+  MOST = MAX_ROWS == 8 ? 3 : 2 /* MAX_ROWS is 2^MOST */
 };
 
 typedef struct widened {
-  vec w[2 * WIDENED_PAIRS]; /* [pairs][2] */
+  vec w[VECTORS * WIDENED_PAIRS]; /* [pairs][VECTORS] */
   int32_t x[WIDENED_ROW_BYTES / sizeof(int32_t) + 8]; /* [rows][pairs] */
 } widened;
 
@@ -29,50 +30,40 @@ typedef void (*widened_fn)(const widened_tile *tile);
 
 /* rows is a constant wherever this is expanded. */
 ERT_INLINE void multiply_widened(const widened_tile *tile, const int rows) {
-  vec acc[MAX_ROWS][2];
-  ERT_UNROLL for (int r = 0; r < rows; r++) {
-    acc[r][0] = load(tile->block);
-    acc[r][1] = load(tile->block + sizeof(vec));
-  }
-  if (tile->row_bias != NULL) {
-    ERT_UNROLL for (int r = 0; r < rows; r++) {
-      acc[r][0] = add(acc[r][0], splat(tile->row_bias[r]));
-      acc[r][1] = add(acc[r][1], splat(tile->row_bias[r]));
-    }
-  }
+  vec acc[MAX_ROWS][VECTORS];
+  begin_sums(acc, tile->block, tile->row_bias, rows);
   const size_t pairs = tile->pairs;
   const vec *w = tile->w;
   const int32_t *x[MAX_ROWS];
   ERT_UNROLL for (int r = 0; r < rows; r++) x[r] = tile->x + (size_t)r * pairs;
-  for (size_t i = 0; i < pairs; i++, w += 2) {
-    const vec w0 = w[0], w1 = w[1];
+  for (size_t i = 0; i < pairs; i++, w += VECTORS) {
+    vec b[VECTORS];
+    ERT_UNROLL for (int v = 0; v < VECTORS; v++) b[v] = w[v];
     ERT_UNROLL for (int r = 0; r < rows; r++) {
       const vec a = splat(x[r][i]);
-      accumulate(&acc[r][0], madd(a, w0));
-      accumulate(&acc[r][1], madd(a, w1));
+      ERT_UNROLL for (int v = 0; v < VECTORS; v++) accumulate(&acc[r][v], madd(a, b[v]));
     }
   }
-  store_tile(&tile->finish, acc[0], 2, rows, 2);
+  store_tile(&tile->finish, acc[0], VECTORS, rows, VECTORS);
 }
 
-static void widened_1(const widened_tile *tile) { multiply_widened(tile, 1); }
-static void widened_2(const widened_tile *tile) { multiply_widened(tile, 2); }
-static void widened_3(const widened_tile *tile) { multiply_widened(tile, 3); }
-static void widened_4(const widened_tile *tile) { multiply_widened(tile, 4); }
+#define WIDENED(rows) \
+  static void widened_##rows(const widened_tile *tile) { multiply_widened(tile, rows); }
 
-/* It fits, and is worth it: a single block shares no widened rows, which its tiles could widen as well. */
+/* It fits, and is worth it: a single block shares no widened rows, which its tiles could widen as well, if there are
+ * tiles of several rows that do. */
 static bool pays_to_widen(const ert_qgemm_args *args, size_t m) {
-  if (m < 2 * MAX_ROWS || args->k > 2 * WIDENED_PAIRS || args->taps > WIDENED_PAIRS) return false;
+  if (m < 8 || args->k > 2 * WIDENED_PAIRS || args->taps > WIDENED_PAIRS) return false;
   const size_t pairs = args->taps * ((args->k + 1) / 2);
-  return pairs <= WIDENED_PAIRS && (args->n > NR || pairs >= 16);
+  return pairs <= WIDENED_PAIRS && (VECTORS == 1 || args->n > NR || pairs >= 16);
 }
 
+/* tiles[i] computes 2^i rows, up to MAX_ROWS. */
 static void run_widened(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out,
-                        size_t out_stride) {
-  static const widened_fn tiles[MAX_ROWS] = {widened_1, widened_2, widened_3, widened_4};
+                        size_t out_stride, const widened_fn *tiles) {
   widened wide;
   const size_t tap_pairs = (args->k + 1) / 2, pairs = args->taps * tap_pairs, row_bytes = pairs * sizeof(int32_t);
-  const size_t block_bytes = (8 * NR + pairs * PAIR_BYTES + 63) / 64 * 64;
+  const size_t block_bytes = madd_block_bytes(args);
   size_t chunk = WIDENED_USUAL_BYTES / row_bytes / MAX_ROWS * MAX_ROWS;
   if (chunk < WIDENED_LEAST_ROWS) chunk = WIDENED_LEAST_ROWS;
   for (size_t first = 0, count; first < m; first += count) {
@@ -85,16 +76,19 @@ static void run_widened(const ert_qgemm_args *args, size_t m, const int8_t *cons
     }
     const uint8_t *block = args->weights;
     for (size_t n = 0; n < args->n; n += NR, block += block_bytes) {
-      for (size_t i = 0; i < 2 * pairs; i++) wide.w[i] = widen_weights(block + 8 * NR + i * (PAIR_BYTES / 2));
+      for (size_t i = 0; i < VECTORS * pairs; i++) wide.w[i] = widen_weights(block + 8 * NR + i * 2 * LANES);
       const ert_qgemm_tile whole = {.args = args, .block = block, .out = out + first * out_stride + n,
                                     .out_stride = out_stride, .channels = args->n - n < NR ? args->n - n : NR};
       widened_tile tile = {wide.w, wide.x, pairs, block, args->row_bias != NULL ? args->row_bias + first : NULL,
-                           make_finish(&whole, 2)};
-      size_t tiles_left = (count + MAX_ROWS - 1) / MAX_ROWS;
-      for (size_t i = 0; i < count; tiles_left--) {
-        const size_t height = (count - i + tiles_left - 1) / tiles_left;
-        tiles[height - 1](&tile);
-        i += height;
+                           make_finish(&whole, VECTORS)};
+      for (size_t left = count, height = MAX_ROWS, i = MOST; left != 0;) {
+        if (left < height) {
+          height /= 2;
+          i--;
+          continue;
+        }
+        tiles[i](&tile);
+        left -= height;
         tile.x += height * pairs;
         tile.finish.out += height * out_stride;
         if (tile.row_bias != NULL) tile.row_bias += height;

@@ -1,0 +1,20 @@
+/* For few channels, or few behind the last 16. */
+enum { VECTORS = 1, MAX_ROWS = 8 };
+
+#include "kernels/qgemm/x86_madd_256.h"
+
+TILE(1)
+WIDENED(1) WIDENED(2) WIDENED(4) WIDENED(8)
+
+static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
+  static const ert_qgemm_tile_fn tiles[] = {tile_1};
+  static const widened_fn widened_tiles[] = {widened_1, widened_2, widened_4, widened_8};
+  if (pays_to_widen(args, m)) {
+    run_widened(args, m, rows, out, out_stride, widened_tiles);
+  } else {
+    ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 1, 1, NR, madd_block_bytes(args));
+  }
+}
+
+const ert_qgemm_kernel ert_qgemm_avx2_8x8 = {
+    .name = "qgemm_avx2_8x8", .isa = ERT_ISA_AVX2, .mr = MAX_ROWS, .nr = NR, .kr = 2, .weight_bytes = 1, .run = run};
