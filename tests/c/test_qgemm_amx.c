@@ -29,6 +29,47 @@ static void test_chunks(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
   }
 }
 
+/* Sums that are the bias alone, for the ways in which they are rounded: those of a ReLU can be rounded more quickly
+ * where sums are small, or where multipliers are not. Few multipliers are random, most put a sum near a tie. */
+static void test_rounding(const ert_qgemm_kernel *kernel) {
+  enum { N = 70, M = 5, ROUNDS = 300 };
+  static int8_t zero_weights[N], x[1], out[M * N];
+  const ptrdiff_t tap_offset = 0;
+  const int8_t *const rows[M] = {x, x, x, x, x};
+  for (int round = 0; round < ROUNDS; round++) {
+    static const int32_t mosts[] = {1 << 22, 1 << 23, 1 << 24, INT32_MAX};
+    const int32_t most = mosts[check_between(0, 3)];
+    const bool large = check_between(0, 1), biased = check_between(0, 1);
+    int32_t bias[N], row_bias[M];
+    float multiplier[N];
+    for (int i = 0; i < M; i++) row_bias[i] = check_between(-128 * 128, 128 * 128);
+    for (int j = 0; j < N; j++) {
+      bias[j] = check_between(0, 3) == 0 ? check_between(-most, most) : check_between(0, most >> check_between(0, 22));
+      if (check_between(0, 9) == 0) bias[j] = most - check_between(0, 1);
+      const int32_t sum = bias[j] == 0 ? 1 : bias[j];
+      multiplier[j] = ((float)check_between(0, 260) + 0.5f) / (float)(sum < 0 ? -(int64_t)sum : (int64_t)sum);
+      if (check_between(0, 9) == 0) multiplier[j] = check_between(0, 1) ? 0.0f : check_random_multiplier(1e6f);
+      if (large && multiplier[j] < 0x1p-15f) multiplier[j] = check_between(0, 1) ? 0x1p-15f : 0.0f;
+      if (multiplier[j] >= 1.0f) multiplier[j] = 0x1.fffffep-1f;
+    }
+    ert_qgemm_args args = {.n = N, .taps = 1, .k = 1, .tap_offset = &tap_offset, .weights = weights_memory.data,
+                           .row_bias = biased ? row_bias : NULL, .out_min = -128, .out_max = 127};
+    args.out_zero = check_between(0, 3) == 0 ? check_random_zero() : -128;
+    check_begin("%s rounding, sums up to %d, %s multipliers", kernel->name, most, large ? "large" : "any");
+    ert_qgemm_pack(kernel, N, 1, 1, zero_weights, bias, multiplier, 0, 0, weights_memory.data);
+    kernel->run(&args, M, rows, out, N);
+    for (int i = 0; i < M * N; i++) {
+      const int32_t sum = (int32_t)((uint32_t)bias[i % N] + (uint32_t)(biased ? row_bias[i / N] : 0));
+      const int want = check_requant(sum, multiplier[i % N], args.out_zero, args.out_min, args.out_max);
+      if (out[i] != want) {
+        const double m = multiplier[i % N];
+        check_fail("sum %d, multiplier %a, zero %d: %d, needed %d", sum, m, args.out_zero, out[i], want);
+      }
+    }
+    cases++;
+  }
+}
+
 int main(void) {
   const ert_isa_set isa = ert_isa_detect();
   if (!ert_isa_has(isa, ERT_ISA_AVX512VNNI)) {
@@ -45,10 +86,11 @@ int main(void) {
     test_steps(kernels[0], kernels[i]);
     test_rows_and_channels(kernels[0], kernels[i]);
     test_chunks(kernels[0], kernels[i]);
+    test_rounding(kernels[i]);
     tested++;
   }
   if (tested == 0) check_fail("no kernel for AMX");
-  if ((emulate_count == 0) != ert_isa_has(isa, ERT_ISA_AMX)) check_fail("%llu emulated", (unsigned long long)emulate_count);
+  if ((emulate_count == 0) != ert_isa_has(isa, ERT_ISA_AMX)) check_fail("emulated or not, and should not or should");
   printf("test_qgemm_amx: %d cases passed, %llu instructions emulated\n", cases, (unsigned long long)emulate_count);
   return 0;
 }
