@@ -18,15 +18,7 @@ void ert_aligned_free(void *p) {
   if (p != NULL) free(((void **)p)[-1]);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ERT_PLAIN_PAGES 1 /* its heap sees what reads beyond the end */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ERT_PLAIN_PAGES 1
-#endif
-#endif
-
-#if defined(__linux__) && !defined(ERT_PLAIN_PAGES)
+#if !defined(ERT_PLAIN_PAGES)
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -66,10 +58,22 @@ void *ert_pages_alloc(size_t bytes) {
 void ert_pages_free(void *p, size_t bytes) {
   if (p != NULL) munmap(p, ert_round_up(bytes, (size_t)sysconf(_SC_PAGESIZE)));
 }
+
+size_t ert_pages_trim(void *p, size_t bytes, size_t kept) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = ert_round_up(bytes, page);
+  kept = ert_round_up(kept, page);
+  if (kept == 0 || kept >= whole) return bytes;
+  munmap((uint8_t *)p + kept, whole - kept);
+  return kept;
+}
 #else
 void *ert_pages_alloc(size_t bytes) { return ert_aligned_alloc(bytes); }
 void ert_pages_free(void *p, size_t bytes) {
   (void)bytes;
   ert_aligned_free(p);
+}
+size_t ert_pages_trim(void *p, size_t bytes, size_t kept) {
+  (void)p, (void)kept;
+  return bytes;
 }
 #endif

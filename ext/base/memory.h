@@ -22,5 +22,16 @@ void ert_aligned_free(void *p);
  * can, and not one by one at the first touch, which costs as much as a small network takes to run. Zeroed. */
 void *ert_pages_alloc(size_t bytes);
 void ert_pages_free(void *p, size_t bytes);
+/* Gives back what lies beyond the first `kept` bytes; returns how many stay, which ert_pages_free wants to know. */
+size_t ert_pages_trim(void *p, size_t bytes, size_t kept);
+
+/* Here they are ordinary blocks: no such system, or AddressSanitizer, whose heap sees what reads beyond the end. */
+#if !defined(__linux__) || defined(__SANITIZE_ADDRESS__)
+#define ERT_PLAIN_PAGES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ERT_PLAIN_PAGES 1
+#endif
+#endif
 
 #endif

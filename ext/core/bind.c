@@ -16,19 +16,52 @@ static ert_status take_memory(ert_prepare *p, size_t bytes) {
   return ERT_OK;
 }
 
+/* Pieces from here on, packed weights mostly, come from chunks, whose pages the system hands out at once. */
+enum { PIECE = 16 << 10, CHUNK = 2 << 20 };
+#if defined(ERT_PLAIN_PAGES)
+static const bool CHUNKS = false;
+#else
+static const bool CHUNKS = true;
+#endif
+
+static ert_block *new_block(ert_binding *b, size_t bytes, size_t pages) {
+  ert_block *block = malloc(sizeof *block);
+  void *memory = pages != 0 ? ert_pages_alloc(pages) : ert_aligned_alloc(bytes);
+  if (block == NULL || memory == NULL) {
+    free(block);
+    if (pages != 0) ert_pages_free(memory, pages);
+    else ert_aligned_free(memory);
+    return NULL;
+  }
+  *block = (ert_block){b->blocks, memory, pages};
+  return b->blocks = block;
+}
+
+/* What the last pieces left over. */
+static void trim_chunk(ert_binding *b) {
+  if (b->chunk != NULL) b->chunk->pages = ert_pages_trim(b->chunk->memory, b->chunk->pages, b->chunk_used);
+  b->chunk = NULL;
+}
+
+static void *take_piece(ert_binding *b, size_t bytes) {
+  const size_t room = b->chunk != NULL ? b->chunk->pages - b->chunk_used : 0;
+  if (bytes > room) {
+    trim_chunk(b);
+    b->chunk = new_block(b, 0, ert_max_size(bytes, CHUNK));
+    b->chunk_used = 0;
+    if (b->chunk == NULL) return NULL;
+  }
+  uint8_t *piece = (uint8_t *)b->chunk->memory + b->chunk_used;
+  b->chunk_used += ert_min_size(ert_round_up(bytes, ERT_ALIGN), b->chunk->pages - b->chunk_used);
+  return piece;
+}
+
 void *ert_prepare_alloc(ert_prepare *p, size_t bytes) {
   size_t with_block;
   if (!ert_add(bytes, sizeof(ert_block), &with_block) || take_memory(p, with_block) != ERT_OK) return NULL;
-  ert_block *block = malloc(sizeof *block);
-  void *memory = ert_aligned_alloc(ert_max_size(bytes, 1));
-  if (block == NULL || memory == NULL) {
-    free(block);
-    ert_aligned_free(memory);
-    return NULL;
-  }
-  *block = (ert_block){p->binding->blocks, memory};
-  p->binding->blocks = block;
-  return memory;
+  if (CHUNKS && bytes >= PIECE) return take_piece(p->binding, bytes);
+  const ert_block *block = new_block(p->binding, ert_max_size(bytes, 1), 0);
+  return block != NULL ? block->memory : NULL;
 }
 
 void ert_prepare_scratch(ert_prepare *p, size_t bytes) { p->scratch_bytes = bytes; }
@@ -275,6 +308,7 @@ ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank,
     }
   }
   if ((status = prepare_ops(&p, &scratch_bytes)) != ERT_OK) goto cleanup;
+  trim_chunk(binding);
   items = malloc((model->tensor_count + 1) * sizeof *items);
   item_of = malloc(model->tensor_count * sizeof *item_of);
   if (items == NULL || item_of == NULL) {
@@ -294,7 +328,8 @@ void ert_unbind(ert_binding *b) {
   while (b->blocks != NULL) {
     ert_block *block = b->blocks;
     b->blocks = block->next;
-    ert_aligned_free(block->memory);
+    if (block->pages != 0) ert_pages_free(block->memory, block->pages);
+    else ert_aligned_free(block->memory);
     free(block);
   }
   ert_pages_free(b->arena, ert_max_size(b->arena_bytes, ERT_ALIGN));

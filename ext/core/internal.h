@@ -48,6 +48,7 @@ struct ert_model {
 typedef struct ert_block {
   struct ert_block *next;
   void *memory;
+  size_t pages; /* bytes of ert_pages_alloc; 0: of ert_aligned_alloc */
 } ert_block;
 
 typedef struct ert_binding {
@@ -55,6 +56,8 @@ typedef struct ert_binding {
   ert_op *ops;
   ert_tensor **operand_slots; /* storage of every op's in and out */
   ert_block *blocks;          /* what ert_prepare_alloc gave */
+  ert_block *chunk;           /* the one of those that larger pieces are taken from, one behind the other; or NULL */
+  size_t chunk_used;
   uint8_t *arena;
   size_t arena_bytes;  /* activations and scratch */
   uint8_t *variables;
