@@ -54,13 +54,12 @@ ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int ro
 
 #include "kernels/qgemm/x86_dot4.h"
 
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1)
-TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1)
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(14, 1)
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn tiles[] = {tile_1_1, tile_2_1, tile_3_1,  tile_4_1,  tile_5_1,  tile_6_1,  tile_7_1,
-                                            tile_8_1, tile_9_1, tile_10_1, tile_11_1, tile_12_1, tile_13_1, tile_14_1};
-  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 14, 8, 8, dot4_block_bytes(args, 8));
+  static const ert_qgemm_tile_fn tiles[] = {tile_1_1, tile_2_1, tile_3_1, tile_4_1,
+                                            tile_5_1, tile_6_1, tile_7_1, tile_14_1};
+  ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 14, MAX_APART, 8, dot4_block_bytes(args, 8));
 }
 
 const ert_qgemm_kernel ert_qgemm_avx512vnni_14x8 = {

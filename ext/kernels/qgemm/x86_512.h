@@ -111,8 +111,7 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
 
 #define TILES_14(vectors)                                                                                          \
   tile_1_##vectors, tile_2_##vectors, tile_3_##vectors, tile_4_##vectors, tile_5_##vectors, tile_6_##vectors,      \
-      tile_7_##vectors, tile_8_##vectors, tile_9_##vectors, tile_10_##vectors, tile_11_##vectors,                   \
-      tile_12_##vectors, tile_13_##vectors, tile_14_##vectors
+      tile_7_##vectors, tile_14_##vectors
 #define TILES_6(vectors)                                                                                           \
   tile_1_##vectors, tile_2_##vectors, tile_3_##vectors, tile_4_##vectors, tile_5_##vectors, tile_6_##vectors
 
@@ -121,7 +120,8 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
   static void run_##kernel(const ert_qgemm_args *args, size_t m, const int8_t *const *x, int8_t *out,                \
                            size_t out_stride) {                                                                     \
     static const ert_qgemm_tile_fn tiles[] = {TILES_##rows(vectors)};                                               \
-    ert_qgemm_walk(args, m, x, out, out_stride, tiles, rows, MAX_APART, 16 * vectors,                               \
+    const size_t apart = rows < MAX_APART ? rows : MAX_APART;                                                       \
+    ert_qgemm_walk(args, m, x, out, out_stride, tiles, rows, apart, 16 * vectors,                                   \
                    dot4_block_bytes(args, 16 * vectors));                                                           \
   }                                                                                                                 \
   const ert_qgemm_kernel ert_qgemm_avx512vnni_##kernel = {                                                          \

@@ -20,7 +20,7 @@
 #include "kernels/qgemm/x86_tiles.h"
 
 /* More rows than MAX_APART are a constant step apart: there are not as many pointers as registers for sums. */
-enum { MAX_ROWS = 14, MAX_APART = 8, MAX_VECTORS = 4, MAX_POINTERS = 8 };
+enum { MAX_ROWS = 14, MAX_APART = 7, MAX_VECTORS = 4, MAX_POINTERS = 7 };
 
 /* Where a tap of each row begins: a pointer for every row, or for every third row, whose neighbours are one and two
  * steps from it, as an address can say. */
