@@ -179,6 +179,26 @@ static ert_status prepare_as_dense(ert_prepare *p, ert_op *op, depthwise *d, con
   return status;
 }
 
+static void swap(size_t *a, size_t *b) {
+  const size_t first = *a;
+  *a = *b;
+  *b = first;
+}
+
+/* A column of pixels, as convolutions over time make of their input, lies in memory like a row, and kernels take a run of
+ * pixels of a row at a time. */
+static void lie_down(ert_window *w) {
+  if (w->in_w != 1 || w->out_w != 1 || w->kernel_w != 1 || w->pad_left != 0) return;
+  swap(&w->in_h, &w->in_w);
+  swap(&w->out_h, &w->out_w);
+  swap(&w->kernel_h, &w->kernel_w);
+  swap(&w->stride_h, &w->stride_w);
+  swap(&w->dilation_h, &w->dilation_w);
+  swap(&w->pad_top, &w->pad_left);
+  swap(&w->span_h, &w->span_w);
+  swap(&w->needed_h, &w->needed_w);
+}
+
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *w = op->in[1];
   ERT_TRY(ert_check_rank(p, x, "input", 4));
@@ -210,6 +230,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   if (x->dims[3] == 1 && multiplier > 1) return prepare_as_dense(p, op, d, w, bias);
 
   d->window.channels = (size_t)w->dims[2];
+  lie_down(&d->window);
   ERT_TRY(choose_kernel(p, op, d, w->data, bias));
   size_t work;
   if (!ert_mul(op->out[0]->elements, d->window.kernel_h * d->window.kernel_w, &work)) work = SIZE_MAX;

@@ -36,6 +36,27 @@ def test_window(form: str, kernel: tuple[int, int], stride: tuple[int, int], pad
     run(form, (2, 9, 8, 10), kernel, stride_h=stride[0], stride_w=stride[1], **pads)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kernel", [(5, 5), (7, 7), (4, 3), (1, 9)])
+@pytest.mark.parametrize("channels", [16, 33, 64, 72, 130])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_large_window(form: str, kernel: tuple[int, int], channels: int, stride: int) -> None:
+    rows, columns = kernel[0] // 2, kernel[1] // 2
+    pads = {"pad_top": rows, "pad_left": columns, "pad_bottom": rows, "pad_right": columns}
+    run(form, (1, 8, 11, channels), kernel, stride_h=stride, stride_w=stride, **pads)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kernel", [1, 3, 5, 9])
+@pytest.mark.parametrize(
+    "attrs", [{}, {"pad_top": 2, "pad_bottom": 1}, {"stride_h": 2, "stride_w": 3}, {"dilation_h": 2}]
+)
+@pytest.mark.parametrize("channels", [1, 16, 40])
+def test_column(form: str, kernel: int, attrs: dict[str, int], channels: int) -> None:
+    """Convolution over time: the input is one pixel wide."""
+    run(form, (2, 19, 1, channels), (kernel, 1), **attrs)
+
+
 @pytest.mark.parametrize("row", [0, 1, 2, None])  # of the window, whose weights leave int8 without their zero point
 @pytest.mark.parametrize("zero_point", [5, -60, 101, -128])
 @pytest.mark.parametrize("attrs", [{}, SAME3, {"dilation_h": 2, **SAME3}])
