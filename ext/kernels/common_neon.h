@@ -45,13 +45,6 @@ static inline int32x4_t ert_add_s32(int32x4_t a, int32x4_t b) {
   return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
 }
 
-/* 4 bytes, repeated. */
-static inline int8x8_t ert_load_4_s8(const int8_t *p) {
-  uint32_t v;
-  memcpy(&v, p, sizeof v);
-  return vreinterpret_s8_u32(vdup_n_u32(v));
-}
-
 /* The last n bytes of 8, 1 <= n <= 7, then zeros. */
 static inline int8x8_t ert_last_of_8_s8(const int8_t *p, size_t n) {
   return vreinterpret_s8_u64(vshl_u64(vreinterpret_u64_s8(vld1_s8(p)), vdup_n_s64(8 * (int64_t)n - 64)));

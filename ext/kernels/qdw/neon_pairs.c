@@ -1,6 +1,7 @@
-/* 3x3 and 5x5 with int8 weights, without dot product: two products at a time are added as int16 before they are widened,
- * which takes the multiplier half as often per tap and no widening of inputs. Columns that neighbouring pixels share are
- * loaded once. Where a weight is -128 a sum of two products may leave int16: each is widened alone then (bounds.h). */
+/* 3x3 and 5x5 with int8 weights, without dot product: two products at a time are added as int16 before they are
+ * widened, which takes the multiplier half as often per tap and no widening of inputs. Columns that neighbouring pixels
+ * share are loaded once. Where a weight is -128 a sum of two products may leave int16: each is widened alone then
+ * (bounds.h). */
 #include <arm_neon.h>
 
 #include "kernels/bounds.h"
@@ -28,8 +29,8 @@ static inline void add(int32x4_t acc[2], int16x8_t products) {
 
 /* One row of the window, of `size` taps c, an odd number. The last one is paired with that of the next row, for which
  * `waiting` keeps its products. */
-ERT_INLINE void multiply_row(const size_t size, const size_t row, const bool pairs, const int8x8_t *c, const int8x8_t *w,
-                             int32x4_t acc[2], int16x8_t *waiting) {
+ERT_INLINE void multiply_row(const size_t size, const size_t row, const bool pairs, const int8x8_t *c,
+                             const int8x8_t *w, int32x4_t acc[2], int16x8_t *waiting) {
   if (!pairs) {
     ERT_UNROLL for (size_t j = 0; j < size; j++) add(acc, vmull_s8(c[j], w[j]));
     return;

@@ -41,8 +41,8 @@ ERT_INLINE void ert_qdw_round(const ert_requant_kind kind, const size_t count, c
 
 /* `count` pixels, `channels` bytes apart: `valid` channels of each, 1 to 7, or all if `whole`. */
 ERT_INLINE void ert_qdw_finish(const ert_requant_kind kind, const size_t count, const bool whole, size_t valid,
-                               const ert_requant_neon *q, int32x4_t acc[PIXELS][2], const float *multiplier, int8_t *out,
-                               size_t channels) {
+                               const ert_requant_neon *q, int32x4_t acc[PIXELS][2], const float *multiplier,
+                               int8_t *out, size_t channels) {
   int8x16_t y[(PIXELS + 1) / 2];
   ERT_REQUANT_SWITCH(kind, ert_qdw_round, count, q, acc, multiplier, y);
   ERT_UNROLL for (size_t p = 0; p < count; p++, out += channels) {

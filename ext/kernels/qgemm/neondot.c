@@ -32,6 +32,48 @@ ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_r
   }
 }
 
+/* 4 bytes, or one, into a lane; the others are arbitrary. (GCC would repeat them in all lanes by an instruction more.) */
+static inline int8x8_t load_lane(const int8_t *x) {
+  int8x8_t v;
+  __asm__("ldr %s0, %1" : "=w"(v) : "m"(*(const int8_t(*)[4])x));
+  return v;
+}
+
+static inline int8x8_t load_byte(const int8_t *x) {
+  int8x8_t v;
+  __asm__("ldr %b0, %1" : "=w"(v) : "m"(*x));
+  return v;
+}
+
+/* The k % 16 at the end of a tap, from i on; returns the weights behind it. */
+ERT_INLINE const int8_t *multiply_end(const size_t mr, const int8_t *const *x, size_t i, size_t k, const int8_t *w,
+                                      int32x4_t acc[MR][2]) {
+  int8x8_t v[MR];
+  if (i + 8 <= k) {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_s8(x[r] + i);
+    DOT_LANE(vdotq_lane_s32, v, 0);
+    DOT_LANE(vdotq_lane_s32, v, 1);
+    i += 8;
+  }
+  if (i + 4 <= k) {
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = load_lane(x[r] + i);
+    DOT_LANE(vdotq_lane_s32, v, 0);
+    i += 4;
+  }
+  if (i < k) {
+    /* Up to 3 bytes; the rest of the lane is arbitrary and meets weights of 0. */
+    ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = load_byte(x[r] + i);
+    if (i + 1 < k) {
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_lane_s8(x[r] + i + 1, v[r], 1);
+    }
+    if (i + 2 < k) {
+      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_lane_s8(x[r] + i + 2, v[r], 2);
+    }
+    DOT_LANE(vdotq_lane_s32, v, 0);
+  }
+  return w;
+}
+
 ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_row, int8_t *out) {
   const int8_t *const *rows = work->rows + first_row;
   const int32_t *bias = (const int32_t *)work->block;
@@ -67,29 +109,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
         }
       }
     }
-    int8x8_t v[MR];
-    if (i + 8 <= k) {
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_s8(x[r] + i);
-      DOT_LANE(vdotq_lane_s32, v, 0);
-      DOT_LANE(vdotq_lane_s32, v, 1);
-      i += 8;
-    }
-    if (i + 4 <= k) {
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = ert_load_4_s8(x[r] + i);
-      DOT_LANE(vdotq_lane_s32, v, 0);
-      i += 4;
-    }
-    if (i < k) {
-      /* Up to 3 bytes; the rest of the lane is arbitrary and meets weights of 0. */
-      ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_dup_s8(x[r] + i);
-      if (i + 1 < k) {
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_lane_s8(x[r] + i + 1, v[r], 1);
-      }
-      if (i + 2 < k) {
-        ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1_lane_s8(x[r] + i + 2, v[r], 2);
-      }
-      DOT_LANE(vdotq_lane_s32, v, 0);
-    }
+    if (i != k) w = multiply_end(mr, x, i, k, w, acc);
   } while (++t < work->taps);
   if (work->row_bias != NULL) {
     const int32_t *row_bias = work->row_bias + first_row;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/bounds.h"
 #include "kernels/qgemm/qgemm.h"
@@ -85,8 +86,13 @@ static inline bool ert_qgemm_go_together(const ert_qgemm_work *work, const size_
 /* The outputs of a tile whose block has fewer channels than the kernel. Out of line, to leave the full tiles alone. */
 static __attribute__((noinline, unused)) void ert_qgemm_store_part(const ert_qgemm_work *work, size_t rows,
                                                                    size_t row_bytes, const int8_t *tile, int8_t *out) {
-  for (size_t r = 0; r < rows; r++, out += work->out_stride) {
-    for (size_t j = 0; j < work->valid_n; j++) out[j] = tile[r * row_bytes + j];
+  for (size_t r = 0; r < rows; r++, out += work->out_stride, tile += row_bytes) {
+    size_t j = 0;
+    if (work->valid_n >= 4) {
+      memcpy(out, tile, 4);
+      j = 4;
+    }
+    for (; j < work->valid_n; j++) out[j] = tile[j];
   }
 }
 
