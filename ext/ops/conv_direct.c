@@ -73,7 +73,8 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
    * output row always. */
   const bool all = window->stride_h == 1 && window->stride_w == 1 && window->out_w == window->in_w && !window->padded &&
                    window->out_h == window->in_h;
-  conv->row_by_row = !all && rule->is_int8 && window->out_w >= ROW_BY_ROW && conv->dense.packed_bytes <= FEW_WEIGHTS;
+  conv->row_by_row = !all && rule->is_int8 && window->out_w >= ROW_BY_ROW && conv->dense.packed_bytes <= FEW_WEIGHTS &&
+                     !conv->dense.qgemm->many_rows;
   if (all || conv->row_by_row) conv->dense.row_step = window->stride_w * window->channels;
 
   size_t packed_bytes;
@@ -85,6 +86,7 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
   const void *packed;
   ERT_TRY(ert_prepare_packed(p, &packing, &packed));
   conv->packed = packed;
+  ERT_TRY(ert_dense_use(p, &conv->dense, groups, packed));
   conv->split = ert_dense_choose_split(&conv->dense, conv->rows, ert_prepare_threads(p));
   op->state = conv;
   op->kernel = ert_dense_kernel_name(&conv->dense);

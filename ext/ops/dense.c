@@ -14,6 +14,7 @@ ert_status ert_dense_init(ert_prepare *p, ert_dense *dense, const ert_output_rul
     dense->nr = dense->qgemm->nr;
     dense->block_bytes = ert_qgemm_block_bytes(dense->qgemm, taps, k);
     dense->packed_bytes = ert_qgemm_packed_bytes(dense->qgemm, n, taps, k);
+    dense->row_bias = rule->zero_w != 0 || dense->qgemm->w_offset != 0;
   } else {
     dense->fgemm = ert_fgemm_select(isa, m, n, k);
     dense->mr = dense->fgemm->mr;
@@ -45,19 +46,33 @@ void ert_dense_pack(const ert_dense *dense, size_t first, size_t count, const vo
   }
 }
 
+ert_status ert_dense_use(ert_prepare *p, ert_dense *dense, size_t count, const void *packed) {
+  if (!dense->rule.is_int8) return ERT_OK;
+  const ert_qgemm_kernel *kernel = dense->qgemm;
+  const uint8_t *one = packed;
+  dense->row_bias = false;
+  for (size_t i = 0; i < count; i++, one += dense->packed_bytes) {
+    ERT_REQUIRE(p, ert_qgemm_check_packed(kernel, dense->n, dense->taps, dense->k, one),
+                "packed weights of %s name weights that a channel of %zu by %zu does not have", kernel->name, dense->taps,
+                dense->k);
+    dense->row_bias = dense->row_bias || ert_qgemm_takes_row_bias(kernel, dense->n, dense->taps, dense->k,
+                                                                  dense->rule.zero_w, one);
+  }
+  return ERT_OK;
+}
+
 void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, size_t m, const ert_dense_rows *rows,
                    void *out, size_t out_stride) {
   const ert_output_rule *rule = &dense->rule;
   if (rule->is_int8) {
     int32_t row_bias[ERT_DENSE_ROWS];
-    const bool biased = rule->zero_w != 0 || dense->qgemm->w_offset != 0;
-    if (biased) {
+    if (dense->row_bias) {
       dense->fvec->sum_rows_i8(m, rows->i8, dense->row_step, dense->taps, dense->tap_offset, dense->k,
                                -(rule->zero_w + dense->qgemm->w_offset), row_bias);
     }
     const ert_qgemm_args args = {
         .n = count, .taps = dense->taps, .k = dense->k, .tap_offset = dense->tap_offset, .weights = packed,
-        .row_step = (ptrdiff_t)dense->row_step, .row_bias = biased ? row_bias : NULL,
+        .row_step = (ptrdiff_t)dense->row_step, .row_bias = dense->row_bias ? row_bias : NULL,
         .out_zero = rule->zero_y, .out_min = rule->lo_i8, .out_max = rule->hi_i8, .wide = rule->wide,
     };
     dense->qgemm->run(&args, m, rows->i8, out, out_stride);

@@ -24,6 +24,7 @@ typedef struct ert_dense {
   size_t row_chunk;   /* rows that the kernel is best given at once: a multiple of mr */
   size_t block_bytes; /* of the packed weights of nr channels */
   size_t packed_bytes;
+  bool row_bias; /* int8: sums of x are wanted, for weights with a zero point or an offset */
 } ert_dense;
 
 typedef union ert_dense_rows {
@@ -39,6 +40,10 @@ const char *ert_dense_kernel_name(const ert_dense *dense);
 /* Packs `count` channels of w, which is [count][taps][k]; bias (NULL: none) and rule multipliers start at channel
  * `first`. */
 void ert_dense_pack(const ert_dense *dense, size_t first, size_t count, const void *w, const void *bias, void *packed);
+
+/* Checks `count` groups or matrices of packed weights, one behind the other, that may come from a file, and finds out
+ * what they need. */
+ert_status ert_dense_use(ert_prepare *p, ert_dense *dense, size_t count, const void *packed);
 
 /* out[i][c] for m <= ERT_DENSE_ROWS rows and `count` channels of `packed`; out rows are out_stride elements apart. */
 void ert_dense_run(const ert_dense *dense, const void *packed, size_t count, size_t m, const ert_dense_rows *rows,

@@ -73,7 +73,7 @@ static ert_status pack_constant(ert_prepare *p, ert_product *product, const ert_
   const void *packed;
   ERT_TRY(ert_prepare_packed(p, &packing, &packed));
   product->packed = packed;
-  return ERT_OK;
+  return ert_dense_use(p, &product->dense, matrices, packed);
 }
 
 /* Scratch: [a turned][each task: a packed block, turned channels of b]. */

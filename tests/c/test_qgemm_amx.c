@@ -1,6 +1,7 @@
 /* The qgemm kernels for AMX, on processors that lack it too: there their instructions are emulated (emulate_x86.h). */
 #define CHECK_NO_MAIN
 #include "emulate_x86.h"
+#include "kernels/qgemm/spills.h"
 #include "test_qgemm.c"
 
 #if defined(ERT_ARCH_X86_64) && defined(__linux__)
@@ -33,7 +34,7 @@ static void test_chunks(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
  * where sums are small, or where multipliers are not. Few multipliers are random, most put a sum near a tie. */
 static void test_rounding(const ert_qgemm_kernel *kernel) {
   enum { N = 70, M = 5, ROUNDS = 300 };
-  static int8_t zero_weights[N], x[1], out[M * N];
+  static int8_t weights[N], x[1], out[M * N];
   const ptrdiff_t tap_offset = 0;
   const int8_t *const rows[M] = {x, x, x, x, x};
   for (int round = 0; round < ROUNDS; round++) {
@@ -56,7 +57,8 @@ static void test_rounding(const ert_qgemm_kernel *kernel) {
                            .row_bias = biased ? row_bias : NULL, .out_min = -128, .out_max = 127};
     args.out_zero = check_between(0, 3) == 0 ? check_random_zero() : -128;
     check_begin("%s rounding, sums up to %d, %s multipliers", kernel->name, most, large ? "large" : "any");
-    ert_qgemm_pack(kernel, N, 1, 1, zero_weights, bias, multiplier, 0, 0, weights_memory.data);
+    memset(weights, -128, sizeof weights); /* with a zero point of 127 too many to take it off: of use is row_bias */
+    ert_qgemm_pack(kernel, N, 1, 1, weights, bias, multiplier, 0, biased ? 127 : 0, weights_memory.data);
     kernel->run(&args, M, rows, out, N);
     for (int i = 0; i < M * N; i++) {
       const int32_t sum = (int32_t)((uint32_t)bias[i % N] + (uint32_t)(biased ? row_bias[i / N] : 0));
@@ -67,6 +69,36 @@ static void test_rounding(const ert_qgemm_kernel *kernel) {
       }
     }
     cases++;
+  }
+}
+
+/* Packed weights out of a file may say anything of what goes beyond int8. */
+static void test_spills_from_file(const ert_qgemm_kernel *kernel) {
+  enum { N = 20, TAPS = 2, K = 30 };
+  static int8_t w[N * TAPS * K];
+  static const int32_t bias[N];
+  static const float multiplier[N];
+  uint8_t *packed = weights_memory.data;
+  check_begin("%s spills", kernel->name);
+  w[(3 * TAPS + 1) * K + 7] = 100; /* 110 without the zero point */
+  w[(5 * TAPS + 1) * K + 9] = 127; /* 137 */
+  ert_qgemm_pack(kernel, N, TAPS, K, w, bias, multiplier, 0, -10, packed);
+  ert_qgemm_spills good, bad;
+  uint8_t *at = packed + ert_qgemm_block_bytes(kernel, TAPS, K) - ERT_QGEMM_SPILLS_BYTES;
+  memcpy(&good, at, sizeof good);
+  const ert_qgemm_spill *spill = &good.list[0];
+  if (good.keeps_zero != 0 || good.count != 1 || spill->tap != 1 || spill->at != 9 || spill->rest != 10) {
+    check_fail("the weight beyond int8 is not there");
+  }
+  if (ert_qgemm_takes_row_bias(kernel, N, TAPS, K, -10, packed)) check_fail("the zero point is still there");
+  for (int change = 0; change < 5; change++, cases++) {
+    bad = good;
+    if (change == 0) bad.count = ERT_QGEMM_SPILLS + 1;
+    if (change == 1) bad.list[0].tap = TAPS;
+    if (change == 2) bad.list[0].at = K;
+    if (change == 3) bad.list[0].lane = kernel->nr;
+    memcpy(at, &bad, sizeof bad);
+    if (ert_qgemm_check_packed(kernel, N, TAPS, K, packed) != (change == 4)) check_fail("change %d", change);
   }
 }
 
@@ -87,6 +119,7 @@ int main(void) {
     test_rows_and_channels(kernels[0], kernels[i]);
     test_chunks(kernels[0], kernels[i]);
     test_rounding(kernels[i]);
+    test_spills_from_file(kernels[i]);
     tested++;
   }
   if (tested == 0) check_fail("no kernel for AMX");

@@ -28,6 +28,7 @@
 #include "base/inline.h"
 #include "base/memory.h"
 #include "kernels/qgemm/qgemm.h"
+#include "kernels/qgemm/spills.h"
 
 enum { LEAST_M = 4, LEAST_K = 20, MOST_K = 512 };
 enum { BASE_BITS = 0x4b000000, MOST_RAISED_K = 1024, MOST_RAISED_BIAS = 1 << 24 }; /* see raise_biases */
@@ -63,6 +64,7 @@ typedef struct waiting {
   int32_t *sums; /* for every tile of rows, for every tile of channels: [16][16] */
   const uint8_t *block;
   bool raised;
+  const ert_qgemm_spills *spills;
   size_t first, end, channels;
   int8_t *out; /* of row `first` */
 } waiting;
@@ -307,6 +309,22 @@ ERT_INLINE void round_rows(const int32_t *sums, const bool raised, const bool bi
   }
 }
 
+/* Adds the products of what weights are beyond int8. */
+static __attribute__((noinline)) void add_spills(const product *p, const waiting *done, size_t vectors) {
+  for (uint32_t i = 0; i < done->spills->count; i++) {
+    const ert_qgemm_spill *spill = &done->spills->list[i];
+    const ptrdiff_t offset = p->args->tap_offset[spill->tap] + (ptrdiff_t)spill->at;
+    int32_t *sums = done->sums + spill->lane / TILE * TILE_WORDS + spill->lane % TILE;
+    for (size_t first = done->first; first < done->end; first += p->height, sums += vectors * TILE_WORDS) {
+      const size_t begin = tile_begin(p, first);
+      for (size_t r = 0; r < p->height; r++) {
+        int32_t *sum = sums + r * TILE;
+        *sum = (int32_t)((uint32_t)*sum + (uint32_t)(p->rows[begin + r][offset] * spill->rest));
+      }
+    }
+  }
+}
+
 ERT_INLINE void round_tiles(const product *p, const waiting *done, const int vectors) {
   const ert_qgemm_args *args = p->args;
   const float *multipliers = (const float *)(const void *)(done->block + vectors * ROW);
@@ -316,12 +334,14 @@ ERT_INLINE void round_tiles(const product *p, const waiting *done, const int vec
   ERT_UNROLL for (int v = 0; v < vectors; v++) {
     multiplier[v] = p->usual ? _mm512_load_ps(multipliers + v * TILE) : _mm512_set1_ps(1.0f);
   }
+  if (done->spills->count != 0) add_spills(p, done, (size_t)vectors);
+  const int32_t *bias_of_rows = done->spills->keeps_zero ? args->row_bias : NULL;
   int32_t *sums = done->sums;
   int8_t *out = done->out;
   for (size_t first = done->first; first < done->end; first += p->height, sums += vectors * TILE_WORDS) {
     const size_t rows = ert_min_size(p->height, done->end - first), repeated = first - tile_begin(p, first);
     int32_t *fresh = sums + repeated * TILE;
-    const int32_t *row_bias = args->row_bias != NULL ? args->row_bias + first : NULL;
+    const int32_t *row_bias = bias_of_rows != NULL ? bias_of_rows + first : NULL;
     if (!p->usual) finish_sums(args, fresh, row_bias, rows, multipliers, (size_t)vectors);
 #define ROUND(raised, biased) \
   round_rows(fresh, raised, biased, row_bias, rows, multiplier, zero, valid, out, p->out_stride, vectors)
@@ -348,8 +368,9 @@ ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *r
   const bool usual = !args->wide && args->out_min == INT8_MIN && args->out_max == INT8_MAX;
   product p = {args, ert_qgemm_steps_of(args->k, 4), m, height_of(m), rows, out_stride, usual, 0};
   if (usual && args->out_zero == INT8_MIN && args->taps * args->k <= MOST_RAISED_K)
-    p.reach = (int32_t)(args->taps * args->k) * 128 * 128 * (args->row_bias != NULL ? 2 : 1);
-  const size_t block_bytes = nr * (8 + args->taps * p.steps.count * p.steps.k); /* a multiple of 64 */
+    p.reach = (int32_t)(args->taps * args->k + ERT_QGEMM_SPILLS) * 128 * 128 * (args->row_bias != NULL ? 2 : 1);
+  const size_t spills_at = nr * (8 + args->taps * p.steps.count * p.steps.k); /* a multiple of 64 */
+  const size_t block_bytes = spills_at + ERT_QGEMM_SPILLS_BYTES;
   const size_t group = most_tiles * p.height;
   const size_t chunk = ert_max_size(LEFT_BYTES / (args->taps * args->k) / group, 1) * group;
   waiting done = {.sums = NULL};
@@ -368,7 +389,8 @@ ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *r
         add_products(&p, x, tiles, bias, block, vectors);
         if (done.sums != NULL) round(&p, &done);
         store_sums(tiles, sums, vectors);
-        done = (waiting){sums, block, raised, first, end, ert_min_size(args->n - n, nr), out + first * out_stride + n};
+        done = (waiting){sums,  block, raised, (const ert_qgemm_spills *)(const void *)(block + spills_at), first, end,
+                         ert_min_size(args->n - n, nr), out + first * out_stride + n};
       }
     }
   }
@@ -395,7 +417,7 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
   const ert_qgemm_kernel ert_qgemm_amx_##rows##x##channels = {                                                        \
       .name = "qgemm_amx_" #rows "x" #channels, .isa = ERT_ISA_AMX, .mr = rows, .nr = channels, .least_m = LEAST_M,   \
       .least_k = LEAST_K, .most_k = larger_left, .many_rows = true, .kr = 4, .weight_bytes = 1, .tile_n = TILE,       \
-      .lane_channel = lanes, .run = run_##channels};
+      .zero_off = true, .lane_channel = lanes, .run = run_##channels};
 
 KERNEL(64, 1, 16, NULL, 0)
 KERNEL(32, 2, 32, LANES_OF_2, 0)

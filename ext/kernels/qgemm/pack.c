@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "kernels/bounds.h"
 #include "kernels/qgemm/qgemm.h"
+#include "kernels/qgemm/spills.h"
 
 size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k) {
   const size_t nr = kernel->nr;
@@ -13,7 +14,8 @@ size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t
   }
   if (!ert_mul(groups, taps, &weights) || !ert_mul(weights, nr * kernel->kr * kernel->weight_bytes, &weights)) return 0;
   size_t bytes;
-  if (!ert_add(weights, nr * (sizeof(int32_t) + sizeof(float)) + ERT_ALIGN - 1, &bytes)) return 0;
+  const size_t more = nr * (sizeof(int32_t) + sizeof(float)) + (kernel->zero_off ? ERT_QGEMM_SPILLS_BYTES : 0);
+  if (!ert_add(weights, more + ERT_ALIGN - 1, &bytes)) return 0;
   return bytes / ERT_ALIGN * ERT_ALIGN;
 }
 
@@ -77,9 +79,75 @@ static void pack_words(const int8_t *w, size_t k, size_t kr, size_t stride, uint
       memcpy(group + 2 * (i - first), &(int16_t){w[i]}, sizeof(int16_t));
 }
 
-/* The k weights of every tap in steps; weights: of the channel's block. */
+static inline int32_t clamp_i8(int32_t value) {
+  return value < INT8_MIN ? INT8_MIN : value > INT8_MAX ? INT8_MAX : value;
+}
+
+/* Adds what leaves int8 of a channel's weights without their zero point; false when there is no room for it. */
+static bool find_spills(size_t lane, size_t taps, size_t k, const int8_t *w, int32_t zero, ert_qgemm_spills *spills) {
+  int8_t least = INT8_MAX, most = INT8_MIN;
+  for (size_t i = 0; i < taps * k; i++) {
+    least = w[i] < least ? w[i] : least;
+    most = w[i] > most ? w[i] : most;
+  }
+  if (least - zero >= INT8_MIN && most - zero <= INT8_MAX) return true;
+  for (size_t i = 0; i < taps * k; i++) {
+    const int32_t rest = w[i] - zero - clamp_i8(w[i] - zero);
+    if (rest == 0) continue;
+    if (spills->count == ERT_QGEMM_SPILLS) return false;
+    spills->list[spills->count++] =
+        (ert_qgemm_spill){(uint32_t)(i / k), (uint32_t)(i % k), (uint16_t)lane, (int16_t)rest};
+  }
+  return true;
+}
+
+/* Those of a block, whose first channel is `first`. Returns the zero point that is to be taken off its weights. */
+static int32_t take_zero_off(const ert_qgemm_kernel *kernel, size_t first, size_t n, size_t taps, size_t k,
+                             const int8_t *w, int32_t zero, uint8_t *block_end) {
+  ert_qgemm_spills spills = {0, 0, {{0, 0, 0, 0}}};
+  bool fits = taps <= UINT32_MAX && k <= UINT32_MAX;
+  for (size_t lane = 0; lane < kernel->nr && fits; lane++) {
+    const size_t channel = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
+    if (channel < n) fits = find_spills(lane, taps, k, w + channel * taps * k, zero, &spills);
+  }
+  if (!fits) spills = (ert_qgemm_spills){.keeps_zero = 1};
+  memcpy(block_end - ERT_QGEMM_SPILLS_BYTES, &spills, sizeof spills);
+  return fits ? zero : 0;
+}
+
+static ert_qgemm_spills spills_of(const ert_qgemm_kernel *kernel, size_t taps, size_t k, const uint8_t *block) {
+  ert_qgemm_spills spills;
+  memcpy(&spills, block + ert_qgemm_block_bytes(kernel, taps, k) - ERT_QGEMM_SPILLS_BYTES, sizeof spills);
+  return spills;
+}
+
+bool ert_qgemm_takes_row_bias(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, int32_t w_zero,
+                              const void *packed) {
+  if (kernel->w_offset != 0) return true;
+  if (w_zero == 0 || !kernel->zero_off) return w_zero != 0;
+  const uint8_t *block = packed;
+  for (size_t first = 0; first < n; first += kernel->nr, block += ert_qgemm_block_bytes(kernel, taps, k))
+    if (spills_of(kernel, taps, k, block).keeps_zero) return true;
+  return false;
+}
+
+bool ert_qgemm_check_packed(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const void *packed) {
+  if (!kernel->zero_off) return true;
+  const uint8_t *block = packed;
+  for (size_t first = 0; first < n; first += kernel->nr, block += ert_qgemm_block_bytes(kernel, taps, k)) {
+    const ert_qgemm_spills spills = spills_of(kernel, taps, k, block);
+    if (spills.count > ERT_QGEMM_SPILLS) return false;
+    for (uint32_t i = 0; i < spills.count; i++) {
+      const ert_qgemm_spill *spill = &spills.list[i];
+      if (spill->tap >= taps || spill->at >= k || spill->lane >= kernel->nr) return false;
+    }
+  }
+  return true;
+}
+
+/* The k weights of every tap in steps, without their zero point; weights: of the channel's block. */
 static void pack_tiles(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
-                       uint8_t *weights) {
+                       int32_t zero, uint8_t *weights) {
   const size_t kr = kernel->kr, tile_n = kernel->tile_n, stride = tile_n * kr;
   const ert_qgemm_steps steps = ert_qgemm_steps_of(k, kr);
   const size_t tile_bytes = tile_n * steps.k;
@@ -87,25 +155,31 @@ static void pack_tiles(const ert_qgemm_kernel *kernel, size_t lane, size_t taps,
   for (size_t t = 0; t < taps; t++, w += k) {
     for (size_t i = 0; i < steps.count; i++, tile += kernel->nr / tile_n * tile_bytes) {
       const size_t begin = ert_qgemm_step_begin(steps, k, i), end = ert_min_size(begin + steps.k, k);
-      for (size_t at = i * steps.k; at < end;) { /* what comes before was part of the last step */
-        const size_t inside = at - begin, count = ert_min_size(kr - inside % kr, end - at);
+      const int8_t *from = w + begin;
+      int8_t shifted[64];
+      if (zero != 0) {
+        for (size_t inside = 0; inside < end - begin; inside++) shifted[inside] = (int8_t)clamp_i8(from[inside] - zero);
+        from = shifted;
+      }
+      for (size_t inside = i * steps.k - begin; inside < end - begin;) { /* before that it was part of the last step */
+        const size_t count = ert_min_size(kr - inside % kr, end - begin - inside);
         uint8_t *to = tile + inside / kr * stride + inside % kr;
         if (count == 4) { /* one move */
-          memcpy(to, w + at, 4);
+          memcpy(to, from + inside, 4);
         } else {
-          memcpy(to, w + at, count);
+          memcpy(to, from + inside, count);
         }
-        at += count;
+        inside += count;
       }
     }
   }
 }
 
-/* Packs one channel into lane `lane` of the weights of its block. */
-static void pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
+/* Packs one channel into lane `lane` of the weights of its block. zero: to be taken off, by kernels with tiles. */
+static void pack_lane(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w, int32_t zero,
                       uint8_t *weights) {
   if (kernel->tile_n != 0) {
-    pack_tiles(kernel, lane, taps, k, w, weights);
+    pack_tiles(kernel, lane, taps, k, w, zero, weights);
     return;
   }
   const size_t kr = kernel->kr, group_bytes = kr * kernel->weight_bytes, stride = kernel->nr * group_bytes;
@@ -131,12 +205,14 @@ void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_
     memset(block, 0, block_bytes); /* channels and k beyond the end count as weights of 0 */
     uint8_t *biases = block, *multipliers = block + nr * sizeof(int32_t), *weights = multipliers + nr * sizeof(float);
     ert_bounds bounds = {true, true};
+    const bool off = kernel->zero_off && w_zero != 0;
+    const int32_t zero = off ? take_zero_off(kernel, first, n, taps, k, w, w_zero, block + block_bytes) : 0;
     for (size_t lane = 0; lane < nr; lane++) {
       const size_t channel = first + (kernel->lane_channel != NULL ? kernel->lane_channel[lane] : lane);
       if (channel >= n) continue;
       const int8_t *own = w + channel * taps * k;
       const uint32_t sum = sum_of(own, taps * k);
-      pack_lane(kernel, lane, taps, k, own, weights);
+      pack_lane(kernel, lane, taps, k, own, zero, weights);
       if (kernel->bounds) {
         join_bounds(&bounds, own, taps * k, w_zero, sum, bias != NULL ? bias[channel] : 0, multiplier[channel], zero_x);
       }

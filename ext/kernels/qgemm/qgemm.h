@@ -49,6 +49,7 @@ typedef struct ert_qgemm_kernel {
   uint8_t w_offset;     /* 128 when weights are kept as w + 128 (unsigned): part of their zero point, for row_bias */
   bool saves_turns;     /* only of use where ERT_ISA_TURNS_COST */
   uint8_t tile_n;       /* channels of a tile of weights, of which steps are made (ert_qgemm_steps); 0: no tiles */
+  bool zero_off;        /* pack takes w_zero off the weights where it can, see kernels/qgemm/spills.h */
   bool bounds;          /* pack notes in the block what it proves of it, see kernels/bounds.h */
   bool tail_last;       /* the last k % kr of a tap, if k > kr, stand at the end of their group, behind zeros */
   const uint8_t *lane_channel; /* nr entries: packed lane j holds channel lane_channel[j] of its block; NULL: j */
@@ -81,15 +82,23 @@ static inline size_t ert_qgemm_step_begin(ert_qgemm_steps steps, size_t k, size_
 /* Packed layout, one block for every nr channels (the last one padded with zeros):
  *   int32 bias'[nr], float multiplier[nr], then for every tap, for every group of kr of its k: weights [nr][kr];
  * with tiles: for every tap, for every step, for every tile_n channels, for every group of kr of the step's k: weights
- * [tile_n][kr]. */
+ * [tile_n][kr]; with zero_off: at the end ert_qgemm_spills. */
 size_t ert_qgemm_block_bytes(const ert_qgemm_kernel *kernel, size_t taps, size_t k);
 /* 0 on overflow. */
 size_t ert_qgemm_packed_bytes(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k);
 
 /* w: [n][taps][k]; bias: n entries or NULL; multiplier: n entries. zero_x: the input's zero point.
  * w_zero: the weights' zero point. Where this or kernel->w_offset is not 0, the caller passes
- * row_bias[m] = -(w_zero + w_offset) * sum(x[m]); pack adds the constant part taps * k * zero_x * w_zero. */
+ * row_bias[m] = -(w_zero + w_offset) * sum(x[m]); pack adds the constant part taps * k * zero_x * w_zero. A kernel with
+ * zero_off needs none where ert_qgemm_takes_row_bias says so. */
 void ert_qgemm_pack(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const int8_t *w,
                     const int32_t *bias, const float *multiplier, int32_t zero_x, int32_t w_zero, void *packed);
+
+/* Whether a block of these packed weights, or their kernel, takes a row_bias for w_zero. */
+bool ert_qgemm_takes_row_bias(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, int32_t w_zero,
+                              const void *packed);
+
+/* False where packed weights that come from a file lead the kernel astray: out of the taps of a row. */
+bool ert_qgemm_check_packed(const ert_qgemm_kernel *kernel, size_t n, size_t taps, size_t k, const void *packed);
 
 #endif
