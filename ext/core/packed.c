@@ -44,8 +44,9 @@ static uint64_t source_of(const ert_prepare *p, const ert_packing *packing, bool
 }
 
 /* Leaves *packed NULL where the file has nothing for this kernel. What it has is read where it lies, by kernels that
- * take any bytes: a file that states right hashes of wrong weights gets wrong numbers, as one with wrong weights does.
- * The scalar kernels alone are not among them, for C does not define the conversion of every float. */
+ * take any bytes, or any that their operator checks: a file that states right hashes of wrong weights gets wrong numbers,
+ * as one with wrong weights does. The scalar kernels alone are not among them, for C does not define the conversion of
+ * every float. */
 static ert_status find_in_file(ert_prepare *p, const ert_packing *packing, const void **packed) {
   const ert_model *model = p->session->model;
   const ert_model_op_entry *entry = &model->ops[p->op->index];
