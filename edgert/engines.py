@@ -44,14 +44,16 @@ class Engine(Protocol):
         """Copies of the outputs, by name."""
 
 
-def open_model(path: Path, *, threads: int = 1, isa: str | None = None, keep_all_tensors: bool = False) -> Model:
+def open_model(
+    path: Path, *, threads: int = 1, isa: str | None = None, keep_all_tensors: bool = False, fusion: bool = True
+) -> Model:
     """An .ert package, or a .tflite or .onnx file converted in memory with its own numbers kept."""
     source: Path | bytes = path
     if path.suffix.lower() in (".tflite", ".onnx"):
         from edgert.compile import convert
 
         source = convert(path, quantize="none").data
-    return Model(source, threads=threads, isa=isa, keep_all_tensors=keep_all_tensors)
+    return Model(source, threads=threads, isa=isa, keep_all_tensors=keep_all_tensors, fusion=fusion)
 
 
 class _Edgert:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fused_graphs import ChainBuilder
 
 import edgert
 from edgert.dtypes import DType, QuantParams
@@ -164,12 +165,34 @@ def _exp_table() -> tuple[int, ...]:
     return tuple(int(v) for v in np.rint(2**23 * np.exp(-QUANT.scale * np.arange(256))))
 
 
+def fused() -> bytes:
+    """Groups of every kind: in place, behind each other through a window of rows, and with a value of two readers."""
+    b = ChainBuilder(np.random.default_rng(2), DType.INT8, (1, 13, 9, 8))
+    x = b.last
+    b.conv(24, name="expand")
+    b.lut(name="expand_table")
+    b.depthwise(name="depthwise")
+    b.lut(name="depthwise_table")
+    b.conv(8, name="project")
+    b.node("add", x, b.last, name="residual")
+    first = b.lut(name="residual_table")
+    b.conv(8, kernel=3, pad=1, name="dense")
+    b.node("add", b.last, first, name="dense_residual")
+    b.node("add", b.last, b.last, name="twice")
+    b.node("mul", b.last, b.last, name="outer")
+    b.lut(name="outer_table")
+    b.node("reduce", b.last, name="mean", function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=True)
+    b.graph.outputs = [b.last, first]
+    return b.package()
+
+
 PACKAGES: dict[str, Callable[[], bytes]] = {
     "digits-int8": lambda: digits(quantize=True),
     "digits-packed": lambda: digits(quantize=True, targets=("host", "aarch64-dotprod")),
     "digits-float-packed": lambda: digits(quantize=False, targets=("host",)),
     "digits-float": lambda: digits(quantize=False),
     "every-operator": every_operator,
+    "fused": fused,
 }
 
 

@@ -33,6 +33,13 @@ def threads_option(command: F) -> F:
     return option(command)
 
 
+def fusion_option(command: F) -> F:
+    option = click.option(
+        "--no-fusion", is_flag=True, help="Run every operator by itself, for comparing; ERT_FUSION=off does the same."
+    )
+    return option(command)
+
+
 def check_output(output: Path, inputs: Iterable[Path]) -> None:
     """Before any work is done: InputError when `output` cannot be written, or is one of the files that are read."""
     folder = output.parent

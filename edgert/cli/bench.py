@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from edgert.cli._shared import FILE, check_output, json_option, print_json, threads_option
+from edgert.cli._shared import FILE, check_output, fusion_option, json_option, print_json, threads_option
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ PEERS = {  # and the file that one runs where none is named: the first that lies
     " of layer or kernel.",
 )  # fmt: skip
 @threads_option
+@fusion_option
 @json_option
 def command(
     model: Path | None, rounds: int, seconds: float, profile: bool, start: bool, trace: Path | None,
-    against: tuple[str, ...], kernels: str | None, threads: int, as_json: bool,
+    against: tuple[str, ...], kernels: str | None, threads: int, no_fusion: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure MODEL's speed at batch 1, or with --kernels that of single kernels.
 
@@ -64,7 +65,7 @@ def command(
             raise InputError("--start goes alone: leave --profile, --trace and --against out")
         _bench_start(model, rounds, threads, as_json)
     else:
-        _bench_model(model, rounds, seconds, profile, trace, against, threads, as_json)
+        _bench_model(model, rounds, seconds, profile, trace, against, threads, not no_fusion, as_json)
 
 
 def _bench_kernels(text: str, as_json: bool) -> None:
@@ -98,18 +99,18 @@ def _bench_start(model: Path, processes: int, threads: int, as_json: bool) -> No
 
 def _bench_model(
     model: Path, rounds: int, seconds: float, profile: bool, trace: Path | None, against: tuple[str, ...],
-    threads: int, as_json: bool,
+    threads: int, fusion: bool, as_json: bool,
 ) -> None:  # fmt: skip
     contenders = [("edgert", model), *(_peer(text, model) for text in against)]
     if trace is not None:
         check_output(trace, [path for _engine, path in contenders])
-    facts: dict[str, Any] = {"model": str(model), "threads": threads}
+    facts: dict[str, Any] = {"model": str(model), "threads": threads, "fusion": fusion}
     if trace is not None:
-        facts["trace"] = _write_trace(model, threads, trace)
-    profiled = _profile(model, threads) if profile else {}
+        facts["trace"] = _write_trace(model, threads, fusion, trace)
+    profiled = _profile(model, threads, fusion) if profile else {}
     if against or not (profile or trace):
         facts["rounds"] = rounds
-        facts["engines"] = _measure(contenders, threads, rounds, seconds, as_json)
+        facts["engines"] = _measure(contenders, threads, fusion, rounds, seconds, as_json)
         if profile:
             facts["profile"] = profiled
     else:
@@ -128,27 +129,28 @@ def _bench_model(
         print(f"{trace}: {written['invokes']} invokes; open it in ui.perfetto.dev or chrome://tracing")
 
 
-def _profile(path: Path, threads: int) -> dict[str, Any]:
+def _profile(path: Path, threads: int, fusion: bool) -> dict[str, Any]:
     from edgert.report.profile import profile
 
-    return {"model": str(path), "threads": threads, **profile(_filled(path, threads), threads)}
+    model = _filled(path, threads, fusion)
+    return {"model": str(path), "threads": threads, "fusion": fusion, **profile(model, threads)}
 
 
-def _write_trace(path: Path, threads: int, output: Path) -> dict[str, Any]:
+def _write_trace(path: Path, threads: int, fusion: bool, output: Path) -> dict[str, Any]:
     from edgert.report.trace import INVOKES, trace, write_trace
 
-    facts = trace(_filled(path, threads), path.name)
+    facts = trace(_filled(path, threads, fusion), path.name)
     write_trace(output, facts)
     return {"file": str(output), "invokes": INVOKES}
 
 
-def _filled(path: Path, threads: int) -> Model:
+def _filled(path: Path, threads: int, fusion: bool) -> Model:
     """The model, open, with random inputs."""
     import numpy as np
 
     from edgert.engines import open_model, random_inputs
 
-    model = open_model(path, threads=threads)
+    model = open_model(path, threads=threads, fusion=fusion)
     for name, array in random_inputs(model.inputs, np.random.default_rng(0)).items():
         model.view(name)[...] = array
     return model
@@ -182,7 +184,7 @@ def _peer(text: str, model: Path) -> tuple[str, Path]:
 
 
 def _measure(
-    contenders: list[tuple[str, Path]], threads: int, rounds: int, seconds: float, quiet: bool
+    contenders: list[tuple[str, Path]], threads: int, fusion: bool, rounds: int, seconds: float, quiet: bool
 ) -> list[dict[str, Any]]:
     from contextlib import ExitStack
     from statistics import median
@@ -192,7 +194,7 @@ def _measure(
 
     times: list[list[float]] = [[] for _ in contenders]
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(engine, path, threads)) for engine, path in contenders]
+        workers = [stack.enter_context(Worker(engine, path, threads, fusion=fusion)) for engine, path in contenders]
         for worker in workers:
             worker.round(min(seconds, 0.2))  # warm-up
         for _ in tracked(range(rounds), "measuring", rounds, not quiet):

@@ -18,15 +18,19 @@ from edgert.errors import EdgertError, InputError
 
 
 class Worker:
-    """An engine in a process of its own. isa: the highest instruction set that edgert may use there.
+    """An engine in a process of its own. isa: the highest instruction set that edgert may use there. fusion: whether it
+    may run operators together.
 
     Raises InputError with the engine's message when it cannot open the model."""
 
-    def __init__(self, engine: str, model: Path, threads: int, isa: str | None = None) -> None:
+    def __init__(self, engine: str, model: Path, threads: int, isa: str | None = None, fusion: bool = True) -> None:
+        settings = {} if isa is None else {"ERT_ISA_MAX": isa}
+        if not fusion:
+            settings["ERT_FUSION"] = "off"
         self._what = f"{engine} on {model}"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "edgert.cli.bench_worker", engine, str(model), str(threads)],
-            env=_environment() | ({} if isa is None else {"ERT_ISA_MAX": isa}),
+            env=_environment() | settings,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgert.cli._shared import FILE, check_output, json_option, print_json, threads_option
+from edgert.cli._shared import FILE, check_output, fusion_option, json_option, print_json, threads_option
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to show.")
 @click.option("-o", "--output", type=FILE, metavar="OUT.npz", help="Write all outputs, stacked, by name.")
 @threads_option
+@fusion_option
 @json_option
-def command(model: Path, inputs: tuple[Path, ...], top: int, output: Path | None, threads: int, as_json: bool) -> None:
+def command(
+    model: Path, inputs: tuple[Path, ...], top: int, output: Path | None, threads: int, no_fusion: bool, as_json: bool
+) -> None:
     """Run MODEL on each INPUT: images, .wav, .npy, .npz or raw .bin."""
     from edgert.data import load_files
     from edgert.engines import open_model
@@ -34,7 +37,7 @@ def command(model: Path, inputs: tuple[Path, ...], top: int, output: Path | None
 
     if output is not None:
         check_output(output, (model, *inputs))
-    opened = open_model(model, threads=threads)
+    opened = open_model(model, threads=threads, fusion=not no_fusion)
     samples = load_files(inputs, opened.inputs, opened.normalisation)
     results: list[dict[str, Any]] = []
     kept: dict[str, list[NDArray[Any]]] = {info.name: [] for info in opened.outputs}

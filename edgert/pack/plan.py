@@ -1,17 +1,21 @@
 """The arena plan: where each activation lies while it lives.
 
 Largest first, each at the lowest offset where it overlaps nothing that lives at the same time (greedy by size,
-Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference").
+Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"). A node that can work in place
+writes its output over the value that the node before computes for it alone.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from edgert.ir import Graph, Value
 
 ALIGNMENT = 64  # bytes; ERT_ALIGN of the C core
+IN_PLACE = frozenset({"add", "sub", "mul", "lut"})  # operators that the C core runs in place (ERT_BAND_ELEMENTS)
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,33 @@ def _aligned(size: int) -> int:
     return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
+def in_place(graph: Graph) -> dict[Value, Value]:
+    """Output -> the value that it takes the place of.
+
+    A node of IN_PLACE does so with what the node before it computes for it alone, when all its operands have the
+    output's shape: the C core can then run both together, a part of the tensor at a time, and the value in between
+    takes no memory. The core checks the same conditions (ext/core/arena.c).
+    """
+    uses = Counter(value for node in graph.nodes for value in node.inputs if value is not None)
+    uses.update(graph.outputs)
+    places: dict[Value, Value] = {}
+    for before, node in pairwise(graph.nodes):
+        if node.op not in IN_PLACE or len(before.outputs) != 1:
+            continue
+        value, output = before.outputs[0], node.outputs[0]
+        operands = node.inputs[:1] if node.op == "lut" else node.inputs
+        alike = all(x is not None and x.shape == output.shape and x.dtype == output.dtype for x in operands)
+        if alike and value in operands and uses[value] == 1:
+            places[output] = value
+    return places
+
+
 def plan_arena(graph: Graph) -> Plan:
     """Places every activation of the graph.
 
     A value lives from the node that writes it to the last node that reads it, both included, so that no operator's
-    output overlaps its input. Graph inputs live through the whole run, so that a second run without new input gives
-    the same result; graph outputs live to the end.
+    output overlaps its input, but for those that work in place. Graph inputs live through the whole run, so that a
+    second run without new input gives the same result; graph outputs live to the end.
     """
     end = len(graph.nodes)
     first: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
@@ -58,11 +83,15 @@ def plan_arena(graph: Graph) -> Plan:
     for value in graph.outputs:
         if value in first:
             last[value] = end
-    values = [value for value in first if value.data is None and not value.variable]
+    root = {value: value for value in first if value.data is None and not value.variable}
+    for output, value in in_place(graph).items():  # in the order of execution
+        root[output] = root[value]
+        last[root[value]] = max(last[root[value]], last[output])
+    values = [value for value in root if root[value] is value]
     blocks = [_Block(first[value], last[value], _aligned(value_bytes(value))) for value in values]
-    places = _place(blocks)
-    arena = max((place + block.bytes for place, block in zip(places, blocks, strict=True)), default=0)
-    return Plan(dict(zip(values, places, strict=True)), arena)
+    places = dict(zip(values, _place(blocks), strict=True))
+    arena = max((places[value] + block.bytes for value, block in zip(values, blocks, strict=True)), default=0)
+    return Plan({value: places[root[value]] for value in root}, arena)
 
 
 def _place(blocks: Sequence[_Block]) -> list[int]:

@@ -22,7 +22,7 @@ class Work:
 
     inputs, outputs: its tensors, constants among the inputs. macs: multiply-adds; 0 for operators of another kind.
     moved_bytes: of all these tensors, each once, as an operator moves them that reads and writes nothing twice.
-    isa: the instruction set of its kernel.
+    isa: the instruction set of its kernel. group: the operators that it runs together with, itself among them.
     """
 
     index: int
@@ -34,6 +34,7 @@ class Work:
     outputs: tuple[TensorInfo, ...]
     macs: int
     moved_bytes: int
+    group: range
 
     @property
     def dtype(self) -> DType | None:
@@ -52,12 +53,14 @@ def model_work(model: Model) -> list[Work]:
         definition = OPS_BY_NAME.get(kind)
         count = definition.macs if definition is not None else None
         kernel = session.kernel(i)
+        first, members = session.group(i)
         found.append(
             Work(
                 index=i, type=kind, name=name, kernel=kernel, isa=kernel_isa.get(kernel, session.isa),
                 inputs=ins, outputs=outs,
                 macs=count([info.shape for info in ins], [info.shape for info in outs]) if count else 0,
                 moved_bytes=sum({info.index: _bytes(info) for info in (*ins, *outs)}.values()),
+                group=range(first, first + members),
             )
         )  # fmt: skip
     return found
@@ -70,17 +73,30 @@ def _bytes(info: TensorInfo) -> int:
 def profile(model: Model, threads: int = 1, seconds: float = 1.0) -> dict[str, Any]:
     """The least time of every operator over many runs, with its work; "types" and "total" sum up.
 
-    Stepping costs a little for each operator, some tens of nanoseconds. percent_of_peak compares the time with that
+    Stepping costs a little for each operator, some tens of nanoseconds. Operators that run together share their time in
+    the proportion of their times alone; "groups" has both sums. percent_of_peak compares the time with that
     of as many multiply-adds at the peak of the kernel's instruction set, on as many cores as there are threads: of an
     operator, of all of a type, or of the whole model.
     """
     work = model_work(model)
-    least = least_times(model, seconds)
+    together = least_times(model, seconds)
+    grouped = [item.group for item in work if len(item.group) > 1 and item.index == item.group[0]]
+    alone = least_times(model, seconds, fused=False) if grouped else together
+    least = _shared_out(work, together, alone)
+    groups = [
+        {
+            "operators": [group[0], group[-1]],
+            "us": 1e6 * together[group[0]],
+            "us_alone": 1e6 * sum(alone[i] for i in group),
+        }
+        for group in grouped
+    ]
     core = measure_core(model.session.isa)
     total = sum(least)
     at_peak = [_seconds_at_peak(item, core, threads) for item in work]
     operators = [
         {"index": item.index, "type": item.type, "name": item.name, "kernel": item.kernel,
+         "group": [item.group[0], item.group[-1]] if len(item.group) > 1 else None,
          "percent": 100 * time / total if total else 0.0, **_figures([item], [time], [ideal], core)}
         for item, time, ideal in zip(work, least, at_peak, strict=True)
     ]  # fmt: skip
@@ -98,23 +114,36 @@ def profile(model: Model, threads: int = 1, seconds: float = 1.0) -> dict[str, A
         "total_us": 1e6 * total,
         "operators": operators,
         "types": types,
+        "groups": groups,
         "total": _figures(work, least, at_peak, core),
         **core.describe(),
     }
 
 
-def least_times(model: Model, seconds: float) -> list[float]:
-    """Seconds of every operator, the least over runs for about so long, at least 10; 0 for one that does not run."""
+def least_times(model: Model, seconds: float, fused: bool = True) -> list[float]:
+    """Seconds of every operator, the least over runs for about so long, at least 10. Operators that run together (when
+    `fused`) have the time of all of them at the first one; 0 for an operator that does not run by itself."""
     from time import perf_counter
 
     session = model.session
     best = [math.inf] * session.model.op_count
     end, runs = perf_counter() + seconds, 0
     while runs < 10 or (perf_counter() < end and runs < 10000):
-        for op, start, stop in session.time_ops():
+        for op, _count, start, stop in session.time_ops(fused):
             best[op] = min(best[op], (stop - start) / 1e9)
         runs += 1
     return [time if time < math.inf else 0.0 for time in best]
+
+
+def _shared_out(work: Sequence[Work], together: Sequence[float], alone: Sequence[float]) -> list[float]:
+    """Seconds of every operator: of those that run together, parts of their time in the proportion of those alone."""
+    found = list(together)
+    for item in work:
+        sum_alone = sum(alone[i] for i in item.group)
+        if len(item.group) > 1:
+            share = alone[item.index] / sum_alone if sum_alone else 1 / len(item.group)
+            found[item.index] = together[item.group[0]] * share
+    return found
 
 
 def _seconds_at_peak(item: Work, core: Core, threads: int) -> float | None:
@@ -141,10 +170,10 @@ def _figures(
 
 
 def print_profile(facts: dict[str, Any]) -> None:
-    """The facts of profile(), with "model" beside them, as two tables."""
+    """The facts of profile(), with "model" beside them, as tables. "+": it runs together with the operator above."""
     print_table(
         ("#", "operator", "us", "%", "MAC", "MAC/cycle", "% of peak", "bytes", "kernel", "name"),
-        [(op["index"], op["type"], f"{op['us']:.2f}", f"{op['percent']:.1f}", *_columns(op), op["kernel"],
+        [(_number_in_group(op), op["type"], f"{op['us']:.2f}", f"{op['percent']:.1f}", *_columns(op), op["kernel"],
           short_name(op["name"])) for op in facts["operators"]],
         f"{facts['model']}, {facts['total_us']:.1f} us on {facts['isa']}, {facts['clock_ghz']:.2f} GHz",
     )  # fmt: skip
@@ -153,6 +182,22 @@ def print_profile(facts: dict[str, Any]) -> None:
     total = facts["total"]
     rows.append(("all", len(facts["operators"]), f"{total['us']:.2f}", "100.0", *_columns(total)))
     print_table(("operator", "count", "us", "%", "MAC", "MAC/cycle", "% of peak", "bytes"), rows)
+    if facts["groups"]:
+        print_table(
+            ("run together", "us", "us alone", "ratio"),
+            [(_group_text(group, facts["operators"]), f"{group['us']:.2f}", f"{group['us_alone']:.2f}",
+              f"{group['us'] / group['us_alone']:.3f}") for group in facts["groups"]],
+        )  # fmt: skip
+
+
+def _number_in_group(op: dict[str, Any]) -> str:
+    follows = op["group"] is not None and op["group"][0] != op["index"]
+    return f"+ {op['index']}" if follows else str(op["index"])
+
+
+def _group_text(group: dict[str, Any], operators: Sequence[dict[str, Any]]) -> str:
+    first, last = group["operators"]
+    return f"{first}-{last}: {' + '.join(op['type'] for op in operators[first : last + 1])}"
 
 
 def _columns(entry: dict[str, Any]) -> tuple[str, str, str, str]:

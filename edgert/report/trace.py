@@ -1,7 +1,7 @@
 """Runs of a model as a trace for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
 The format is the Trace Event Format: complete events ("ph": "X") with times in microseconds. Each invoke is an event,
-and its operators are events within it.
+and its operators are events within it; operators that run together are one event, with all of them in its arguments.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ def trace(model: Model, title: str) -> dict[str, Any]:
     for _ in range(2):
         model.session.time_ops()
     runs = [model.session.time_ops() for _ in range(INVOKES)]
-    zero = next((run[0][1] for run in runs if run), 0)
+    zero = next((run[0][2] for run in runs if run), 0)
     events: list[dict[str, Any]] = [
         {"ph": "M", "name": "process_name", **_THREAD, "args": {"name": title}},
         {"ph": "M", "name": "thread_name", **_THREAD, "args": {"name": "the caller's thread"}},
     ]
     for number, run in enumerate(runs):
         if run:
-            events.append(_event("invoke", f"invoke {number}", run[0][1] - zero, run[-1][2] - zero, {"number": number}))
-        for op, start, end in run:
-            events.append(_event("operator", work[op]["type"], start - zero, end - zero, work[op]))
+            events.append(_event("invoke", f"invoke {number}", run[0][2] - zero, run[-1][3] - zero, {"number": number}))
+        for op, count, start, end in run:
+            name = " + ".join(item["type"] for item in work[op : op + count])
+            arguments = work[op] if count == 1 else {"operators": work[op : op + count]}
+            events.append(_event("operator", name, start - zero, end - zero, arguments))
     return {
         "traceEvents": events,
         "displayTimeUnit": "ns",

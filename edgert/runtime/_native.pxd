@@ -17,6 +17,10 @@ cdef extern from "edgert.h" nogil:
     ctypedef struct ert_error:
         char message[512]
 
+    ctypedef enum ert_fusion:
+        ERT_FUSION_AUTO
+        ERT_FUSION_OFF
+
     ctypedef int ert_dtype
     ctypedef int ert_tensor_kind
 
@@ -36,6 +40,7 @@ cdef extern from "edgert.h" nogil:
         const char *isa_max
         size_t memory_limit
         bint keep_all_tensors
+        ert_fusion fusion
 
     ctypedef struct ert_tensor_info:
         const char *name
@@ -86,10 +91,12 @@ cdef extern from "edgert.h" nogil:
                                         ert_error *error)
     ert_status ert_session_invoke(ert_session *session, ert_error *error)
     ert_status ert_session_step(ert_session *session, uint32_t *op, ert_error *error)
+    ert_status ert_session_step_group(ert_session *session, uint32_t *op, uint32_t *count, ert_error *error)
     void ert_session_rewind(ert_session *session)
     void ert_session_reset_variables(ert_session *session)
     size_t ert_session_arena_bytes(const ert_session *session)
     size_t ert_session_total_bytes(const ert_session *session)
+    uint32_t ert_session_group(const ert_session *session, uint32_t op, uint32_t *first)
     const char *ert_session_kernel(const ert_session *session, uint32_t op)
     bint ert_session_packed_in_file(const ert_session *session, uint32_t op)
     const char *ert_session_isa(const ert_session *session)

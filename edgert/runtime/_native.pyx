@@ -256,10 +256,12 @@ cdef class Session:
     memory meanwhile is not kept apart.
 
     threads: those that share the work, the caller's included. isa: highest instruction set ("avx2"), or None.
-    memory_limit: bytes, 0 for the default (1 GiB). keep_all_tensors: nothing in the arena is reused.
+    memory_limit: bytes, 0 for the default (1 GiB). keep_all_tensors: nothing in the arena is reused, nothing is fused.
+    fusion: operators run together where it pays; the environment's ERT_FUSION overrides True.
     """
 
-    def __cinit__(self, Model model not None, int threads=1, isa=None, size_t memory_limit=0, bint keep_all_tensors=False):
+    def __cinit__(self, Model model not None, int threads=1, isa=None, size_t memory_limit=0, bint keep_all_tensors=False,
+                  bint fusion=True):
         cdef ert_error error
         cdef ert_session_options options
         cdef bytes isa_name = b"" if isa is None else isa.encode()
@@ -272,6 +274,7 @@ cdef class Session:
             options.isa_max = isa_max
         options.memory_limit = memory_limit
         options.keep_all_tensors = keep_all_tensors
+        options.fusion = ERT_FUSION_AUTO if fusion else ERT_FUSION_OFF
         with nogil:
             status = ert_session_create(model.handle, &options, &self.handle, &error)
         check(status, &error)
@@ -311,7 +314,7 @@ cdef class Session:
         check(status, &error)
 
     def step(self):
-        """Runs the next operator and returns its index; None at the end, after which it starts over."""
+        """Runs the next operator by itself and returns its index; None at the end, after which it starts over."""
         cdef ert_error error
         cdef ert_status status
         cdef uint32_t op
@@ -325,16 +328,17 @@ cdef class Session:
         check(status, &error)
         return op
 
-    def time_ops(self):
-        """Runs the model once, from its first operator on: a list of (operator, start, end), in nanoseconds of a clock
-        that never goes back. Raises InvokeError when an operator fails on its data."""
+    def time_ops(self, bint fused=True):
+        """Runs the model once, from its first operator on: a list of (operator, count, start, end), in nanoseconds of a
+        clock that never goes back. count: that many operators from this one on ran together; always 1 when not `fused`.
+        Raises InvokeError when an operator fails on its data."""
         cdef ert_error error
         cdef ert_status status = ERT_OK
         cdef uint32_t done = 0, limit = ert_model_op_count(self.model.handle)
-        cdef uint32_t *ops = NULL
+        cdef uint32_t *ops = NULL  # pairs of operator and count
         cdef uint64_t *times = NULL  # times[i + 1]: when step i ended
         self.enter()
-        ops = <uint32_t *>malloc((limit + 1) * sizeof(uint32_t))
+        ops = <uint32_t *>malloc((limit + 1) * 2 * sizeof(uint32_t))
         times = <uint64_t *>malloc((limit + 1) * sizeof(uint64_t))
         try:
             if ops == NULL or times == NULL:
@@ -344,7 +348,11 @@ cdef class Session:
                 ert_session_rewind(self.handle)
                 times[0] = ert_bench_now_ns()
                 while done < limit:
-                    status = ert_session_step(self.handle, &ops[done], &error)
+                    if fused:
+                        status = ert_session_step_group(self.handle, &ops[2 * done], &ops[2 * done + 1], &error)
+                    else:
+                        ops[2 * done + 1] = 1
+                        status = ert_session_step(self.handle, &ops[2 * done], &error)
                     if status != ERT_OK:
                         break
                     done += 1
@@ -353,7 +361,7 @@ cdef class Session:
             self.running = False
             if status != ERT_END:
                 check(status, &error)
-            return [(ops[i], times[i], times[i + 1]) for i in range(done)]
+            return [(ops[2 * i], ops[2 * i + 1], times[i], times[i + 1]) for i in range(done)]
         finally:
             free(ops)
             free(times)
@@ -390,6 +398,12 @@ cdef class Session:
         # Not without the interpreter lock: another thread must not look at tensors while they move.
         status = ert_session_resize_input(self.handle, input, rank, dims, &error)
         check(status, &error)
+
+    def group(self, uint32_t op):
+        """(first, count) of the operators that run together with `op`; (op, 1) when it runs by itself."""
+        cdef uint32_t first
+        cdef uint32_t count = ert_session_group(self.handle, op, &first)
+        return first, count
 
     def kernel(self, uint32_t op):
         """Name of the kernel that an operator was bound to, or ''."""

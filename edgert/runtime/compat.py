@@ -30,7 +30,8 @@ class Interpreter:
 
     model_path or model_content: an .ert package (or a .tflite file, see the module). num_threads: threads that share
     the work; None: 1. experimental_preserve_all_tensors keeps every tensor readable after invoke.
-    isa: the highest instruction set to use. memory_limit: bytes, 0 for the default.
+    isa: the highest instruction set to use. memory_limit: bytes, 0 for the default. fusion: operators run together
+    where it pays, with the same results; False is for comparing.
     Other options of tflite_runtime are accepted when they ask for nothing; delegates raise InputError.
     """
 
@@ -47,6 +48,7 @@ class Interpreter:
         isa: str | None = None,
         memory_limit: int = 0,
         keep_all_tensors: bool = False,
+        fusion: bool = True,
     ) -> None:
         if experimental_delegates:
             raise InputError("edgert has no TFLite delegates; leave experimental_delegates out")
@@ -58,7 +60,7 @@ class Interpreter:
             raise InputError(f"num_threads is {num_threads}, needed 1 or more, or None for 1")
         self._model = _open(model_path, model_content)
         keep = keep_all_tensors or experimental_preserve_all_tensors
-        self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep)
+        self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep, fusion)
         self._arrays: dict[int, NDArray[Any]] = {}
         self._infos: dict[int, TensorInfo] = {}
         self.invoke = self._session.invoke  # the plain path: one native call, nothing in between
@@ -118,7 +120,7 @@ class Interpreter:
     # --- running ---
 
     def step(self) -> int | None:
-        """Runs the next operator and returns its index; None at the end, after which it starts over."""
+        """Runs the next operator by itself and returns its index; None at the end, after which it starts over."""
         return self._session.step()
 
     # --- signatures ---

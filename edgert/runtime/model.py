@@ -33,12 +33,13 @@ class Model:
         isa: str | None = None,
         memory_limit: int = 0,
         keep_all_tensors: bool = False,
+        fusion: bool = True,
     ) -> None:
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._native = _native.Model(content=source)
         else:
             self._native = _open(source)
-        self._session = _native.Session(self._native, threads, isa, memory_limit, keep_all_tensors)
+        self._session = _native.Session(self._native, threads, isa, memory_limit, keep_all_tensors, fusion)
         self.path = None if isinstance(source, (bytes, bytearray, memoryview)) else Path(source)
         self._describe()
 
@@ -144,14 +145,15 @@ def _open(path: str | os.PathLike[str]) -> _native.Model:
         raise type(error)(f"{named}{error}{advice}") from error
 
 
-def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None) -> Model:
+def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None, fusion: bool = True) -> Model:
     """Opens a package for running.
 
     path: an .ert file. threads: how many share the work, the caller's included. isa: the highest instruction set to
     use ("scalar", "avx2", ...); None: the environment's ERT_ISA_MAX, or all that the processor has.
+    fusion: operators run together where it pays, with the same results; False is for comparing.
     A forked process (multiprocessing's "fork") has none of its parent's threads; a model loaded before runs there on
     one.
     Raises InputError when the file cannot be opened, FileFormatError when it is damaged or no package, ModelError
     when this build cannot run it.
     """
-    return Model(path, threads=threads, isa=isa)
+    return Model(path, threads=threads, isa=isa, fusion=fusion)

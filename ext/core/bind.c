@@ -5,11 +5,9 @@
 
 #include "core/internal.h"
 
-#define ERT_UNPLANNED (-1) /* arena_offset of a tensor that the packer did not place */
-
 /* --- what operators call (ops/op.h) --- */
 
-static ert_status take_memory(ert_prepare *p, size_t bytes) {
+ert_status ert_take_memory(ert_prepare *p, size_t bytes) {
   size_t total;
   if (!ert_add(p->binding->total_bytes, bytes, &total) || total > p->session->memory_limit) return ERT_OUT_OF_MEMORY;
   p->binding->total_bytes = total;
@@ -58,7 +56,7 @@ static void *take_piece(ert_binding *b, size_t bytes) {
 
 void *ert_prepare_alloc(ert_prepare *p, size_t bytes) {
   size_t with_block;
-  if (!ert_add(bytes, sizeof(ert_block), &with_block) || take_memory(p, with_block) != ERT_OK) return NULL;
+  if (!ert_add(bytes, sizeof(ert_block), &with_block) || ert_take_memory(p, with_block) != ERT_OK) return NULL;
   if (CHUNKS && bytes >= PIECE) return take_piece(p->binding, bytes);
   const ert_block *block = new_block(p->binding, ert_max_size(bytes, 1), 0);
   return block != NULL ? block->memory : NULL;
@@ -134,7 +132,7 @@ static ert_status copy_model(ert_prepare *p) {
   ert_binding *b = p->binding;
   size_t operands = 0;
   for (uint32_t i = 0; i < model->op_count; i++) operands += model->ops[i].in_count + model->ops[i].out_count;
-  ERT_TRY(take_memory(p, model->tensor_count * sizeof *b->tensors + model->op_count * sizeof *b->ops +
+  ERT_TRY(ert_take_memory(p, model->tensor_count * sizeof *b->tensors + model->op_count * sizeof *b->ops +
                              operands * sizeof *b->operand_slots));
   b->tensors = malloc(model->tensor_count * sizeof *b->tensors);
   b->ops = calloc((size_t)model->op_count + 1, sizeof *b->ops);
@@ -156,8 +154,7 @@ static ert_status copy_model(ert_prepare *p) {
   return ERT_OK;
 }
 
-static ert_status prepare_ops(ert_prepare *p, size_t *scratch_bytes) {
-  *scratch_bytes = 0;
+static ert_status prepare_ops(ert_prepare *p, ert_bind_memory *memory) {
   for (uint32_t i = 0; i < p->session->model->op_count; i++) {
     p->op = &p->binding->ops[i];
     p->scratch_bytes = 0;
@@ -167,88 +164,18 @@ static ert_status prepare_ops(ert_prepare *p, size_t *scratch_bytes) {
       return ert_report(p->error, status, "operator %u '%.100s' (%s): the session's memory limit of %zu bytes is reached",
                         i, p->op->name, p->op->def->name, p->session->memory_limit);
     if (status != ERT_OK) return status;
-    *scratch_bytes = ert_max_size(*scratch_bytes, p->scratch_bytes);
+    memory->scratch[i] = (ert_op_scratch){.bytes = p->scratch_bytes};
+    memory->scratch_bytes = ert_max_size(memory->scratch_bytes, p->scratch_bytes);
   }
   return ERT_OK;
 }
 
-/* The life of every activation that is used. Inputs keep their values through an invoke, and outputs after it. */
-static size_t lifetimes(const ert_session *session, const ert_binding *b, ert_plan_item *items, uint32_t *item_of) {
-  const ert_model *model = session->model;
-  size_t count = 0;
-  for (uint32_t t = 0; t < model->tensor_count; t++) item_of[t] = UINT32_MAX;
-#define ITEM(t) (&items[item_of[t]])
-  for (uint32_t i = 0; i < model->input_count; i++) {
-    uint32_t t = model->inputs[i];
-    item_of[t] = (uint32_t)count;
-    items[count++] = (ert_plan_item){t, 0, model->op_count, b->tensors[t].bytes, 0};
-  }
-  for (uint32_t i = 0; i < model->op_count; i++) {
-    const ert_model_op_entry *op = &model->ops[i];
-    for (uint32_t j = 0; j < op->in_count; j++)
-      if (op->in[j] >= 0 && item_of[op->in[j]] != UINT32_MAX && ITEM(op->in[j])->last_op < i) ITEM(op->in[j])->last_op = i;
-    for (uint32_t j = 0; j < op->out_count; j++) {
-      uint32_t t = (uint32_t)op->out[j];
-      item_of[t] = (uint32_t)count;
-      items[count++] = (ert_plan_item){t, i, i, b->tensors[t].bytes, 0};
-    }
-  }
-  for (uint32_t i = 0; i < model->output_count; i++)
-    if (item_of[model->outputs[i]] != UINT32_MAX) ITEM(model->outputs[i])->last_op = model->op_count;
-#undef ITEM
-  if (session->keep_all)
-    for (size_t i = 0; i < count; i++) items[i].last_op = model->op_count;
-  return count;
-}
-
-/* Takes over the packer's plan when it has an offset for every item; false when it has none. */
-static bool stored_plan(const ert_model *model, ert_plan_item *items, size_t count, size_t *arena_bytes) {
-  for (size_t i = 0; i < count; i++)
-    if (model->arena_offsets[items[i].tensor] == ERT_UNPLANNED) return false;
-  *arena_bytes = 0;
-  for (size_t i = 0; i < count; i++) {
-    items[i].offset = (size_t)model->arena_offsets[items[i].tensor];
-    *arena_bytes = ert_max_size(*arena_bytes, ert_round_up(items[i].offset + items[i].bytes, ERT_ALIGN));
-  }
-  return true;
-}
-
-static ert_status check_offsets(const ert_model *model, const ert_plan_item *items, size_t count, ert_error *error) {
-  for (size_t i = 0; i < count; i++) {
-    int64_t offset = model->arena_offsets[items[i].tensor];
-    size_t end;
-    if (offset == ERT_UNPLANNED) continue;
-    if (offset < 0 || offset % ERT_ALIGN != 0 || offset > PTRDIFF_MAX / 2 ||
-        !ert_add((size_t)offset, items[i].bytes, &end) || end > PTRDIFF_MAX / 2)
-      return ert_report(error, ERT_INVALID_MODEL, "tensor '%.100s': arena offset %lld is not usable",
-                        model->tensors[items[i].tensor].name, (long long)offset);
-  }
-  return ERT_OK;
-}
-
-static ert_status plan_arena(ert_prepare *p, ert_plan_item *items, uint32_t *item_of, size_t scratch_bytes) {
-  const ert_session *session = p->session;
-  ert_binding *b = p->binding;
-  size_t count = lifetimes(session, b, items, item_of), activation_bytes;
-  bool stored = false;
-  if (!p->infer && !session->keep_all) {
-    ERT_TRY(check_offsets(session->model, items, count, p->error));
-    stored = stored_plan(session->model, items, count, &activation_bytes);
-    if (stored && !ert_plan_is_valid(items, count))
-      return ert_report(p->error, ERT_INVALID_MODEL, "the arena plan lets two live tensors overlap");
-  }
-  if (!stored) ERT_TRY(ert_plan(items, count, &activation_bytes, p->error));
-  const bool fits = scratch_bytes <= PTRDIFF_MAX && /* else it would round up to nothing */
-                    ert_add(activation_bytes, ert_round_up(scratch_bytes, ERT_ALIGN), &b->arena_bytes);
-  if (!fits || take_memory(p, b->arena_bytes) != ERT_OK)
-    return ert_report(p->error, ERT_OUT_OF_MEMORY,
-                      "the activations need %zu bytes and the scratch memory %zu; the session's limit is %zu",
-                      activation_bytes, scratch_bytes, session->memory_limit);
-  b->arena = ert_pages_alloc(ert_max_size(b->arena_bytes, ERT_ALIGN));
-  if (b->arena == NULL) return ert_report(p->error, ERT_OUT_OF_MEMORY, "no memory for an arena of %zu bytes", b->arena_bytes);
-  for (size_t i = 0; i < count; i++) b->tensors[items[i].tensor].data = b->arena + items[i].offset;
-  for (uint32_t i = 0; i < session->model->op_count; i++) b->ops[i].scratch = b->arena + activation_bytes;
-  return ERT_OK;
+static void count_uses(const ert_model *model, uint32_t *uses) {
+  memset(uses, 0, model->tensor_count * sizeof *uses);
+  for (uint32_t i = 0; i < model->op_count; i++)
+    for (uint32_t j = 0; j < model->ops[i].in_count; j++)
+      if (model->ops[i].in[j] >= 0) uses[model->ops[i].in[j]]++;
+  for (uint32_t i = 0; i < model->output_count; i++) uses[model->outputs[i]]++;
 }
 
 static ert_status place_variables(ert_prepare *p) {
@@ -260,7 +187,7 @@ static ert_status place_variables(ert_prepare *p) {
         !ert_add(bytes, ert_round_up(b->tensors[i].bytes, ERT_ALIGN), &bytes))
       return ert_report(p->error, ERT_OUT_OF_MEMORY, "the variables do not fit into the address space");
   if (bytes == 0) return ERT_OK;
-  if (take_memory(p, bytes) != ERT_OK || (b->variables = ert_aligned_alloc(bytes)) == NULL)
+  if (ert_take_memory(p, bytes) != ERT_OK || (b->variables = ert_aligned_alloc(bytes)) == NULL)
     return ert_report(p->error, ERT_OUT_OF_MEMORY, "no memory for %zu bytes of variables", bytes);
   b->variable_bytes = bytes;
   uint8_t *at = b->variables;
@@ -288,9 +215,7 @@ ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank,
                     ert_binding *binding, ert_error *error) {
   const ert_model *model = session->model;
   ert_prepare p = {.session = session, .binding = binding, .infer = dims != NULL, .error = error};
-  ert_plan_item *items = NULL;
-  uint32_t *item_of = NULL;
-  size_t scratch_bytes;
+  ert_bind_memory memory = {0};
   ert_status status = copy_model(&p);
   if (status != ERT_OK) {
     ert_report(error, status, "the model's %u tensors do not fit into the memory limit", model->tensor_count);
@@ -307,19 +232,30 @@ ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank,
       goto cleanup;
     }
   }
-  if ((status = prepare_ops(&p, &scratch_bytes)) != ERT_OK) goto cleanup;
-  trim_chunk(binding);
-  items = malloc((model->tensor_count + 1) * sizeof *items);
-  item_of = malloc(model->tensor_count * sizeof *item_of);
-  if (items == NULL || item_of == NULL) {
+  memory = (ert_bind_memory){
+      .items = malloc((model->tensor_count + 1) * sizeof *memory.items),
+      .item_of = malloc(model->tensor_count * sizeof *memory.item_of),
+      .root = malloc(model->tensor_count * sizeof *memory.root),
+      .uses = malloc(model->tensor_count * sizeof *memory.uses),
+      .scratch = malloc(((size_t)model->op_count + 1) * sizeof *memory.scratch),
+  };
+  if (memory.items == NULL || memory.item_of == NULL || memory.root == NULL || memory.uses == NULL ||
+      memory.scratch == NULL) {
     status = ert_report(error, ERT_OUT_OF_MEMORY, "no memory to plan %u tensors", model->tensor_count);
     goto cleanup;
   }
-  if ((status = plan_arena(&p, items, item_of, scratch_bytes)) != ERT_OK) goto cleanup;
+  if ((status = prepare_ops(&p, &memory)) != ERT_OK) goto cleanup;
+  count_uses(model, memory.uses);
+  ert_groups_form(&p, &memory);
+  trim_chunk(binding);
+  if ((status = ert_place_activations(&p, &memory)) != ERT_OK) goto cleanup;
   status = place_variables(&p);
 cleanup:
-  free(items);
-  free(item_of);
+  free(memory.items);
+  free(memory.item_of);
+  free(memory.root);
+  free(memory.uses);
+  free(memory.scratch);
   if (status != ERT_OK) ert_unbind(binding);
   return status;
 }

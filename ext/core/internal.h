@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/pool.h"
 #include "base/schema.h"
+#include "core/group.h"
 #include "edgert.h"
 #include "ops/op.h"
 
@@ -58,6 +59,7 @@ typedef struct ert_binding {
   ert_block *blocks;          /* what ert_prepare_alloc gave */
   ert_block *chunk;           /* the one of those that larger pieces are taken from, one behind the other; or NULL */
   size_t chunk_used;
+  ert_group *groups;          /* of operators that run together; NULL: none */
   uint8_t *arena;
   size_t arena_bytes;  /* activations and scratch */
   uint8_t *variables;
@@ -72,6 +74,7 @@ struct ert_session {
   ert_isa_set isa;
   size_t memory_limit;
   bool keep_all;
+  ert_fusion fusion;
   uint32_t next_op;
   ert_binding binding;
 };
@@ -118,6 +121,31 @@ typedef struct ert_plan_item {
 ert_status ert_plan(ert_plan_item *items, size_t count, size_t *arena_bytes, ert_error *error);
 /* True when no two items that live at the same time overlap. Leaves items sorted by offset. */
 bool ert_plan_is_valid(ert_plan_item *items, size_t count);
+
+/* What binding needs for itself. */
+typedef struct ert_bind_memory {
+  ert_plan_item *items;
+  uint32_t *item_of; /* of every tensor; UINT32_MAX: none */
+  uint32_t *root;    /* of every tensor: the one that has its place; UINT32_MAX: it is no activation, or not used */
+  uint32_t *uses;    /* of every tensor: operands that read it, and one more for a graph output */
+  struct ert_op_scratch {
+    size_t bytes, offset; /* offset: in the session's scratch memory */
+  } *scratch;             /* of every operator: its own */
+  size_t scratch_bytes, group_scratch_bytes; /* for operators one by one; for groups */
+} ert_bind_memory;
+typedef struct ert_op_scratch ert_op_scratch;
+
+/* Takes bytes off what the session's memory limit leaves. */
+ert_status ert_take_memory(ert_prepare *p, size_t bytes);
+
+/* arena.c: takes the arena, and gives activations, operators and groups their memory in it. Gives groups up when they
+ * do not fit into the memory limit. */
+ert_status ert_place_activations(ert_prepare *p, ert_bind_memory *memory);
+
+/* group.c: forms p->binding->groups, as far as memory suffices. */
+void ert_groups_form(ert_prepare *p, ert_bind_memory *memory);
+/* The operand of `reader` by which it alone reads what `writer` computes; UINT32_MAX: there is none. */
+uint32_t ert_only_link(const ert_binding *b, const uint32_t *uses, const ert_op *writer, const ert_op *reader);
 
 /* bind.c. `dims`, when not NULL, replaces the shape of graph input `resized`. */
 ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank, const int32_t *dims,

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/internal.h"
 
@@ -18,6 +19,21 @@ ert_status ert_allowed_isa(const char *isa_max, ert_isa_set *set, ert_error *err
   return ERT_OK;
 }
 
+static ert_status allowed_fusion(ert_fusion given, ert_fusion *fusion, ert_error *error) {
+  static const char *const names[] = {[ERT_FUSION_AUTO] = "on", [ERT_FUSION_OFF] = "off", [ERT_FUSION_ALL] = "all"};
+  const char *text = getenv("ERT_FUSION");
+  *fusion = given;
+  if ((int)given < 0 || given > ERT_FUSION_ALL)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "fusion is %d; 0 to 2 are possible", (int)given);
+  if (given != ERT_FUSION_AUTO || text == NULL || text[0] == 0) return ERT_OK;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(text, names[i]) != 0) continue;
+    *fusion = (ert_fusion)i;
+    return ERT_OK;
+  }
+  return ert_report(error, ERT_INVALID_ARGUMENT, "ERT_FUSION is '%s'; on, off and all are possible", text);
+}
+
 ert_status ert_session_create(const ert_model *model, const ert_session_options *given, ert_session **out,
                               ert_error *error) {
   *out = NULL;
@@ -32,6 +48,7 @@ ert_status ert_session_create(const ert_model *model, const ert_session_options 
   session->memory_limit = options.memory_limit ? options.memory_limit : ERT_DEFAULT_MEMORY_LIMIT;
   session->keep_all = options.keep_all_tensors;
   ert_status status = ert_allowed_isa(options.isa_max, &session->isa, error);
+  if (status == ERT_OK) status = allowed_fusion(options.fusion, &session->fusion, error);
   if (status == ERT_OK && threads > 1) {
     status = ert_pool_create(threads, &session->pool);
     if (status != ERT_OK) ert_report(error, status, "%d threads could not be started", threads);
@@ -88,27 +105,59 @@ static ert_status fail_op(const ert_op *op, ert_status status, ert_error *error)
                     op->index, op->name, op->def->name);
 }
 
-ert_status ert_session_step(ert_session *session, uint32_t *index, ert_error *error) {
+static ert_status run_op(ert_session *session, uint32_t index, ert_error *error) {
+  ert_op *op = &session->binding.ops[index];
+  const ert_status status = op->def->invoke(op);
+  return status == ERT_OK ? ERT_OK : fail_op(op, status, error);
+}
+
+/* The group that begins with operator `index`, or NULL. Groups before *next have run. */
+static ert_group *group_at(ert_group **next, uint32_t index) {
+  while (*next != NULL && (*next)->first < index) *next = (*next)->next;
+  return *next != NULL && (*next)->first == index ? *next : NULL;
+}
+
+static ert_status step(ert_session *session, bool groups, uint32_t *index, uint32_t *count, ert_error *error) {
   if (session->next_op >= session->model->op_count) {
     session->next_op = 0;
     ert_clear(error);
     return ERT_END;
   }
-  ert_op *op = &session->binding.ops[session->next_op];
-  if (index != NULL) *index = session->next_op;
-  session->next_op++;
-  ert_status status = op->def->invoke(op);
+  const uint32_t now = session->next_op;
+  ert_group *next = session->binding.groups, *group = groups ? group_at(&next, now) : NULL;
+  if (index != NULL) *index = now;
+  if (count != NULL) *count = group != NULL ? group->count : 1;
+  session->next_op += group != NULL ? group->count : 1;
+  if (group != NULL) {
+    ert_group_run(group);
+    return ert_clear(error);
+  }
+  const ert_status status = run_op(session, now, error);
   if (status == ERT_OK) return ert_clear(error);
   session->next_op = 0;
-  return fail_op(op, status, error);
+  return status;
+}
+
+ert_status ert_session_step(ert_session *session, uint32_t *index, ert_error *error) {
+  return step(session, false, index, NULL, error);
+}
+
+ert_status ert_session_step_group(ert_session *session, uint32_t *index, uint32_t *count, ert_error *error) {
+  return step(session, true, index, count, error);
 }
 
 ert_status ert_session_invoke(ert_session *session, ert_error *error) {
   session->next_op = 0;
-  ert_op *op = session->binding.ops, *end = op + session->model->op_count;
-  for (; op < end; op++) {
-    ert_status status = op->def->invoke(op);
-    if (status != ERT_OK) return fail_op(op, status, error);
+  ert_group *next = session->binding.groups;
+  for (uint32_t i = 0; i < session->model->op_count;) {
+    ert_group *group = group_at(&next, i);
+    if (group == NULL) {
+      ERT_TRY(run_op(session, i, error));
+      i++;
+    } else {
+      ert_group_run(group);
+      i += group->count;
+    }
   }
   return ert_clear(error);
 }
@@ -120,6 +169,14 @@ void ert_session_reset_variables(ert_session *session) { ert_reset_variables(ses
 size_t ert_session_arena_bytes(const ert_session *session) { return session->binding.arena_bytes; }
 
 size_t ert_session_total_bytes(const ert_session *session) { return session->binding.total_bytes; }
+
+uint32_t ert_session_group(const ert_session *session, uint32_t op, uint32_t *first) {
+  const ert_group *group = session->binding.groups;
+  while (group != NULL && group->first + group->count <= op) group = group->next;
+  const bool grouped = group != NULL && group->first <= op;
+  if (first != NULL) *first = grouped ? group->first : op;
+  return grouped ? group->count : 1;
+}
 
 const char *ert_session_kernel(const ert_session *session, uint32_t op) {
   if (op >= session->model->op_count) return "";

@@ -113,12 +113,21 @@ ert_status ert_model_target(const ert_model *model, uint32_t index, ert_target_i
 
 /* --- sessions --- */
 
+/* Operators of which one alone reads what the other computes may run together, on a part of the tensors at a time that
+ * stays in the cache. Results are the same. */
+typedef enum ert_fusion {
+  ERT_FUSION_AUTO = 0, /* where it pays; the environment's ERT_FUSION (off, on, all) overrides it */
+  ERT_FUSION_OFF = 1,  /* nowhere: for comparing */
+  ERT_FUSION_ALL = 2   /* wherever it is possible: for tests */
+} ert_fusion;
+
 typedef struct ert_session_options {
   int threads;             /* the caller's included; 0: 1 */
   const char *isa_max;     /* highest instruction set ("scalar", "sse41", "avx2", ...); NULL: the environment's
                               ERT_ISA_MAX, or all that the processor has */
   size_t memory_limit;     /* bytes that the session may take; 0: 1 GiB */
-  bool keep_all_tensors;   /* every activation keeps its own memory, for looking at them after invoke */
+  bool keep_all_tensors;   /* every activation keeps its own memory, for looking at them after invoke; nothing is fused */
+  ert_fusion fusion;
 } ert_session_options;
 
 ert_status ert_session_create(const ert_model *model, const ert_session_options *options, ert_session **session,
@@ -145,8 +154,12 @@ ert_status ert_session_resize_input(ert_session *session, uint32_t i, uint32_t r
                                     ert_error *error);
 
 ert_status ert_session_invoke(ert_session *session, ert_error *error);
-/* Runs one operator and says which (op may be NULL); ERT_END when none is left, and the next step starts over. */
+/* Runs one operator by itself and says which (op may be NULL); ERT_END when none is left, and the next step starts
+ * over. */
 ert_status ert_session_step(ert_session *session, uint32_t *op, ert_error *error);
+/* The same, but operators that ert_session_invoke runs together run together here too: *op (may be NULL) is the first
+ * of *count (may be NULL). */
+ert_status ert_session_step_group(ert_session *session, uint32_t *op, uint32_t *count, ert_error *error);
 /* Starts over before the first operator. */
 void ert_session_rewind(ert_session *session);
 /* Puts every variable back to its initial value. */
@@ -154,6 +167,8 @@ void ert_session_reset_variables(ert_session *session);
 
 size_t ert_session_arena_bytes(const ert_session *session);
 size_t ert_session_total_bytes(const ert_session *session); /* arena, packed weights, variables, bookkeeping */
+/* How many operators run together with operator `op`, itself included, and the first of them (may be NULL). */
+uint32_t ert_session_group(const ert_session *session, uint32_t op, uint32_t *first);
 /* The kernel that an operator was bound to ("qgemm_avx512vnni_7x32"), or "" when it has no choice. */
 const char *ert_session_kernel(const ert_session *session, uint32_t op);
 /* Whether an operator uses weights packed beforehand, where they lie in the file. */

@@ -1,6 +1,9 @@
 #include "ops/arithmetic.h"
 
+#include "ops/chunks.h"
 #include "ops/weighted.h"
+
+static void run_band(const ert_op *op, const ert_band *band);
 
 ert_status ert_arithmetic_prepare(ert_prepare *p, ert_op *op, ert_fvec_op operation, int activation,
                                   ert_arithmetic **made) {
@@ -31,6 +34,9 @@ ert_status ert_arithmetic_prepare(ert_prepare *p, ert_op *op, ert_fvec_op operat
   } else if (a->dtype == ERT_DTYPE_FLOAT32) {
     op->kernel = state->fvec->name;
   }
+  if (ert_same_shape(a, y) && ert_same_shape(b, y))
+    op->bands = (ert_bands){.kind = ERT_BAND_ELEMENTS, .tasks = SIZE_MAX, .unit = 1, .chunk = ERT_CHUNK_SIMPLE,
+                            .run = run_band};
   op->state = state;
   *made = state;
   return ERT_OK;
@@ -107,6 +113,15 @@ static void run(void *arg, const ert_broadcast *plan, size_t n, const size_t *fr
 
 static void run_repeated(const ert_op *op, size_t n, const void *a, const void *b, void *y) {
   run_from(op, n, a, 1, b, 1, y);
+}
+
+/* Both operands have the output's shape. */
+static void run_band(const ert_op *op, const ert_band *band) {
+  const ert_broadcast *plan = &((const ert_arithmetic *)op->state)->plan;
+  const size_t offset = band->begin * ert_dtype_size(op->in[0]->dtype);
+  const void *a = band->operand == 0 ? band->y : (const uint8_t *)op->in[0]->data + offset;
+  const void *b = band->operand == 1 ? band->y : (const uint8_t *)op->in[1]->data + offset;
+  run_from(op, band->end - band->begin, a, plan->step[0], b, plan->step[1], band->y);
 }
 
 ert_status ert_arithmetic_invoke(ert_op *op) {

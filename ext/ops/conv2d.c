@@ -30,7 +30,9 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
                                ert_conv2d_attrs_activation(op->attrs), &rule));
   const void *bias;
   ERT_TRY(ert_check_bias(p, op, rule.is_int8, (size_t)out_channels, &bias));
-  return ert_conv_direct_prepare(p, op, &window, &rule, (size_t)groups, (size_t)out_channels, w->data, bias);
+  ERT_TRY(ert_conv_direct_prepare(p, op, &window, &rule, (size_t)groups, (size_t)out_channels, w->data, bias));
+  op->bands = ert_conv_direct_bands(op->state);
+  return ERT_OK;
 }
 
 static ert_status invoke(ert_op *op) { return ert_conv_direct_invoke(op, op->state); }

@@ -5,7 +5,7 @@
 typedef struct conv_run {
   const ert_conv_direct *conv;
   const uint8_t *x; /* as addressed: padded, or the input itself */
-  uint8_t *y;
+  uint8_t *y;       /* of the first pixel */
 } conv_run;
 
 /* It pays to stop at the end of an output row when it has as many pixels as a tile has rows, about, and the weights, which
@@ -114,8 +114,9 @@ static void make_rows(const conv_run *run, size_t first, size_t count, size_t gr
   }
 }
 
-/* Output pixels [begin, end) by `count` channels of a group, starting at channel `first` (a multiple of nr). */
-static void run_part(const conv_run *run, size_t group, size_t begin, size_t end, size_t first, size_t count) {
+/* Output pixels [begin, end), to y, by `count` channels of a group, starting at channel `first` (a multiple of nr). */
+static void run_part(const conv_run *run, size_t group, size_t begin, size_t end, size_t first, size_t count,
+                     uint8_t *y) {
   const ert_conv_direct *conv = run->conv;
   const ert_dense *dense = &conv->dense;
   const size_t out_channels = dense->n * conv->groups, element = ert_dense_element(dense);
@@ -126,7 +127,7 @@ static void run_part(const conv_run *run, size_t group, size_t begin, size_t end
     m = ert_min_size(dense->row_chunk, end - row);
     if (conv->row_by_row) m = ert_min_size(m, conv->window.out_w - row % conv->window.out_w);
     make_rows(run, row, m, group_offset, &rows);
-    uint8_t *out = run->y + (row * out_channels + group * dense->n + first) * element;
+    uint8_t *out = y + ((row - begin) * out_channels + group * dense->n + first) * element;
     ert_dense_run(dense, packed, count, m, &rows, out, out_channels);
   }
 }
@@ -140,7 +141,8 @@ static void run_task(void *arg, size_t task) {
   } else {
     ert_split(conv->dense.n, conv->dense.nr, conv->split.tasks, task, &first, &last);
   }
-  for (size_t g = 0; g < conv->groups && first < last; g++) run_part(run, g, begin, end, first, last - first);
+  uint8_t *y = run->y + begin * conv->dense.n * conv->groups * ert_dense_element(&conv->dense);
+  for (size_t g = 0; g < conv->groups && first < last; g++) run_part(run, g, begin, end, first, last - first, y);
 }
 
 typedef struct pad_run {
@@ -161,15 +163,53 @@ static void pad_task(void *arg, size_t task) {
   }
 }
 
+static void pad_input(ert_op *op, const ert_conv_direct *conv) {
+  if (!conv->window.padded) return;
+  const size_t bytes = ert_window_padded_bytes(&conv->window, ert_dense_element(&conv->dense));
+  const size_t tasks = bytes < ((size_t)1 << 16) ? 1 : conv->split.tasks; /* a copy this small is done at once */
+  pad_run pad = {conv, op->in[0]->data, op->scratch, tasks};
+  ert_pool_run(op->pool, tasks, pad_task, &pad);
+}
+
+static conv_run make_run(const ert_op *op, const ert_conv_direct *conv) {
+  return (conv_run){conv, conv->window.padded ? op->scratch : op->in[0]->data, op->out[0]->data};
+}
+
 ert_status ert_conv_direct_invoke(ert_op *op, const ert_conv_direct *conv) {
-  conv_run run = {conv, op->in[0]->data, op->out[0]->data};
-  if (conv->window.padded) {
-    const size_t bytes = ert_window_padded_bytes(&conv->window, ert_dense_element(&conv->dense));
-    const size_t tasks = bytes < ((size_t)1 << 16) ? 1 : conv->split.tasks; /* a copy this small is done at once */
-    pad_run pad = {conv, op->in[0]->data, op->scratch, tasks};
-    ert_pool_run(op->pool, tasks, pad_task, &pad);
-    run.x = op->scratch;
-  }
+  pad_input(op, conv);
+  conv_run run = make_run(op, conv);
   ert_pool_run(op->pool, conv->split.tasks, run_task, &run);
   return ERT_OK;
+}
+
+/* --- by bands --- */
+
+static void start_bands(ert_op *op) { pad_input(op, op->state); }
+
+static void run_band(const ert_op *op, const ert_band *band) {
+  const ert_conv_direct *conv = op->state;
+  conv_run run = make_run(op, conv);
+  size_t begin = band->begin, end = band->end;
+  if (op->bands.kind == ERT_BAND_PIXELS) { /* pixel follows pixel: they may be counted from the band's first */
+    run.x = band->x;
+    begin = 0;
+    end = band->end - band->begin;
+  }
+  for (size_t g = 0; g < conv->groups; g++) run_part(&run, g, begin, end, 0, conv->dense.n, band->y);
+}
+
+ert_bands ert_conv_direct_bands(const ert_conv_direct *conv) {
+  const ert_window *w = &conv->window;
+  if (conv->split.tasks > 1 && !conv->split.by_rows) return (ert_bands){.kind = ERT_BAND_NONE};
+  const bool pixels = w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 && !w->padded &&
+                      w->out_h == w->in_h && w->out_w == w->in_w;
+  ert_bands bands = {
+      .kind = pixels ? ERT_BAND_PIXELS : ERT_BAND_WHOLE, .tasks = conv->split.tasks, .unit = conv->dense.mr,
+      .chunk = conv->dense.row_chunk, .start = start_bands, .run = run_band,
+  };
+  if (conv->row_by_row) { /* whole rows, of which there are enough for every thread */
+    if (w->batch * w->out_h >= 8 * bands.tasks) bands.unit = w->out_w;
+    bands.chunk = (ERT_DENSE_ROWS + w->out_w - 1) / w->out_w * w->out_w;
+  }
+  return bands;
 }

@@ -23,4 +23,7 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
                                    size_t groups, size_t out_channels, const void *weights, const void *bias);
 ert_status ert_conv_direct_invoke(ert_op *op, const ert_conv_direct *conv);
 
+/* For op->bands of an operator whose op->state is the convolution itself. */
+ert_bands ert_conv_direct_bands(const ert_conv_direct *conv);
+
 #endif

@@ -199,6 +199,18 @@ static void lie_down(ert_window *w) {
   swap(&w->needed_h, &w->needed_w);
 }
 
+static void start_bands(ert_op *op);
+static void run_band(const ert_op *op, const ert_band *band);
+
+static ert_bands make_bands(const depthwise *d) {
+  const ert_window *w = &d->window;
+  if (d->multiplier > 1) return (ert_bands){.kind = ERT_BAND_NONE}; /* it repeats the whole input first */
+  return (ert_bands){
+      .kind = ERT_BAND_ROWS, .tasks = d->tasks, .unit = d->out_rows, .chunk = d->out_rows,
+      .window = {w->in_h, w->out_h, w->stride_h, w->span_h, w->pad_top}, .start = start_bands, .run = run_band,
+  };
+}
+
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *w = op->in[1];
   ERT_TRY(ert_check_rank(p, x, "input", 4));
@@ -237,13 +249,15 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   d->tasks = ert_min_size((size_t)ert_prepare_threads(p), d->window.batch * d->window.out_h);
   d->tasks = ert_max_size(1, ert_min_size(d->tasks, work / WORK_PER_TASK));
   op->state = d;
-  return plan_scratch(p, d);
+  ERT_TRY(plan_scratch(p, d));
+  op->bands = make_bands(d);
+  return ERT_OK;
 }
 
 typedef struct depthwise_run {
   const depthwise *d;
-  const uint8_t *x; /* [N,H,W,output channels] */
-  uint8_t *y;
+  const uint8_t *x; /* [N,H,W,output channels], its row r at r % x_rows */
+  size_t x_rows;
   uint8_t *padding_row, *rings;
 } depthwise_run;
 
@@ -283,7 +297,7 @@ static bool is_inside(const ert_window *w, size_t y) { return y >= w->pad_top &&
 
 static const uint8_t *input_row(const depthwise_run *run, size_t n, size_t y) {
   const ert_window *w = &run->d->window;
-  return run->x + (n * w->in_h + y - w->pad_top) * w->in_w * w->channels * run->d->element;
+  return run->x + (n * w->in_h + y - w->pad_top) % run->x_rows * w->in_w * w->channels * run->d->element;
 }
 
 /* Copies a row of the input into the ring, with padding on both sides. */
@@ -297,8 +311,8 @@ static void fill_slot(const depthwise_run *run, size_t n, size_t y, uint8_t *slo
   memset(slot + (left + inside) * pixel, d->rule.zero_x, (w->needed_w - left - inside) * pixel);
 }
 
-/* Output rows [begin, end) of all images' rows; the ring keeps row y of the padded input in slot y mod span_h. */
-static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t *ring) {
+/* Output rows [begin, end) of all images' rows, to out; the ring keeps row y of the padded input in slot y mod span_h. */
+static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t *ring, uint8_t *out) {
   const depthwise *d = run->d;
   const ert_window *w = &d->window;
   void *rows_at = ring + d->ring_bytes;
@@ -316,16 +330,23 @@ static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t
       if (is_inside(w, y)) row = d->in_place ? input_row(run, n, y) : ring + y % w->span_h * d->row_bytes;
       set_row(d, rows_at, i, row);
     }
-    run_pixels(d, w->out_w, rows, rows_at, run->y + r * w->out_w * w->channels * d->element);
+    run_pixels(d, w->out_w, rows, rows_at, out + (r - begin) * w->out_w * w->channels * d->element);
   }
 }
 
+typedef struct task_run {
+  depthwise_run run;
+  uint8_t *y;
+} task_run;
+
 static void run_task(void *arg, size_t task) {
-  const depthwise_run *run = arg;
-  const ert_window *w = &run->d->window;
+  const task_run *all = arg;
+  const depthwise *d = all->run.d;
+  const ert_window *w = &d->window;
   size_t begin, end;
-  ert_split(w->batch * w->out_h, run->d->out_rows, run->d->tasks, task, &begin, &end);
-  run_rows(run, begin, end, run->rings + task * run->d->task_bytes);
+  ert_split(w->batch * w->out_h, d->out_rows, d->tasks, task, &begin, &end);
+  run_rows(&all->run, begin, end, all->run.rings + task * d->task_bytes,
+           all->y + begin * w->out_w * w->channels * d->element);
 }
 
 typedef struct expand_run {
@@ -347,25 +368,44 @@ static void expand_task(void *arg, size_t task) {
   }
 }
 
-static ert_status invoke(ert_op *op) {
+static depthwise_run make_run(const ert_op *op, const void *x, size_t x_rows) {
   const depthwise *d = op->state;
-  if (d->dense != NULL) return ert_conv_direct_invoke(op, d->dense);
   uint8_t *scratch = op->scratch;
-  depthwise_run run = {
+  return (depthwise_run){
       .d = d,
-      .x = op->in[0]->data,
-      .y = op->out[0]->data,
+      .x = x,
+      .x_rows = x_rows,
       .padding_row = scratch + d->expanded_bytes,
       .rings = scratch + d->expanded_bytes + ert_round_up(d->row_bytes, ERT_ALIGN),
   };
+}
+
+static ert_status invoke(ert_op *op) {
+  const depthwise *d = op->state;
+  if (d->dense != NULL) return ert_conv_direct_invoke(op, d->dense);
+  const void *x = op->in[0]->data;
   if (d->multiplier > 1) {
-    expand_run expand = {d, op->in[0]->data, scratch};
+    expand_run expand = {d, x, op->scratch};
     ert_pool_run(op->pool, d->tasks, expand_task, &expand);
-    run.x = scratch;
+    x = op->scratch;
   }
-  memset(run.padding_row, d->rule.zero_x, d->row_bytes);
-  ert_pool_run(op->pool, d->tasks, run_task, &run);
+  task_run all = {make_run(op, x, d->window.batch * d->window.in_h), op->out[0]->data};
+  memset(all.run.padding_row, d->rule.zero_x, d->row_bytes);
+  ert_pool_run(op->pool, d->tasks, run_task, &all);
   return ERT_OK;
+}
+
+/* --- by bands --- */
+
+static void start_bands(ert_op *op) {
+  const depthwise *d = op->state;
+  memset(make_run(op, NULL, 1).padding_row, d->rule.zero_x, d->row_bytes);
+}
+
+static void run_band(const ert_op *op, const ert_band *band) {
+  const depthwise *d = op->state;
+  const depthwise_run run = make_run(op, band->x, band->x_rows);
+  run_rows(&run, band->begin, band->end, run.rings + band->task * d->task_bytes, band->y);
 }
 
 const ert_op_def ert_op_depthwise_conv2d = {"depthwise_conv2d", 2, 3, 1, prepare, invoke};

@@ -2,6 +2,8 @@
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
 
+static void run_band(const ert_op *op, const ert_band *band);
+
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *table = op->in[1];
   ERT_TRY(ert_check_dtype(p, x, "input", ERT_DTYPE_INT8));
@@ -15,15 +17,24 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   *state = kernel;
   op->state = state;
   op->kernel = kernel->name;
+  op->bands = (ert_bands){.kind = ERT_BAND_ELEMENTS, .tasks = SIZE_MAX, .unit = 1, .chunk = ERT_CHUNK_SIMPLE,
+                          .run = run_band};
   return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
+}
+
+static void look_up(const ert_op *op, size_t n, const int8_t *x, int8_t *y) {
+  const ert_fvec_kernel *kernel = *(const ert_fvec_kernel **)op->state;
+  kernel->lut_i8(n, x, op->in[1]->data, y);
 }
 
 static void run(void *arg, size_t begin, size_t end) {
   const ert_op *op = arg;
-  const ert_fvec_kernel *kernel = *(const ert_fvec_kernel **)op->state;
-  const int8_t *x = op->in[0]->data;
-  int8_t *y = op->out[0]->data;
-  kernel->lut_i8(end - begin, x + begin, op->in[1]->data, y + begin);
+  look_up(op, end - begin, (const int8_t *)op->in[0]->data + begin, (int8_t *)op->out[0]->data + begin);
+}
+
+static void run_band(const ert_op *op, const ert_band *band) {
+  const int8_t *x = band->operand == 0 ? band->y : (const int8_t *)op->in[0]->data + band->begin;
+  look_up(op, band->end - band->begin, x, band->y);
 }
 
 static ert_status invoke(ert_op *op) {

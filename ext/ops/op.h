@@ -27,6 +27,7 @@
 #include "base/pool.h"
 #include "base/schema.h"
 #include "edgert.h"
+#include "ops/band.h"
 
 #define ERT_MAX_RANK 8
 
@@ -61,6 +62,7 @@ typedef struct ert_op {
   const char *kernel; /* name of the kernel that prepare chose, for profiles; NULL when there is no choice */
   bool packed_in_file; /* its weights are used as they lie in the file (ert_prepare_packed) */
   void *scratch;      /* invoke: as many bytes as ert_prepare_scratch asked for, aligned to ERT_ALIGN */
+  ert_bands bands;    /* prepare: the form that lets it run in a group; kind ERT_BAND_NONE: none */
   ert_pool *pool;
 } ert_op;
 

@@ -156,6 +156,11 @@ static void step_and_remember(const ert_model *model) {
     EXPECT(ert_session_step(session, NULL, &error) == ERT_END && error.message[0] == 0);
     EXPECT(holds(session, y, RECTIFIED) && holds(session, before, round == 0 ? START : RECTIFIED));
   }
+  uint32_t first = 99, count = 99; /* nothing here can run together */
+  EXPECT(ert_session_step_group(session, &first, &count, &error) == ERT_OK && first == 0 && count == 1);
+  EXPECT(ert_session_step_group(session, NULL, NULL, NULL) == ERT_OK);
+  EXPECT(ert_session_group(session, 1, &first) == 1 && first == 1 && ert_session_group(session, 1, NULL) == 1);
+  ert_session_rewind(session);
   ert_session_reset_variables(session);
   EXPECT(ert_session_step(session, NULL, NULL) == ERT_OK);
   ert_session_rewind(session);
@@ -210,6 +215,8 @@ static void limit(const ert_model *model) {
                  ERT_INVALID_ARGUMENT, "100000 threads");
   EXPECT_FAILURE(ert_session_create(model, &(ert_session_options){.isa_max = "z80"}, &session, &error),
                  ERT_INVALID_ARGUMENT, "z80");
+  EXPECT_FAILURE(ert_session_create(model, &(ert_session_options){.fusion = (ert_fusion)3}, &session, &error),
+                 ERT_INVALID_ARGUMENT, "fusion is 3");
   size_t least = 0;
   for (size_t bytes = 1; least == 0 && bytes < 1 << 20; bytes += 64) { /* each step of binding meets the limit once */
     const ert_status status =

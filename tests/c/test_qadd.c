@@ -61,6 +61,14 @@ static void compare(const ert_qadd_kernel *kernel, size_t n) {
       if (out[i] != want) check_fail("element %zu is %d, needed %d", i, out[i], want);
       check_near_real_sum(&s, &params, a[i], second, out[i]);
     }
+    for (int operand = 0; operand <= !scalar_b; operand++) { /* over one of them */
+      int8_t *over = operand == 0 ? a : b;
+      int8_t copy[MAX_N];
+      memcpy(copy, over, n);
+      (scalar_b ? kernel->run_scalar : kernel->run)(&params, n, a, b, over);
+      if (memcmp(over, out, n) != 0) check_fail("written over operand %d, the sums differ", operand);
+      memcpy(over, copy, n);
+    }
     cases++;
   }
 }

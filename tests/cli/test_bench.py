@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cli.helpers import DIGITS, Command, assert_one_line
+from packages import fused
 
 from edgert.runtime import _native
 
@@ -120,6 +122,41 @@ def test_trace(edgert: Command, digits: Path, tmp_path: Path) -> None:
     assert arguments["macs"] == DIGITS_WORK[2][1]
 
 
+def test_operators_that_run_together(edgert: Command, tmp_path: Path) -> None:
+    """Each has its part of the group's time in a profile; a trace shows the group."""
+    model, path = tmp_path / "fused.ert", tmp_path / "out.json"
+    model.write_bytes(fused())
+    facts = edgert("bench", model, "--profile", "--json").json
+    together = {tuple(group["operators"]): group for group in facts["groups"]}
+    assert (4, 6) in together
+    operators = facts["operators"]
+    assert [op["group"] for op in operators[4:7]] == 3 * [[4, 6]]
+    for (first, last), group in together.items():
+        assert group["us"] == pytest.approx(sum(op["us"] for op in operators[first : last + 1]))
+        assert group["us_alone"] > 0
+    out = edgert("bench", model, "--profile").out
+    assert "+ 5" in out
+    assert "4-6: conv2d + add + lut" in out
+    edgert("bench", model, "--trace", path)
+    events = json.loads(path.read_text())["traceEvents"]
+    event = next(event for event in events if event["name"] == "conv2d + add + lut")
+    assert [member["operator"] for member in event["args"]["operators"]] == [4, 5, 6]
+
+
+def test_no_fusion(edgert: Command, tmp_path: Path) -> None:
+    model = tmp_path / "fused.ert"
+    model.write_bytes(fused())
+    facts = edgert("bench", model, "--no-fusion", "--profile", "--json").json
+    assert facts["groups"] == []
+    assert not facts["fusion"]
+    assert all(op["group"] is None for op in facts["operators"])
+    measured = edgert("bench", model, "--no-fusion", "--rounds", 1, "--seconds", 0.01, "--json").json
+    assert measured["engines"][0]["best_ms"] > 0
+    np.save(tmp_path / "x.npy", np.ones((1, 13, 9, 8), np.int8))
+    results = [edgert("run", model, tmp_path / "x.npy", "--json", *more).json for more in ((), ("--no-fusion",))]
+    assert results[0] == results[1]
+
+
 def test_profile_and_trace_beside_a_comparison(edgert: Command, digits: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     path = tmp_path / "out.json"
@@ -127,7 +164,7 @@ def test_profile_and_trace_beside_a_comparison(edgert: Command, digits: Path, tm
         "bench", digits / "int8.ert", "--rounds", 1, "--seconds", 0.02, "--profile", "--trace", path, "--json",
         "--against", f"onnxruntime={DIGITS / 'digits.onnx'}",
     ).json  # fmt: skip
-    assert set(facts) == {"model", "threads", "rounds", "engines", "profile", "trace"}
+    assert set(facts) == {"model", "threads", "fusion", "rounds", "engines", "profile", "trace"}
     assert facts["trace"] == {"file": str(path), "invokes": 5}
     assert len(facts["profile"]["operators"]) == len(DIGITS_WORK)
     assert json.loads(path.read_text())["traceEvents"]

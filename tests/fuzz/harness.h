@@ -19,7 +19,7 @@ static inline ert_status fuzz_bind(const uint8_t *data, size_t bytes, ert_model 
   memcpy(*copy, data, bytes);
   ert_status status = ert_model_open_memory(*copy, bytes, model, &error);
   if (status == ERT_OK) {
-    ert_session_options options = {.threads = 1, .memory_limit = FUZZ_MEMORY_LIMIT};
+    ert_session_options options = {.threads = 1, .memory_limit = FUZZ_MEMORY_LIMIT, .fusion = ERT_FUSION_ALL};
     status = ert_session_create(*model, &options, session, &error);
   }
   if (status != ERT_OK && error.message[0] == 0) abort();

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
-from edgert.pack.plan import ALIGNMENT, plan_arena, value_bytes
+from edgert.pack.plan import ALIGNMENT, in_place, plan_arena, value_bytes
 
 
 def chain(sizes: list[int]) -> Graph:
@@ -63,6 +63,38 @@ def test_values_that_live_together_do_not_overlap() -> None:
 
 def test_a_chain_needs_its_input_and_two_more() -> None:
     assert plan_arena(chain([64, 640, 640, 640, 640, 640])).arena_bytes == 64 + 2 * 640
+
+
+def with_lut(second: str = "lut", extra_reader: bool = False) -> tuple[Graph, list[Value]]:
+    """x -> unary -> a -> (lut, or another) -> b, of 640 bytes each."""
+    import numpy as np
+
+    x, a, b, c = (Value(name, (640,), DType.INT8) for name in "xabc")
+    table = Value("table", (256,), DType.INT8, data=np.zeros(256, np.int8))
+    nodes = [Node("unary", [x], [a]), Node(second, [a, table], [b]), Node("unary", [b], [c])]
+    return Graph("g", [x], [c, a] if extra_reader else [c], nodes), [x, a, b, c]
+
+
+def test_an_elementwise_node_writes_over_what_it_alone_reads() -> None:
+    graph, (x, a, b, c) = with_lut()
+    plan = plan_arena(graph)
+    assert in_place(graph) == {b: a}
+    assert plan.offsets[a] == plan.offsets[b]
+    assert len({plan.offsets[value] for value in (x, a, c)}) == 3
+    assert plan.arena_bytes == 3 * 640
+
+
+def test_nothing_is_overwritten_that_others_read() -> None:
+    assert in_place(with_lut(extra_reader=True)[0]) == {}
+    assert in_place(with_lut("gather")[0]) == {}
+    x, a, b, c = (Value(name, (640,), DType.INT8) for name in "xabc")
+    twice = Graph("g", [x], [b], [Node("unary", [x], [a]), Node("add", [a, a], [b])])
+    assert in_place(twice) == {}
+    later = Graph("g", [x], [c], [Node("unary", [x], [a]), Node("unary", [x], [b]), Node("add", [a, b], [c])])
+    assert in_place(later) == {c: b}
+    broadcast = Value("row", (1,), DType.INT8)
+    smaller = Graph("g", [x, broadcast], [c], [Node("unary", [x], [b]), Node("add", [b, broadcast], [c])])
+    assert in_place(smaller) == {}
 
 
 def test_constants_and_variables_have_no_place() -> None:

@@ -67,8 +67,8 @@ def test_time_ops_runs_the_model() -> None:
     timed.session.step()  # it starts over, wherever the session was
     for _ in range(2):
         times = timed.session.time_ops()
-        assert [op for op, _, _ in times] == [0, 1]
-        (_, start, end), (_, start_of_next, last) = times
+        assert [(op, count) for op, count, _, _ in times] == [(0, 1), (1, 1)]
+        (_, _, start, end), (_, _, start_of_next, last) = times
         assert start <= end == start_of_next <= last
     np.testing.assert_array_equal(timed.view("scores"), expected)
     assert timed.session.step() == 0

@@ -3,7 +3,8 @@
  *   acc = bias + a * a_multiplier + b * b_multiplier
  *   out = clamp((acc >> shift) + out_zero, out_min, out_max)          (arithmetic shift)
  *
- * bias holds the rounding constant 2^(shift-1) and both zero points. A kernel reads and writes exactly n bytes.
+ * bias holds the rounding constant 2^(shift-1) and both zero points. A kernel reads and writes exactly n bytes; out may be
+ * a or b.
  */
 #ifndef ERT_KERNELS_QADD_H
 #define ERT_KERNELS_QADD_H
