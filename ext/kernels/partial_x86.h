@@ -62,4 +62,13 @@ static inline void ert_store_up_to_16(void *to, __m128i v, size_t bytes) {
   if (bytes & 1) *p = (uint8_t)_mm_cvtsi128_si32(v);
 }
 
+/* The same two as functions: inline for every vector of a kernel they would be most of its code. */
+static __attribute__((noinline, unused)) __m128i ert_load_some(const void *from, size_t bytes) {
+  return ert_load_up_to_16(from, bytes);
+}
+
+static __attribute__((noinline, unused)) void ert_store_some(void *to, __m128i v, size_t bytes) {
+  ert_store_up_to_16(to, v, bytes);
+}
+
 #endif

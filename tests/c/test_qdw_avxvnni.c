@@ -13,7 +13,6 @@
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni")
 #endif
 #define ERT_VNNI_ENCODING "%{evex%} "
-#define ert_qdw_avxvnni_16_3x3 twin_avxvnni_16_3x3
 #define ert_qdw_avxvnni_32_3x3_int8 twin_avxvnni_32_3x3_int8
 #include "kernels/qdw/avxvnni.c"
 #if defined(__clang__)
@@ -30,7 +29,6 @@ int main(void) {
   set_up();
   size_t count;
   const ert_qdw_kernel *const *kernels = ert_qdw_kernels(&count);
-  test_kernel(kernels[0], &twin_avxvnni_16_3x3);
   test_kernel(kernels[0], &twin_avxvnni_32_3x3_int8);
   printf("test_qdw_avxvnni: %d cases passed\n", cases);
   return 0;

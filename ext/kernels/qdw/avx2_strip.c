@@ -3,11 +3,8 @@
 /* Two taps of a channel as 16-bit values, which VPMADDWD multiplies and adds. */
 enum { DEPTH = 2, VECTORS = 2 };
 
-static __attribute__((noinline)) __m128i fetch_part(const int8_t *p, size_t channels) {
-  return ert_load_up_to_16(p, channels);
-}
 ERT_INLINE vec fetch(const int8_t *p, size_t channels, bool full) {
-  return _mm256_cvtepi8_epi16(full ? _mm_loadu_si128((const __m128i *)(const void *)p) : fetch_part(p, channels));
+  return _mm256_cvtepi8_epi16(full ? _mm_loadu_si128((const __m128i *)(const void *)p) : ert_load_some(p, channels));
 }
 ERT_INLINE vec pad(int8_t value) { return _mm256_set1_epi16(value); }
 ERT_INLINE void interleave(vec *to, const vec *rows) {
@@ -26,8 +23,8 @@ ERT_INLINE __m128i pack(const vec *halves, const rule *r) {
 ERT_INLINE void store(int8_t *p, const vec *halves, const rule *r) {
   _mm_storeu_si128((__m128i *)(void *)p, pack(halves, r));
 }
-static __attribute__((noinline)) void store_part(int8_t *p, const vec *halves, const rule *r, size_t channels) {
-  ert_store_up_to_16(p, pack(halves, r), channels);
+ERT_INLINE void store_part(int8_t *p, const vec *halves, const rule *r, size_t channels) {
+  ert_store_some(p, pack(halves, r), channels);
 }
 
 #include "kernels/qdw/x86_strip.h"

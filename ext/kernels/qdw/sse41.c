@@ -11,7 +11,7 @@ typedef ert_requant_sse41 rule;
 
 static inline vec load(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 static inline vec fetch(const int8_t *p, size_t channels, bool full) {
-  return _mm_cvtepi8_epi16(full ? _mm_loadl_epi64((const __m128i *)(const void *)p) : ert_load_up_to_16(p, channels));
+  return _mm_cvtepi8_epi16(full ? _mm_loadl_epi64((const __m128i *)(const void *)p) : ert_load_some(p, channels));
 }
 static inline vec zip_low(vec a, vec b) { return _mm_unpacklo_epi16(a, b); }
 static inline vec zip_high(vec a, vec b) { return _mm_unpackhi_epi16(a, b); }
@@ -30,7 +30,7 @@ static inline void store(int8_t *p, vec acc0, vec acc1, const uint8_t *multiplie
   if (full) {
     _mm_storel_epi64((__m128i *)(void *)p, q);
   } else {
-    ert_store_up_to_16(p, q, channels);
+    ert_store_some(p, q, channels);
   }
 }
 

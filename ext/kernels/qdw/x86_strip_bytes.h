@@ -5,8 +5,8 @@
 enum { DEPTH = 4, VECTORS = 4 };
 
 static __attribute__((noinline)) vec fetch_part(const int8_t *p, size_t channels) {
-  if (channels <= 16) return _mm256_zextsi128_si256(ert_load_up_to_16(p, channels));
-  return _mm256_setr_m128i(_mm_loadu_si128((const __m128i *)(const void *)p), ert_load_up_to_16(p + 16, channels - 16));
+  if (channels <= 16) return _mm256_zextsi128_si256(ert_load_some(p, channels));
+  return _mm256_setr_m128i(_mm_loadu_si128((const __m128i *)(const void *)p), ert_load_some(p + 16, channels - 16));
 }
 ERT_INLINE vec fetch(const int8_t *p, size_t channels, bool full) {
   const vec x = full ? _mm256_loadu_si256((const __m256i *)(const void *)p) : fetch_part(p, channels);
@@ -32,8 +32,8 @@ ERT_INLINE void store(int8_t *p, const vec *halves, const rule *r) {
 }
 static __attribute__((noinline)) void store_part(int8_t *p, const vec *halves, const rule *r, size_t channels) {
   const vec q = pack(halves, r);
-  ert_store_up_to_16(p, _mm256_castsi256_si128(q), channels);
-  if (channels > 16) ert_store_up_to_16(p + 16, _mm256_extracti128_si256(q, 1), channels - 16);
+  ert_store_some(p, _mm256_castsi256_si128(q), channels);
+  if (channels > 16) ert_store_some(p + 16, _mm256_extracti128_si256(q, 1), channels - 16);
 }
 
 #define LANE_FOUR(c) c, c + 1, c + 2, c + 3, c + 16, c + 17, c + 18, c + 19

@@ -44,7 +44,7 @@ ERT_INLINE void store_tile(const finish *f, const vec *acc, int row_step, int ro
     if (f->channels == 8) {
       _mm_storel_epi64((__m128i *)(void *)out, q);
     } else {
-      ert_store_up_to_16(out, q, f->channels);
+      ert_store_some(out, q, f->channels);
     }
   }
 }

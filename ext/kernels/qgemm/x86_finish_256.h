@@ -25,22 +25,18 @@ ERT_INLINE finish make_finish(const ert_qgemm_tile *tile, int vectors) {
                   tile->channels};
 }
 
-/* Not inline: for every row of every tile that would be most of the code. */
-static __attribute__((noinline)) void store_some(int8_t *to, __m128i v, size_t bytes) {
-  ert_store_up_to_16(to, v, bytes);
-}
 ERT_INLINE void store_8(int8_t *to, __m128i v, size_t bytes) {
   if (bytes == 8) {
     _mm_storel_epi64((__m128i *)(void *)to, v);
   } else {
-    store_some(to, v, bytes);
+    ert_store_some(to, v, bytes);
   }
 }
 ERT_INLINE void store_16(int8_t *to, __m128i v, size_t bytes) {
   if (bytes == 16) {
     _mm_storeu_si128((__m128i *)(void *)to, v);
   } else {
-    store_some(to, v, bytes);
+    ert_store_some(to, v, bytes);
   }
 }
 
