@@ -3,9 +3,11 @@
  * Four tiles hold sums: 1 tile of rows by 4 of channels, 2 by 2 or 4 by 1, whatever wastes least of n. The others hold
  * the left side and the weights, several of each, so that loads go ahead of the products. Sums begin as the bias,
  * which is loaded with a stride of 0 between rows; when they are complete they go through a buffer in the first-level
- * cache and are rounded from there by vectors, as requant/requant.h has it. In the instruction stream the products of
- * the next tiles stand before the rounding, and the stores of these behind it: the processor works at both, and no
- * load of the rounding has to find out that a store of equal address bits 0 to 11 is to another place.
+ * cache and are rounded from there by vectors, as requant/requant.h has it. In the instruction stream the first loads
+ * of the next tiles stand before the stores of sums, and the rounding of these behind the products of the next tiles.
+ * The processor works at both then; and neither those loads nor those of the rounding come behind stores of the
+ * other's sums, with which they would agree in address bits 0 to 11, for which Intel's processors hold loads back
+ * (Optimization Reference Manual, "4-KByte aliasing").
  *
  * Cycles of Sapphire Rapids for 16 rows by 64 channels: products 16 an instruction, 64 for every 64 k; tile loads 8
  * each, 40 for every 64 k and 32 for the bias; rounding 17 instructions on two ports for 64 outputs, 136; 64 to store
@@ -59,9 +61,10 @@ typedef struct left {
   const int8_t *const *rows; /* NULL: none to gather */
 } left;
 
-/* Sums of up to 4 tiles, complete, of output rows first to end - 1. */
+/* Complete sums of output rows first to end - 1: in tiles still, or stored. */
 typedef struct waiting {
   int32_t *sums; /* for every tile of rows, for every tile of channels: [16][16] */
+  size_t tiles;  /* of rows */
   const uint8_t *block;
   bool raised;
   const ert_qgemm_spills *spills;
@@ -139,14 +142,25 @@ static __attribute__((noinline)) void gather(const product *p, const int8_t *con
   } while (0)
 #define RIGHT(tile, v) LOAD(tile, w + (v)*tile_bytes, ROW)
 
-/* All k of `tiles` tiles of rows by `vectors` tiles of channels. */
-ERT_INLINE void add_products(const product *p, const left *x, size_t tiles, const uint8_t *bias, const uint8_t *block,
-                             const int vectors) {
-  _Alignas(64) int8_t panel[SUMS][TILE * ROW];
-  const ert_qgemm_args *args = p->args;
-  const ert_qgemm_steps steps = p->steps;
-  const size_t tile_bytes = TILE * steps.k;
-  const uint8_t *w = block + (size_t)vectors * 2 * ROW; /* behind biases and multipliers */
+/* Loads what the products of the first step begin with, where there are tiles for it. */
+ERT_INLINE void load_first(const product *p, const left *x, int8_t panel[SUMS][TILE * ROW], const uint8_t *w,
+                           const int vectors) {
+  const size_t tile_bytes = TILE * p->steps.k;
+  const ptrdiff_t offset = p->args->tap_offset[0];
+  LEFT(4, 0);
+  if (vectors == 4) {
+    RIGHT(5, 0);
+    RIGHT(6, 1);
+    RIGHT(7, 2);
+  } else if (vectors == 2) {
+    RIGHT(6, 0);
+    RIGHT(7, 1);
+  } else {
+    RIGHT(7, 0);
+  }
+}
+
+ERT_INLINE void load_biases(const uint8_t *bias, size_t tiles, const int vectors) {
   LOAD(0, bias, 0);
   if (vectors == 4) {
     LOAD(1, bias + ROW, 0);
@@ -161,23 +175,32 @@ ERT_INLINE void add_products(const product *p, const left *x, size_t tiles, cons
     if (tiles > 2) LOAD(2, bias, 0);
     if (tiles > 3) LOAD(3, bias, 0);
   }
+}
+
+/* All k of `tiles` tiles of rows by `vectors` tiles of channels, whose first tiles are loaded. */
+ERT_INLINE void add_products(const product *p, const left *x, int8_t panel[SUMS][TILE * ROW], size_t tiles,
+                             const uint8_t *w, const int vectors) {
+  const ert_qgemm_args *args = p->args;
+  const ert_qgemm_steps steps = p->steps;
+  const size_t tile_bytes = TILE * steps.k;
+  bool loaded = true;
   for (size_t t = 0; t < args->taps; t++) {
-    for (size_t i = 0; i < steps.count; i++, w += (size_t)vectors * tile_bytes) {
+    for (size_t i = 0; i < steps.count; i++, w += (size_t)vectors * tile_bytes, loaded = false) {
       const ptrdiff_t offset = args->tap_offset[t] + (ptrdiff_t)ert_qgemm_step_begin(steps, args->k, i);
-      LEFT(4, 0);
+      if (!loaded) LEFT(4, 0);
       if (vectors == 4) {
-        RIGHT(5, 0);
+        if (!loaded) RIGHT(5, 0);
         PRODUCTS(0, 4, 5);
-        RIGHT(6, 1);
+        if (!loaded) RIGHT(6, 1);
         PRODUCTS(1, 4, 6);
-        RIGHT(7, 2);
+        if (!loaded) RIGHT(7, 2);
         PRODUCTS(2, 4, 7);
         RIGHT(5, 3);
         PRODUCTS(3, 4, 5);
       } else if (vectors == 2) {
-        RIGHT(6, 0);
+        if (!loaded) RIGHT(6, 0);
         PRODUCTS(0, 4, 6);
-        RIGHT(7, 1);
+        if (!loaded) RIGHT(7, 1);
         PRODUCTS(1, 4, 7);
         if (tiles > 1) {
           LEFT(5, 1);
@@ -185,7 +208,7 @@ ERT_INLINE void add_products(const product *p, const left *x, size_t tiles, cons
           PRODUCTS(3, 5, 7);
         }
       } else {
-        RIGHT(7, 0);
+        if (!loaded) RIGHT(7, 0);
         PRODUCTS(0, 4, 7);
         if (tiles > 1) {
           LEFT(5, 1);
@@ -364,6 +387,7 @@ typedef void (*round_fn)(const product *p, const waiting *done);
 ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride,
                     const int vectors, round_fn round) {
   _Alignas(64) int32_t sums[SUMS * TILE_WORDS], raised_biases[SUMS * TILE];
+  _Alignas(64) int8_t panel[SUMS][TILE * ROW];
   const size_t nr = (size_t)vectors * TILE, most_tiles = SUMS / (size_t)vectors;
   const bool usual = !args->wide && args->out_min == INT8_MIN && args->out_max == INT8_MAX;
   product p = {args, ert_qgemm_steps_of(args->k, 4), m, height_of(m), rows, out_stride, usual, 0};
@@ -386,14 +410,18 @@ ERT_INLINE void run(const ert_qgemm_args *args, size_t m, const int8_t *const *r
         left x[SUMS];
         size_t tiles = 0;
         for (size_t row = first; row < end; row += p.height) x[tiles++] = left_of(&p, row);
-        add_products(&p, x, tiles, bias, block, vectors);
+        const uint8_t *w = block + (size_t)vectors * 2 * ROW; /* behind biases and multipliers */
+        load_first(&p, x, panel, w, vectors);
+        if (done.sums != NULL) store_sums(done.tiles, sums, vectors);
+        load_biases(bias, tiles, vectors);
+        add_products(&p, x, panel, tiles, w, vectors);
         if (done.sums != NULL) round(&p, &done);
-        store_sums(tiles, sums, vectors);
-        done = (waiting){sums,  block, raised, (const ert_qgemm_spills *)(const void *)(block + spills_at), first, end,
+        done = (waiting){sums,  tiles, block, raised, (const ert_qgemm_spills *)(const void *)(block + spills_at), first, end,
                          ert_min_size(args->n - n, nr), out + first * out_stride + n};
       }
     }
   }
+  store_sums(done.tiles, sums, vectors);
   round(&p, &done);
   __asm__ volatile("tilerelease"); /* or every switch of threads would save the tiles */
 }
