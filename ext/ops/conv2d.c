@@ -1,5 +1,6 @@
 /* conv2d: x[N,H,W,C] with w[O,KH,KW,C/groups]. */
 #include "ops/conv_direct.h"
+#include "ops/conv_grouped.h"
 
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *w = op->in[1];
@@ -30,11 +31,26 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
                                ert_conv2d_attrs_activation(op->attrs), &rule));
   const void *bias;
   ERT_TRY(ert_check_bias(p, op, rule.is_int8, (size_t)out_channels, &bias));
+  if (groups > 1) {
+    ert_conv_grouped *grouped;
+    ERT_TRY(ert_conv_grouped_prepare(p, op, &window, &rule, (size_t)groups, (size_t)out_channels, w->data, bias,
+                                     &grouped));
+    if (grouped != NULL) {
+      ert_conv_direct *state = ert_prepare_alloc(p, sizeof *state);
+      if (state == NULL) return ERT_OUT_OF_MEMORY;
+      state->grouped = grouped;
+      op->state = state;
+      return ERT_OK;
+    }
+  }
   ERT_TRY(ert_conv_direct_prepare(p, op, &window, &rule, (size_t)groups, (size_t)out_channels, w->data, bias));
   op->bands = ert_conv_direct_bands(op->state);
   return ERT_OK;
 }
 
-static ert_status invoke(ert_op *op) { return ert_conv_direct_invoke(op, op->state); }
+static ert_status invoke(ert_op *op) {
+  const ert_conv_direct *conv = op->state;
+  return conv->grouped != NULL ? ert_conv_grouped_invoke(op, conv->grouped) : ert_conv_direct_invoke(op, conv);
+}
 
 const ert_op_def ert_op_conv2d = {"conv2d", 2, 3, 1, prepare, invoke};

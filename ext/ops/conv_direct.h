@@ -15,6 +15,7 @@ typedef struct ert_conv_direct {
   size_t row_stride;      /* elements of a row of the addressed (padded or plain) input */
   ert_dense_split split;
   const uint8_t *packed;  /* groups * dense.packed_bytes */
+  const struct ert_conv_grouped *grouped; /* conv2d: what runs it instead, and nothing else here is set */
 } ert_conv_direct;
 
 /* Weights are [out_channels][kernel_h][kernel_w][channels / groups] with window and rule already checked; bias may be

@@ -56,6 +56,16 @@ def test_groups(form: str, groups: int, group_channels: int, group_outputs: int)
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("channels", "group"), [(16, 4), (48, 4), (32, 8), (64, 16), (24, 4)])
+@pytest.mark.parametrize(
+    "attrs", [SAME3, {}, {"stride_h": 2, "stride_w": 2, **UNEVEN}, {"dilation_h": 2, "dilation_w": 3, "pad_left": 9}]
+)
+def test_groups_of_few_channels(form: str, channels: int, group: int, attrs: dict[str, int]) -> None:
+    weights = (channels, 3, 3, group)
+    run(form, (2, 9, 13, channels), weights, groups=channels // group, **attrs)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("bias", [False, True])
 def test_activation_and_bias(form: str, activation: Activation, bias: bool) -> None:
