@@ -24,8 +24,8 @@ COMMON_FLAGS = [
     "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra",
     "-fno-asynchronous-unwind-tables",  # 60 KB, and nothing here throws
 ]  # fmt: skip
-# Loops that are left to the compiler: it makes vectors of them all the same, and half the code. What -O3 does beyond that
-# costs 70 KB and gains nothing outside the kernels.
+# Loops that are left to the compiler: it makes vectors of them all the same, and half the code. What -O3 does beyond
+# that costs 70 KB and gains nothing outside the kernels.
 SMALLER_FLAGS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-Wno-ignored-optimization-argument"]
 
 
