@@ -209,7 +209,7 @@ ert_bands ert_conv_direct_bands(const ert_conv_direct *conv) {
   };
   if (conv->row_by_row) { /* whole rows, of which there are enough for every thread */
     if (w->batch * w->out_h >= 8 * bands.tasks) bands.unit = w->out_w;
-    bands.chunk = (ERT_DENSE_ROWS + w->out_w - 1) / w->out_w * w->out_w;
+    bands.chunk = (ERT_DENSE_USUAL_ROWS + w->out_w - 1) / w->out_w * w->out_w;
   }
   return bands;
 }
