@@ -1,18 +1,21 @@
 #include "base/cache.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. */
-static int read_text(int index, const char *name, char *text, int size) {
+/* Documentation/ABI/testing/sysfs-devices-system-cpu of Linux. Not through stdio: this is part of opening a model. */
+static int read_text(int index, const char *name, char *text, size_t size) {
   char path[96];
   snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, name);
-  FILE *file = fopen(path, "r");
-  if (file == NULL) return 0;
-  const int found = fgets(text, size, file) != NULL;
-  fclose(file);
-  return found;
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t length = read(file, text, size - 1);
+  close(file);
+  text[length > 0 ? length : 0] = 0;
+  return length > 0;
 }
 
 /* CPUs of a list such as "0-3,8-11". */
@@ -30,14 +33,18 @@ static int count_list(const char *text) {
 ert_cache ert_cache_level2(void) {
   ert_cache cache = {(size_t)512 << 10, 4};
   char text[256];
-  for (int i = 0; i < 8 && read_text(i, "level", text, sizeof text); i++) {
-    if (text[0] != '2' || !read_text(i, "type", text, sizeof text) || strncmp(text, "Instruction", 11) == 0) continue;
-    if (!read_text(i, "size", text, sizeof text)) continue;
+  static const int LIKELY[] = {2, 1, 3, 0}; /* level 2 is unified and stands behind the two of level 1 */
+  for (size_t i = 0; i < sizeof LIKELY / sizeof *LIKELY; i++) {
+    const int index = LIKELY[i];
+    if (!read_text(index, "level", text, sizeof text) || text[0] != '2' ||
+        !read_text(index, "type", text, sizeof text) || strncmp(text, "Instruction", 11) == 0)
+      continue;
+    if (!read_text(index, "size", text, sizeof text)) continue;
     char *unit;
     const unsigned long size = strtoul(text, &unit, 10);
     if (size == 0 || size > 1 << 20) continue;
     cache.bytes = (size_t)size << (*unit == 'M' ? 20 : 10);
-    cache.cores = read_text(i, "shared_cpu_list", text, sizeof text) ? count_list(text) : 1;
+    cache.cores = read_text(index, "shared_cpu_list", text, sizeof text) ? count_list(text) : 1;
     if (cache.cores < 1) cache.cores = 1;
     break;
   }
