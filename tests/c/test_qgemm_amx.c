@@ -1,6 +1,7 @@
 /* The qgemm kernels for AMX, on processors that lack it too: there their instructions are emulated (emulate_x86.h). */
 #define CHECK_NO_MAIN
 #include "emulate_x86.h"
+#include "kernels/peak/peak.h"
 #include "kernels/qgemm/spills.h"
 #include "test_qgemm.c"
 
@@ -102,6 +103,20 @@ static void test_spills_from_file(const ert_qgemm_kernel *kernel) {
   }
 }
 
+/* The loop that measures the peak configures tiles of its own. */
+static void test_peak(void) {
+  size_t count;
+  const ert_peak_kernel *const *peaks = ert_peak_kernels(&count);
+  for (size_t i = 0; i < count; i++) {
+    if (peaks[i]->isa != ERT_ISA_AMX) continue;
+    check_begin("the peak of %s", peaks[i]->instructions);
+    const uint64_t before = emulate_count;
+    peaks[i]->run(3); /* ldtilecfg, 4 loads, 3 times 4 products, tilerelease */
+    if (emulate_count != before && emulate_count != before + 18) check_fail("other instructions than these");
+    cases++;
+  }
+}
+
 int main(void) {
   const ert_isa_set isa = ert_isa_detect();
   if (!ert_isa_has(isa, ERT_ISA_AVX512VNNI)) {
@@ -122,6 +137,7 @@ int main(void) {
     test_spills_from_file(kernels[i]);
     tested++;
   }
+  test_peak();
   if (tested == 0) check_fail("no kernel for AMX");
   if ((emulate_count == 0) != ert_isa_has(isa, ERT_ISA_AMX)) check_fail("emulated or not, and should not or should");
   printf("test_qgemm_amx: %d cases passed, %llu instructions emulated\n", cases, (unsigned long long)emulate_count);
