@@ -7,7 +7,32 @@ typedef struct gather_state {
   size_t dim;       /* of the axis */
   size_t run_bytes; /* one index's piece of x */
   size_t parts;
+  uint32_t *settled; /* constant indices of bytes, counted from the start; else NULL */
 } gather_state;
+
+static int64_t index_at(const ert_tensor *indices, size_t i) {
+  return indices->dtype == ERT_DTYPE_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
+}
+
+/* A channel shuffle picks byte by byte: a test a byte would take most of its time. Indices beyond the axis, and others
+ * than constants, remain for invoke. */
+static ert_status settle_indices(ert_prepare *p, const ert_op *op, gather_state *state) {
+  const ert_tensor *indices = op->in[1];
+  if (indices->kind != ERT_TENSOR_KIND_CONSTANT || state->run_bytes != 1) return ERT_OK;
+  const int64_t dim = (int64_t)state->dim;
+  for (size_t i = 0; i < state->count; i++) {
+    const int64_t index = index_at(indices, i);
+    if (index < -dim || index >= dim || dim > UINT32_MAX) return ERT_OK;
+  }
+  size_t bytes;
+  if (!ert_mul(state->count, sizeof *state->settled, &bytes) || bytes == 0) return ERT_OK;
+  if ((state->settled = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
+  for (size_t i = 0; i < state->count; i++) {
+    const int64_t index = index_at(indices, i);
+    state->settled[i] = (uint32_t)(index < 0 ? index + dim : index);
+  }
+  return ERT_OK;
+}
 
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *in = op->in[0], *indices = op->in[1];
@@ -35,13 +60,9 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 
   gather_state *state = ert_prepare_alloc(p, sizeof *state);
   if (state == NULL) return ERT_OUT_OF_MEMORY;
-  *state = (gather_state){outer, indices->elements, (size_t)in->dims[axis], run, 1};
+  *state = (gather_state){outer, indices->elements, (size_t)in->dims[axis], run, 1, NULL};
   op->state = state;
-  return ERT_OK;
-}
-
-static int64_t index_at(const ert_tensor *indices, size_t i) {
-  return indices->dtype == ERT_DTYPE_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
+  return settle_indices(p, op, state);
 }
 
 /* Pieces [from, to) of one outer row; inlined with a constant run, each piece is one load and one store. */
@@ -52,6 +73,10 @@ static inline __attribute__((always_inline)) void pick_row(const ert_tensor *ind
     const size_t row = (size_t)(index < 0 ? index + (int64_t)dim : index);
     memcpy(out + (i - from) * run, in + row * run, run);
   }
+}
+
+static void pick_settled(const uint32_t *settled, size_t count, const uint8_t *in, uint8_t *out) {
+  for (size_t i = 0; i < count; i++) out[i] = in[settled[i]];
 }
 
 /* A part is a range of (outer, index) pairs. */
@@ -69,7 +94,10 @@ static void pick(void *arg, size_t part) {
     const size_t to = ert_min_size(state->count, from + (end - begin));
     uint8_t *row = out + begin * run;
     switch (run) {
-      case 1: pick_row(indices, from, to, in, dim, row, 1); break;
+      case 1:
+        if (state->settled != NULL) pick_settled(state->settled + from, to - from, in, row);
+        else pick_row(indices, from, to, in, dim, row, 1);
+        break;
       case 4: pick_row(indices, from, to, in, dim, row, 4); break;
       default: pick_row(indices, from, to, in, dim, row, run);
     }
@@ -83,7 +111,7 @@ static ert_status invoke(ert_op *op) {
   gather_state *state = op->state;
   if (op->out[0]->elements == 0) return ERT_OK;
   const int64_t dim = (int64_t)state->dim;
-  for (size_t i = 0; i < state->count; i++) {
+  for (size_t i = 0; state->settled == NULL && i < state->count; i++) {
     const int64_t index = index_at(op->in[1], i);
     if (index < -dim || index >= dim) return ERT_RUNTIME_ERROR;
   }

@@ -79,7 +79,12 @@ static void max_pool_items(const ert_op *op, size_t begin, size_t end) {
     for (; c + VECTOR_CHANNELS <= window.channels; c += VECTOR_CHANNELS) {
       max_pool_vectors(pool, &window, x + c, y + c, 1);
     }
-    if (c < window.channels) max_pool_i8(pool, &window, x + c, y + c, window.channels - c);
+    if (c < window.channels && c > 0) { /* the last vector again, and some channels a second time */
+      const int32_t last = window.channels - VECTOR_CHANNELS;
+      max_pool_vectors(pool, &window, x + last, y + last, 1);
+    } else if (c < window.channels) {
+      max_pool_i8(pool, &window, x, y, window.channels);
+    }
   }
 }
 

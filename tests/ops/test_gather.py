@@ -20,6 +20,7 @@ def test_axes(axis: int, shape: tuple[int, ...]) -> None:
 
 def test_large_on_several_threads() -> None:
     check("gather", {"axis": 1}, [f32(3, 500, 40), i32(700, low=-500, high=499)])
+    check("gather", {"axis": 1}, [i8(900, 240), i32(240, low=-240, high=239, constant=True)], quant=quant_i8())
 
 
 def test_negative_indices_count_from_the_end() -> None:

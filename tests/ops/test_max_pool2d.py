@@ -19,7 +19,7 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("attrs", WINDOWS)
-@pytest.mark.parametrize("channels", [1, 3, 16, 130])
+@pytest.mark.parametrize("channels", [1, 3, 16, 24, 95, 130])
 def test_windows(attrs: dict[str, int], channels: int) -> None:
     check("max_pool2d", attrs, [f32(2, 9, 11, channels)])
     check("max_pool2d", attrs, [i8(2, 9, 11, channels)], quant=quant_i8())
