@@ -7,8 +7,10 @@
 
 static const ert_gemm_layer LAYERS[] = {
     {"mnv2 first 3x3x3-32 112", 12544, 32, 3, 9, 6, 675},
+    {"mnv2 project 32-16 112", 12544, 16, 1, 32, 32, 0},
     {"mnv2 expand 16-96 112", 12544, 96, 1, 16, 16, 0},
     {"mnv2 project 96-24 56", 3136, 24, 1, 96, 96, 0},
+    {"mnv2 expand 24-144 56", 3136, 144, 1, 24, 24, 0},
     {"mnv2 expand 32-192 28", 784, 192, 1, 32, 32, 0},
     {"mnv2 project 384-64 14", 196, 64, 1, 384, 384, 0},
     {"mnv2 expand 96-576 14", 196, 576, 1, 96, 96, 0},
@@ -29,7 +31,8 @@ static const ert_gemm_layer LAYERS[] = {
     {"ad fc 128-8", 1, 8, 1, 128, 128, 0},
 };
 
-enum { ROWS = 60 }; /* handed over at once, about as operators do: a multiple of most tiles */
+/* Handed over at once, about as operators do: multiples of most tiles. */
+enum { ROWS = 60, MANY_ROWS = 256 };
 
 typedef struct work {
   const ert_qgemm_kernel *kernel;
@@ -43,11 +46,13 @@ typedef struct work {
 static void call(const void *arg) {
   const work *g = arg;
   ert_qgemm_args args = g->args;
-  int32_t row_bias[ROWS];
-  for (size_t i = 0; i < g->m; i += ROWS) {
-    const size_t m = ert_min_size(ROWS, g->m - i);
+  int32_t row_bias[MANY_ROWS];
+  const size_t rows = g->kernel->many_rows ? MANY_ROWS : ROWS;
+  for (size_t i = 0; i < g->m; i += rows) {
+    const size_t m = ert_min_size(rows, g->m - i);
     if (g->kernel->w_offset != 0) {
-      g->fvec->sum_rows_i8(m, g->rows + i, (size_t)args.row_step, args.taps, args.tap_offset, args.k, -g->kernel->w_offset, row_bias);
+      g->fvec->sum_rows_i8(m, g->rows + i, (size_t)args.row_step, args.taps, args.tap_offset, args.k,
+                           -g->kernel->w_offset, row_bias);
       args.row_bias = row_bias;
     }
     g->kernel->run(&args, m, g->rows + i, g->out + i * args.n, args.n);
