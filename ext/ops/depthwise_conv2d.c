@@ -21,17 +21,20 @@ typedef struct depthwise {
   const ert_fdw_kernel *fdw;
   const void *packed;
   size_t multiplier, element;
-  size_t out_rows;       /* that the kernel computes at once: 1 or 2, the latter in place only */
+  size_t out_rows;       /* that the kernel computes at once: 1 or 2 */
   bool turned;           /* the kernel gets the rows of a 3x3 window in this order: */
   uint8_t row_order[3];
   bool in_place;         /* rows are read where they are */
   bool borders;          /* in place, with padding on the left and right that the kernel adds itself */
   size_t tasks;
   size_t row_bytes;      /* of a padded row */
-  size_t ring_bytes;     /* a task's span_h rows */
+  size_t ring_bytes;     /* a task's ring of padded rows */
   size_t task_bytes;     /* those, and then the row pointers of its windows */
   size_t expanded_bytes; /* the input with its channels repeated; 0 when multiplier is 1 */
 } depthwise;
+
+/* Of the padded input, under the windows that are computed at once. */
+static size_t ring_rows(const depthwise *d) { return d->window.span_h + d->out_rows - 1; }
 
 /* Scratch: [expanded input][row of padding][ring and row pointers of each task], each aligned. */
 static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
@@ -40,12 +43,12 @@ static ert_status plan_scratch(ert_prepare *p, depthwise *d) {
   size_t total, rings, pointers;
   const bool inside = w->pad_left == 0 && w->needed_w <= w->in_w;
   /* Few channels with stride 1 do better with copied rows: their pixels then fill the vectors together. */
-  const bool together = d->qdw != NULL && d->out_rows == 1 && w->stride_w == 1 && w->channels < d->qdw->nr &&
-                        d->qdw->nr % w->channels == 0;
+  const size_t few = d->qdw == NULL ? 0 : d->out_rows == 2 ? d->qdw->nr / 4 : d->qdw->nr - 1u;
+  const bool together = w->channels <= few && w->stride_w == 1 && d->qdw->nr % w->channels == 0;
   d->borders = !inside && !together && d->qdw != NULL && d->qdw->borders;
   d->in_place = inside || d->borders;
   bool fits = ert_mul(w->needed_w, pixel, &d->row_bytes) && d->row_bytes <= PTRDIFF_MAX &&
-              ert_mul(d->in_place ? 0 : w->span_h, d->row_bytes, &d->ring_bytes) && d->ring_bytes <= PTRDIFF_MAX &&
+              ert_mul(d->in_place ? 0 : ring_rows(d), d->row_bytes, &d->ring_bytes) && d->ring_bytes <= PTRDIFF_MAX &&
               ert_mul(w->kernel_h + d->out_rows - 1, sizeof(void *), &pointers) && pointers <= PTRDIFF_MAX;
   ERT_REQUIRE(p, fits, "an input of %zu by %zu by %zu is too large to pad", w->in_h, w->in_w, w->channels);
   d->ring_bytes = ert_round_up(d->ring_bytes, ERT_ALIGN);
@@ -311,7 +314,8 @@ static void fill_slot(const depthwise_run *run, size_t n, size_t y, uint8_t *slo
   memset(slot + (left + inside) * pixel, d->rule.zero_x, (w->needed_w - left - inside) * pixel);
 }
 
-/* Output rows [begin, end) of all images' rows, to out; the ring keeps row y of the padded input in slot y mod span_h. */
+/* Output rows [begin, end) of all images' rows, to out; the ring keeps row y of the padded input in slot
+ * y mod ring_rows. */
 static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t *ring, uint8_t *out) {
   const depthwise *d = run->d;
   const ert_window *w = &d->window;
@@ -320,14 +324,14 @@ static void run_rows(const depthwise_run *run, size_t begin, size_t end, uint8_t
   for (size_t r = begin, rows; r < end; r += rows) {
     const size_t n = r / w->out_h, oy = r % w->out_h, top = oy * w->stride_h;
     if (r == begin || oy == 0 || filled < top) filled = top;
-    for (; !d->in_place && filled < top + w->span_h; filled++) {
-      if (is_inside(w, filled)) fill_slot(run, n, filled, ring + filled % w->span_h * d->row_bytes);
-    }
     rows = ert_min_size(d->out_rows, ert_min_size(end - r, w->out_h - oy));
+    for (; !d->in_place && filled < top + w->span_h + rows - 1; filled++) {
+      if (is_inside(w, filled)) fill_slot(run, n, filled, ring + filled % ring_rows(d) * d->row_bytes);
+    }
     for (size_t i = 0; i < w->kernel_h + rows - 1; i++) {
       const size_t y = top + (d->turned ? d->row_order[i] : i) * w->dilation_h;
       const uint8_t *row = run->padding_row;
-      if (is_inside(w, y)) row = d->in_place ? input_row(run, n, y) : ring + y % w->span_h * d->row_bytes;
+      if (is_inside(w, y)) row = d->in_place ? input_row(run, n, y) : ring + y % ring_rows(d) * d->row_bytes;
       set_row(d, rows_at, i, row);
     }
     run_pixels(d, w->out_w, rows, rows_at, out + (r - begin) * w->out_w * w->channels * d->element);

@@ -114,13 +114,16 @@ static inline v256 dot4_256(v256 acc, v256 x, v256 w) {
 #define finish ert_requant_avx2_x32
 #include "kernels/qdw/x86_rows.h"
 
+/* Few channels: a row counts as one pixel with pixels * channels channels, as in x86_blocks.h. */
 static void run(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
   const bool two = args->out_rows == 2;
-  rows_work b = {.args = args, .block = args->weights, .pixels = pixels,
+  const bool together = args->channels <= ROWS_NR / 4 && ROWS_NR % args->channels == 0 && args->row_bytes == 0;
+  const size_t channels = together ? pixels * args->channels : args->channels;
+  rows_work b = {.args = args, .block = args->weights, .pixels = together ? 1 : pixels,
                  .rows = {.bytes = args->row_bytes != 0 ? args->row_bytes : SIZE_MAX,
                           .padding = (uint8_t)(args->padding ^ -128)}};
-  for (size_t c = 0; c < args->channels; c += b.channels, b.block += ROWS_BLOCK) {
-    const size_t left = args->channels - c;
+  for (size_t c = 0; c < channels; c += b.channels, b.block += together ? 0 : ROWS_BLOCK) {
+    const size_t left = channels - c;
     b.channels = left < ROWS_NR ? left : ROWS_NR;
     for (size_t i = 0; i < 4; i++) b.rows.at[i] = rows[i < 3 || two ? i : 2] + c;
     b.out[0] = out + c;

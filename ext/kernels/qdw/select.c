@@ -15,12 +15,15 @@ const ert_qdw_kernel *const *ert_qdw_kernels(size_t *count) {
   return KERNELS;
 }
 
-enum { FEW_CHANNELS = 24 }; /* of these, kernels of one row compute several pixels in a vector */
+/* Kernels of two rows are for channels that fill half a vector, or of which several pixels fill it without a rest. */
+static bool suits_two_rows(const ert_qdw_kernel *kernel, size_t channels) {
+  return channels >= 24 || kernel->nr % channels == 0;
+}
 
 static bool serves(const ert_qdw_kernel *kernel, size_t channels, size_t kernel_h, size_t kernel_w, bool symmetric,
                    bool dense) {
   if (kernel->int8_weights && !symmetric) return false;
-  if (kernel->out_rows == 2 && (!dense || channels < FEW_CHANNELS)) return false;
+  if (kernel->out_rows == 2 && (!dense || !suits_two_rows(kernel, channels))) return false;
   if (kernel->kernel_h != 0) return kernel->kernel_h == kernel_h && kernel->kernel_w == kernel_w;
   if (!kernel->strip) return true;
   const size_t most = ERT_QDW_STRIP_CELLS;
