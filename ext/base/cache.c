@@ -1,6 +1,9 @@
 #include "base/cache.h"
 
+#include "base/isa.h"
+
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,23 +33,31 @@ static int count_list(const char *text) {
   return count;
 }
 
-ert_cache ert_cache_level2(void) {
-  ert_cache cache = {(size_t)512 << 10, 4};
+/* Cache `index` of core 0, when it is of this level and holds data. */
+static bool read_cache(int index, char level, ert_cache *cache) {
   char text[256];
+  if (!read_text(index, "level", text, sizeof text) || text[0] != level ||
+      !read_text(index, "type", text, sizeof text) || strncmp(text, "Instruction", 11) == 0 ||
+      !read_text(index, "size", text, sizeof text))
+    return false;
+  char *unit;
+  const unsigned long size = strtoul(text, &unit, 10);
+  if (size == 0 || size > 1 << 20) return false;
+  cache->bytes = (size_t)size << (*unit == 'M' ? 20 : 10);
+  cache->cores = read_text(index, "shared_cpu_list", text, sizeof text) ? count_list(text) : 1;
+  if (cache->cores < 1) cache->cores = 1;
+  return true;
+}
+
+ert_cache ert_cache_level2(void) {
   static const int LIKELY[] = {2, 1, 3, 0}; /* level 2 is unified and stands behind the two of level 1 */
-  for (size_t i = 0; i < sizeof LIKELY / sizeof *LIKELY; i++) {
-    const int index = LIKELY[i];
-    if (!read_text(index, "level", text, sizeof text) || text[0] != '2' ||
-        !read_text(index, "type", text, sizeof text) || strncmp(text, "Instruction", 11) == 0)
-      continue;
-    if (!read_text(index, "size", text, sizeof text)) continue;
-    char *unit;
-    const unsigned long size = strtoul(text, &unit, 10);
-    if (size == 0 || size > 1 << 20) continue;
-    cache.bytes = (size_t)size << (*unit == 'M' ? 20 : 10);
-    cache.cores = read_text(index, "shared_cpu_list", text, sizeof text) ? count_list(text) : 1;
-    if (cache.cores < 1) cache.cores = 1;
-    break;
-  }
-  return cache;
+  ert_cache cache;
+  for (size_t i = 0; i < sizeof LIKELY / sizeof *LIKELY; i++)
+    if (read_cache(LIKELY[i], '2', &cache)) return cache;
+  return (ert_cache){(size_t)512 << 10, 4};
+}
+
+ert_cache ert_cache_last(void) {
+  ert_cache cache;
+  return read_cache(3, '3', &cache) || read_cache(2, '3', &cache) ? cache : ert_cache_level2();
 }

@@ -106,23 +106,23 @@ static bool set_shape(ert_tensor *t, int rank, const int32_t *dims) {
 }
 
 ert_status ert_prepare_shape(ert_prepare *p, ert_tensor *out, int rank, const int32_t *dims) {
-  char needed[128], found[128];
-  print_shape(needed, sizeof needed, rank, dims);
   if (rank > ERT_MAX_RANK)
     return ert_prepare_fail(p, "output '%s' would have %d dimensions; at most %d are possible", out->name, rank,
                             ERT_MAX_RANK);
+  bool same = !p->infer && out->rank == rank;
+  for (int i = 0; same && i < rank; i++) same = out->dims[i] == dims[i];
+  if (same) return ERT_OK;
+  const bool possible = p->infer && set_shape(out, rank, dims);
+  if (possible && scales_fit(out)) return ERT_OK;
+  char needed[128], found[128];
+  print_shape(needed, sizeof needed, rank, dims);
   if (!p->infer) {
-    bool same = out->rank == rank;
-    for (int i = 0; same && i < rank; i++) same = out->dims[i] == dims[i];
-    if (same) return ERT_OK;
     print_shape(found, sizeof found, out->rank, out->dims);
     return ert_prepare_fail(p, "output '%.100s' has shape %s; its inputs give %s", out->name, found, needed);
   }
-  if (!set_shape(out, rank, dims))
+  if (!possible)
     return ert_prepare_fail(p, "output '%.100s' would have the shape %s, which is empty or too large", out->name, needed);
-  if (!scales_fit(out))
-    return ert_prepare_fail(p, "output '%.100s' of shape %s has %u scales", out->name, needed, out->quant_count);
-  return ERT_OK;
+  return ert_prepare_fail(p, "output '%.100s' of shape %s has %u scales", out->name, needed, out->quant_count);
 }
 
 /* --- the steps of a binding --- */
