@@ -94,7 +94,8 @@ static size_t work_of(size_t m, size_t n, size_t taps, size_t k) {
 
 ert_dense_split ert_dense_choose_split(const ert_dense *dense, size_t m, int threads) {
   const size_t work = work_of(m, dense->n, dense->taps, dense->k);
-  const size_t wanted = ert_max_size(1, ert_min_size((size_t)threads, work / WORK_PER_TASK));
+  const size_t pace = dense->rule.is_int8 && dense->qgemm->pace != 0 ? dense->qgemm->pace : 1;
+  const size_t wanted = ert_max_size(1, ert_min_size((size_t)threads, work / (WORK_PER_TASK * pace)));
   const size_t row_tiles = (m + dense->mr - 1) / dense->mr, blocks = (dense->n + dense->nr - 1) / dense->nr;
   /* Rows first: every task then reads its own part of the input. Channels where rows cannot occupy all threads. */
   const bool by_rows = row_tiles >= 2 * wanted || row_tiles >= blocks;

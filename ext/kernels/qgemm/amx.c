@@ -13,11 +13,12 @@
  * each, 40 for every 64 k and 32 for the bias; rounding 17 instructions on two ports for 64 outputs, 136; 64 to store
  * sums. To configure the tiles takes about 200, hence many_rows.
  *
- * Where AVX512-VNNI is left alone: it takes 11 cycles for a k of these outputs (90 MAC a cycle) and rounds as quickly,
- * so that AMX has to make up for bias, stores and the way there and back, about 110 cycles, beside 64 for a step: from
- * 16 k on it does, which is what measurements of a prototype said. A tile of few rows has the same loads of weights as
- * any, 32 cycles for 64 k and 64 channels, in which AVX512-VNNI computes 2 rows: LEAST_M is where AMX is certain to
- * gain.
+ * Where AVX512-VNNI is left alone: it takes 11 cycles for a k of these outputs (90 MAC a cycle) and 136 to round them,
+ * 312 for 16 k. A prototype of AMX, whose parts added up to 64 for products, 20 and 32 for loads, 64 for stores and
+ * 144 for rounding, was measured to tie with it there. Outputs of a ReLU are rounded in 96 now, hence LEAST_K. A tile
+ * of few rows has the same loads of weights as any, 32 cycles for 64 k and 64 channels, in which AVX512-VNNI computes
+ * 2 rows: LEAST_M is where AMX is certain to gain. PACE, which is for threads, is what the prototype gained over a
+ * whole network's pointwise layers.
  *
  * 64 channels of more than MOST_K k do not stay in the first-level cache while the rows pass by. 2 by 2 tiles take
  * half as many weights from the second level, 2 KiB for 64 cycles of products.
@@ -32,7 +33,7 @@
 #include "kernels/qgemm/qgemm.h"
 #include "kernels/qgemm/spills.h"
 
-enum { LEAST_M = 4, LEAST_K = 20, MOST_K = 512 };
+enum { LEAST_M = 4, LEAST_K = 16, MOST_K = 512, PACE = 2 };
 enum { BASE_BITS = 0x4b000000, MOST_RAISED_K = 1024, MOST_RAISED_BIAS = 1 << 24 }; /* see raise_biases */
 enum { TILE = 16, ROW = 64, TILE_WORDS = TILE * TILE, SUMS = 4, LEFT_BYTES = 24 * 1024 };
 
@@ -444,8 +445,8 @@ static const uint8_t LANES_OF_4[] = {QUAD(0), QUAD(4), QUAD(8), QUAD(12)};
   }                                                                                                                   \
   const ert_qgemm_kernel ert_qgemm_amx_##rows##x##channels = {                                                        \
       .name = "qgemm_amx_" #rows "x" #channels, .isa = ERT_ISA_AMX, .mr = rows, .nr = channels, .least_m = LEAST_M,   \
-      .least_k = LEAST_K, .most_k = larger_left, .many_rows = true, .kr = 4, .weight_bytes = 1, .tile_n = TILE,       \
-      .zero_off = true, .lane_channel = lanes, .run = run_##channels};
+      .least_k = LEAST_K, .most_k = larger_left, .pace = PACE, .many_rows = true, .kr = 4, .weight_bytes = 1,         \
+      .tile_n = TILE, .zero_off = true, .lane_channel = lanes, .run = run_##channels};
 
 KERNEL(64, 1, 16, NULL, 0)
 KERNEL(32, 2, 32, LANES_OF_2, 0)

@@ -42,6 +42,7 @@ typedef struct ert_qgemm_kernel {
   uint8_t mr, nr;
   uint8_t least_m, least_k; /* smaller products are left to the instruction set below; 0: none are */
   uint16_t most_k;      /* larger ones are left to other tiles of the same; 0: none are */
+  uint8_t pace;         /* multiplications in the time that vectors take for one; 0: 1 */
   bool many_rows;       /* a call costs more than a tile or two, and the kernel itself cuts rows to what caches hold */
   uint8_t kr;           /* packed together for one channel: weights lie [k/kr][nr][kr] */
   uint8_t weight_bytes; /* 1: int8; 2: widened to int16 */
