@@ -33,6 +33,12 @@ static int count_list(const char *text) {
   return count;
 }
 
+static int sharers_of(int index) {
+  char text[256];
+  const int count = read_text(index, "shared_cpu_list", text, sizeof text) ? count_list(text) : 1;
+  return count > 1 ? count : 1;
+}
+
 /* Cache `index` of core 0, when it is of this level and holds data. */
 static bool read_cache(int index, char level, ert_cache *cache) {
   char text[256];
@@ -44,14 +50,17 @@ static bool read_cache(int index, char level, ert_cache *cache) {
   const unsigned long size = strtoul(text, &unit, 10);
   if (size == 0 || size > 1 << 20) return false;
   cache->bytes = (size_t)size << (*unit == 'M' ? 20 : 10);
-  cache->cores = read_text(index, "shared_cpu_list", text, sizeof text) ? count_list(text) : 1;
-  if (cache->cores < 1) cache->cores = 1;
+  cache->cores = sharers_of(index);
   return true;
 }
 
 ert_cache ert_cache_level2(void) {
   static const int LIKELY[] = {2, 1, 3, 0}; /* level 2 is unified and stands behind the two of level 1 */
   ert_cache cache;
+#if defined(__GLIBC__) && defined(ERT_ARCH_X86_64)
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE); /* it asks the processor, in a tenth of the time */
+  if (bytes > 0) return (ert_cache){(size_t)bytes, sharers_of(2)};
+#endif
   for (size_t i = 0; i < sizeof LIKELY / sizeof *LIKELY; i++)
     if (read_cache(LIKELY[i], '2', &cache)) return cache;
   return (ert_cache){(size_t)512 << 10, 4};
