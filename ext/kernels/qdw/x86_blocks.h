@@ -20,31 +20,25 @@ typedef struct block_work {
 
 typedef void (*block_fn)(const block_work *b);
 
-/* full computes blocks of nr channels, part one of fewer; with `overlap` that is only used where there are fewer than
- * nr channels, for else the last block begins where it ends with the last channel.
- *
- * With stride 1 and few channels the whole row counts as one pixel with pixels * channels channels: neighbouring pixels
+/* With stride 1 and few channels the whole row counts as one pixel with pixels * channels channels: neighbouring pixels
  * fill the vectors, and the only block of weights, which repeats the channels, serves them all. */
+ERT_INLINE bool is_one_pixel(const ert_qdw_args *args, size_t nr) {
+  return args->channels < nr && nr % args->channels == 0 && args->pixel_stride == args->channels && args->row_bytes == 0;
+}
+
+/* full computes blocks of nr channels, part one of fewer. */
 ERT_INLINE void walk(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out, size_t nr,
-                 size_t weight_bytes, bool overlap, block_fn full, block_fn part) {
+                     size_t weight_bytes, block_fn full, block_fn part) {
   block_work b = {.args = args, .block = args->weights, .pixels = pixels, .channels = nr, .rows = rows, .out = out};
   size_t block_bytes = (8 * nr + weight_bytes + 63) / 64 * 64, channels = args->channels;
-  if (channels < nr && nr % channels == 0 && args->pixel_stride == channels && args->row_bytes == 0) {
+  if (is_one_pixel(args, nr)) {
     channels *= pixels;
     b.pixels = 1;
     block_bytes = 0;
   }
   for (; b.first + nr <= channels; b.first += nr, b.out += nr, b.block += block_bytes) full(&b);
-  const size_t left = channels - b.first;
-  if (left == 0) return;
-  if (overlap && channels > nr) {
-    b.first -= nr - left;
-    b.out -= nr - left;
-    full(&b);
-  } else {
-    b.channels = left;
-    part(&b);
-  }
+  b.channels = channels - b.first;
+  if (b.channels != 0) part(&b);
 }
 
 #endif

@@ -103,6 +103,6 @@ static void columns_part(const block_work *b) { columns_block(b, true, false); }
 static void columns_wide(const block_work *b) { columns_block(b, true, true); }
 
 static void run_columns(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
-  walk(args, pixels, rows, out, COLUMNS_NR, 3 * COLUMNS_GROUP, false, args->wide ? columns_wide : columns_full,
+  walk(args, pixels, rows, out, COLUMNS_NR, 3 * COLUMNS_GROUP, args->wide ? columns_wide : columns_full,
        columns_part);
 }

@@ -83,5 +83,5 @@ static void full_3x3(const block_work *b) { block_3x3(b, true); }
 static void part_3x3(const block_work *b) { block_3x3(b, false); }
 
 static void run_3x3(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
-  walk(args, pixels, rows, out, NR, 6 * GROUP_BYTES, false, full_3x3, part_3x3);
+  walk(args, pixels, rows, out, NR, 6 * GROUP_BYTES, full_3x3, part_3x3);
 }

@@ -50,5 +50,5 @@ static void any_full(const block_work *b) { any_block(b, true); }
 static void any_part(const block_work *b) { any_block(b, false); }
 
 static void run_any(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
-  walk(args, pixels, rows, out, NR, (args->kernel_h * args->kernel_w + 1) / 2 * GROUP_BYTES, false, any_full, any_part);
+  walk(args, pixels, rows, out, NR, (args->kernel_h * args->kernel_w + 1) / 2 * GROUP_BYTES, any_full, any_part);
 }

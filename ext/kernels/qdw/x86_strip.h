@@ -234,40 +234,51 @@ static void multiply(const strip *x, const strip_work *s, size_t pixels, size_t 
 
 /* --- blocks of a row --- */
 
-/* A block over all pixels, strip by strip. */
-static void strip_block(const block_work *b) {
-  const ert_qdw_args *args = b->args;
-  const size_t kernel_h = args->kernel_h, kernel_w = args->kernel_w;
-  const strip_work s = {.b = *b, .rule = make_rule(args),
-                        .tap = kernel_w > 1 ? args->tap_stride : args->pixel_stride,
-                        .row_bytes = args->row_bytes != 0 ? args->row_bytes : SIZE_MAX, .padding = pad(args->padding)};
-  strip x;
-  x.shape = ert_qdw_strip_of(DEPTH, kernel_h, kernel_w);
-  x.taps_w = kernel_w;
-  const size_t stride = args->pixel_stride == s.tap ? 1 : 2;
-  size_t most = 1; /* pixels of a strip; one where they do not share columns in the way that tiles know */
-  if (args->pixel_stride == stride * s.tap) {
-    const size_t spare = ERT_QDW_STRIP_CELLS - ert_qdw_strip_cells(DEPTH, kernel_h, kernel_w);
-    most += 2 * spare / (stride * (2 * x.shape.groups + (x.shape.across != 0)));
-    if (most > TILE) most = most / TILE * TILE;
-  }
-  int8_t *out = b->out;
+/* A block over all pixels, in strips of at most `most`. */
+static void strip_block(strip *x, const strip_work *s, size_t stride, size_t most) {
+  const ert_qdw_args *args = s->b.args;
+  int8_t *out = s->b.out;
   ptrdiff_t offset = args->first;
-  for (size_t left = b->pixels; left != 0;) {
+  for (size_t left = s->b.pixels; left != 0;) {
     const size_t pixels = left < most ? left : most;
-    x.columns = (pixels - 1) * stride + kernel_w;
-    x.along = x.cells + x.shape.groups * x.columns;
-    const size_t along = x.shape.across != 0 ? (pixels - 1) * stride / 2 + DEPTH / 2 * (x.shape.across - 1) + 1 : 0;
-    (is_full(&s) ? fill_full : fill_part)(&x, &s, offset, along);
-    multiply(&x, &s, pixels, stride, out);
+    x->columns = (pixels - 1) * stride + args->kernel_w;
+    x->along = x->cells + x->shape.groups * x->columns;
+    const size_t along = x->shape.across != 0 ? (pixels - 1) * stride / 2 + DEPTH / 2 * (x->shape.across - 1) + 1 : 0;
+    (is_full(s) ? fill_full : fill_part)(x, s, offset, along);
+    multiply(x, s, pixels, stride, out);
     left -= pixels;
     out += pixels * args->channels;
     offset += (ptrdiff_t)(pixels * args->pixel_stride);
   }
 }
 
+/* The last of several blocks ends with the last channel and overlaps the one before it, as ert_qdw_pack knows. */
 static void run_strips(const ert_qdw_args *args, size_t pixels, const int8_t *const *rows, int8_t *out) {
-  const ert_qdw_strip shape = ert_qdw_strip_of(DEPTH, args->kernel_h, args->kernel_w);
-  const size_t steps = shape.groups * args->kernel_w + 2 * shape.across;
-  walk(args, pixels, rows, out, NR, steps * VECTORS * sizeof(vec), true, strip_block, strip_block);
+  const size_t tap = args->kernel_w > 1 ? args->tap_stride : args->pixel_stride;
+  strip x;
+  x.shape = ert_qdw_strip_of(DEPTH, args->kernel_h, args->kernel_w);
+  x.taps_w = args->kernel_w;
+  strip_work s = {.b = {.args = args, .block = args->weights, .pixels = pixels, .channels = NR, .rows = rows, .out = out},
+                  .rule = make_rule(args), .tap = tap,
+                  .row_bytes = args->row_bytes != 0 ? args->row_bytes : SIZE_MAX, .padding = pad(args->padding)};
+  const size_t stride = args->pixel_stride == tap ? 1 : 2;
+  size_t most = 1; /* pixels of a strip; one where they do not share columns in the way that tiles know */
+  if (args->pixel_stride == stride * tap) {
+    const size_t spare = ERT_QDW_STRIP_CELLS - ert_qdw_strip_cells(DEPTH, args->kernel_h, args->kernel_w);
+    most += 2 * spare / (stride * (2 * x.shape.groups + (x.shape.across != 0)));
+    if (most > TILE) most = most / TILE * TILE;
+  }
+  const size_t steps = x.shape.groups * args->kernel_w + 2 * x.shape.across;
+  size_t block_bytes = (8 * NR + steps * VECTORS * sizeof(vec) + 63) / 64 * 64, channels = args->channels;
+  if (is_one_pixel(args, NR)) {
+    channels *= pixels;
+    s.b.pixels = 1;
+    block_bytes = 0;
+  }
+  if (channels < NR) s.b.channels = channels;
+  for (size_t first = 0; first < channels; first += NR, s.b.block += block_bytes) {
+    s.b.first = channels - first < NR && channels > NR ? channels - NR : first;
+    s.b.out = out + s.b.first;
+    strip_block(&x, &s, stride, most);
+  }
 }
