@@ -57,6 +57,7 @@ ert_isa_set ert_isa_detect(void) {
   if ((saved & XMM_YMM_ZMM) == XMM_YMM_ZMM && all(leaf7_b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
       (leaf7_c & bit_AVX512VNNI)) {
     set |= 1u << ERT_ISA_AVX512VNNI;
+    if (leaf7_c & bit_AVX512VBMI) set |= ERT_ISA_VBMI;
     const uint32_t amx_tile = 1u << 24, amx_int8 = 1u << 25; /* leaf 7, EDX; older cpuid.h files lack them */
     if ((saved & TILES) == TILES && all(leaf7_d, amx_tile | amx_int8) && may_use_tiles()) set |= 1u << ERT_ISA_AMX;
     if (__get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx) set |= ERT_ISA_TURNS_COST;

@@ -35,6 +35,9 @@ typedef uint32_t ert_isa_set;
  * 0 and 5), so that a kernel is better off without. Which kernel runs never changes a result. */
 #define ERT_ISA_TURNS_COST ((ert_isa_set)1 << 29)
 
+/* Mark of a set with ERT_ISA_AVX512VNNI: the processor has AVX512-VBMI, permutations of bytes across a vector. */
+#define ERT_ISA_VBMI ((ert_isa_set)1 << 28)
+
 /* Marks of a set that belongs to another architecture, for which weights can be packed here: every build knows how the
  * kernels of these want them, and none of its own kernels is meant. */
 #define ERT_ISA_OF_AARCH64 ((ert_isa_set)1 << 30)

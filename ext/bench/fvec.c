@@ -69,7 +69,7 @@ static size_t kernels(void) {
 static bool describe(size_t layer, size_t index, ert_isa_set isa, ert_bench_case *c) {
   size_t count;
   const ert_fvec_kernel *kernel = ert_fvec_kernels(&count)[index];
-  if (!ert_isa_has(isa, kernel->isa)) return false;
+  if (!ert_fvec_runs(kernel, isa)) return false;
   const bool selected = ert_fvec_select(ert_isa_up_to(isa, kernel->isa)) == kernel;
   *c = (ert_bench_case){"fvec", LAYERS[layer].name, kernel->name, ert_isa_name(kernel->isa), LAYERS[layer].dtype,
                         selected, false, COUNT};

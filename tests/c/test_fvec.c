@@ -383,8 +383,9 @@ int main(void) {
   const ert_fvec_kernel *const *kernels = ert_fvec_kernels(&count);
   const ert_isa_set isa = ert_isa_detect();
   for (size_t i = 0; i < count; i++) {
-    if (!ert_isa_has(isa, kernels[i]->isa)) {
-      printf("test_fvec: %s skipped: this processor lacks %s\n", kernels[i]->name, ert_isa_name(kernels[i]->isa));
+    if (!ert_fvec_runs(kernels[i], isa)) {
+      printf("test_fvec: %s skipped: this processor lacks %s%s\n", kernels[i]->name, ert_isa_name(kernels[i]->isa),
+             kernels[i]->marks != 0 ? " with what else it needs" : "");
       continue;
     }
     test_kernel(kernels[i]);

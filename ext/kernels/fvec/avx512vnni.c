@@ -20,3 +20,7 @@ static inline ert_vb vb_add64(ert_vb a, ert_vb b) { return _mm512_add_epi64(a, b
 #include "kernels/fvec/rows_avx512vnni.h"
 
 ERT_FVEC_DEFINE(avx512vnni, ERT_ISA_AVX512VNNI);
+
+#include "kernels/fvec/lut_vbmi.h"
+
+ERT_FVEC_DEFINE_WITH(avx512vnni_vbmi, ERT_ISA_AVX512VNNI, ERT_ISA_VBMI, lut_i8_vbmi);

@@ -137,10 +137,11 @@ static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_
   [ERT_FVEC_##OP] = {[ERT_FVEC_VV] = binary_##OP##_vv, [ERT_FVEC_VS] = binary_##OP##_vs, [ERT_FVEC_SV] = binary_##OP##_sv}
 
 /* Ends a kernel file, which has its own lut_i8, sum_i8 and sum_rows_i8. */
-#define ERT_FVEC_DEFINE(isa_name, isa_id)                                                                   \
+#define ERT_FVEC_DEFINE_WITH(isa_name, isa_id, marks_, lut)                                                     \
   const ert_fvec_kernel ert_fvec_##isa_name = {                                                             \
       .name = "fvec_" #isa_name,                                                                            \
       .isa = isa_id,                                                                                        \
+      .marks = marks_,                                                                                      \
       .binary = {ERT_FVEC_FORMS(ADD), ERT_FVEC_FORMS(SUB), ERT_FVEC_FORMS(MUL), ERT_FVEC_FORMS(DIV),        \
                  ERT_FVEC_FORMS(MAX), ERT_FVEC_FORMS(MIN)},                                                 \
       .unary = {[ERT_FVEC_EXP] = unary_exp, [ERT_FVEC_SIGMOID] = unary_sigmoid, [ERT_FVEC_SILU] = unary_silu, \
@@ -152,10 +153,11 @@ static void column_sums_i8(size_t rows, size_t n, size_t row_stride, const int8_
       .dequantize_i8 = dequantize_i8,                                                                       \
       .mul_i8 = mul_i8,                                                                                     \
       .mul_i8_scalar = mul_i8_scalar,                                                                       \
-      .lut_i8 = lut_i8,                                                                                     \
+      .lut_i8 = lut,                                                                                        \
       .sum_i8 = sum_i8,                                                                                     \
       .sum_rows_i8 = sum_rows_i8,                                                                           \
       .column_sums_i8 = column_sums_i8,                                                                     \
   }
+#define ERT_FVEC_DEFINE(isa_name, isa_id) ERT_FVEC_DEFINE_WITH(isa_name, isa_id, 0, lut_i8)
 
 #endif

@@ -58,6 +58,7 @@ typedef struct ert_fvec_product {
 typedef struct ert_fvec_kernel {
   const char *name; /* "fvec_avx2" */
   ert_isa isa;
+  ert_isa_set marks; /* that a set must have besides (base/isa.h) */
   ert_fvec_binary_fn binary[ERT_FVEC_OP_COUNT][ERT_FVEC_FORM_COUNT];
 
   void (*unary[ERT_FVEC_FUNCTION_COUNT])(size_t n, const float *x, float *out);
@@ -101,6 +102,11 @@ typedef struct ert_fvec_kernel {
 
 /* Kernels of this build in rising order of preference; `count` receives their number. */
 const ert_fvec_kernel *const *ert_fvec_kernels(size_t *count);
+
+/* Whether a processor with this set can run the kernel. */
+static inline bool ert_fvec_runs(const ert_fvec_kernel *kernel, ert_isa_set isa) {
+  return ert_isa_has(isa, kernel->isa) && (isa & kernel->marks) == kernel->marks;
+}
 
 /* The best kernel of the set; never NULL. */
 const ert_fvec_kernel *ert_fvec_select(ert_isa_set isa);

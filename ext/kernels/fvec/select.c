@@ -18,7 +18,7 @@ const ert_fvec_kernel *const *ert_fvec_kernels(size_t *count) {
 
 const ert_fvec_kernel *ert_fvec_select(ert_isa_set isa) {
   for (size_t i = KERNEL_COUNT; i-- > 1;) {
-    if (ert_isa_has(isa, KERNELS[i]->isa)) return KERNELS[i];
+    if (ert_fvec_runs(KERNELS[i], isa)) return KERNELS[i];
   }
   return KERNELS[0];
 }
