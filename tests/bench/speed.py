@@ -1,4 +1,4 @@
-"""Measures edgert against LiteRT and OpenVINO on the shared models and those of models.py; prints the README's tables.
+"""Measures edgert against LiteRT and OpenVINO on the shared models and those of bench_models.py; prints the README's tables.
 
 usage: python tests/bench/speed.py [--threads 2] [--isa avx2 ...] [--only TEXT] [--rounds 12] [--json]
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import models
+import bench_models as models
 
 import edgert
 from edgert.cli.bench_worker import Worker

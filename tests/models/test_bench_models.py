@@ -1,5 +1,5 @@
-"""The benchmark's own networks (tests/bench/models.py): the same integers as the reference and as LiteRT, and no layer
-that random weights have made constant."""
+"""The benchmark's own networks (tests/bench/bench_models.py): the same integers as the reference and as LiteRT, and no
+layer that random weights have made constant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgert.dtypes import DType
 
 pytest.importorskip("ai_edge_litert")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-import models
+import bench_models as models
 
 # LiteRT's softmax and hard-swish round otherwise, and the layers above carry that on.
 APART = {"transformer": 8, "mobilenet_v3": 2}
@@ -79,7 +79,7 @@ def test_files_are_the_same_every_time() -> None:
 
 
 def test_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "argv", ["models.py", str(tmp_path), "vgg_int8"])
+    monkeypatch.setattr(sys, "argv", ["bench_models.py", str(tmp_path), "vgg_int8"])
     with pytest.raises(SystemExit, match="mobilenet_v2_int8"):
         models.main()
     assert not list(tmp_path.iterdir())

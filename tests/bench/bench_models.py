@@ -1,6 +1,6 @@
 """Networks of the project's own making, with random weights: shapes that the shared models do not cover.
 
-usage: python tests/bench/models.py FOLDER [NAME ...]      writes NAME.tflite, or all of them
+usage: python tests/bench/bench_models.py FOLDER [NAME ...]      writes NAME.tflite, or all of them
 
 The same files every time. Each stands for a family of networks, whose published layers it follows in kind and size.
 """
