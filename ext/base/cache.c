@@ -68,5 +68,9 @@ ert_cache ert_cache_level2(void) {
 
 ert_cache ert_cache_last(void) {
   ert_cache cache;
+#if defined(__GLIBC__) && defined(ERT_ARCH_X86_64)
+  const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  if (bytes > 0) return (ert_cache){(size_t)bytes, sharers_of(3)};
+#endif
   return read_cache(3, '3', &cache) || read_cache(2, '3', &cache) ? cache : ert_cache_level2();
 }

@@ -18,8 +18,7 @@ typedef struct builder {
   const ert_op *ops;
   uint32_t op_count;
   bool all; /* what is possible, whether it pays or not */
-  bool knows_cache;
-  ert_cache cache;
+  ert_cache last, level2; /* read when they are needed: reading takes longer than most of binding; bytes 0: not yet */
 } builder;
 
 /* Adds the operator behind the chain, when it can run on its bands. moves: also one that cannot work in place. */
@@ -57,18 +56,18 @@ static ert_chain longest_chain(const builder *b, uint32_t first, bool moves) {
   return c;
 }
 
-/* Lays out the chain in larger, then in smaller bands, until a task's memory stays in its part of the cache. */
+/* Lays out the chain, if it pays, in larger or else in smaller bands, so that a task's memory stays in its part of the
+ * cache. */
 static bool lay_out_moving(builder *b, const ert_chain *c, ert_group *group) {
   enum { LARGE_BAND = 256, SMALL_BAND = 16 }; /* pixels */
   ert_prepare *p = b->prepare;
   if (b->all) return ert_group_lay_out(p, c, SMALL_BAND, group);
-  if (!b->knows_cache) {
-    b->cache = ert_cache_level2();
-    b->knows_cache = true;
-  }
+  if (!ert_group_lay_out(p, c, SMALL_BAND, group)) return false;
+  if (b->last.bytes == 0) b->last = ert_cache_last();
+  if (!ert_group_pays(group, &b->last)) return false;
+  if (b->level2.bytes == 0) b->level2 = ert_cache_level2();
   for (size_t pixels = LARGE_BAND; pixels >= SMALL_BAND; pixels /= 2)
-    if (ert_group_lay_out(p, c, pixels, group) && ert_group_fits(group, &b->cache))
-      return ert_group_pays(group, &b->cache);
+    if (ert_group_lay_out(p, c, pixels, group) && ert_group_fits(group, &b->level2)) return true;
   return false;
 }
 

@@ -63,14 +63,14 @@ typedef struct ert_group {
   ert_group_member *members;
 } ert_group;
 
-/* group_layout.c: fills the group, but for group->members which has room for ERT_GROUP_OPS, for bands of about band_pixels pixels where there is a window. All but the scratch
- * memory; false when that would be too much. */
+/* group_layout.c: fills the group, but for group->members, which has room for ERT_GROUP_OPS, and for the scratch memory.
+ * band_pixels: size of bands where there is a window, about; 0: what the first cache takes. False when it is too much. */
 bool ert_group_lay_out(ert_prepare *p, const ert_chain *chain, size_t band_pixels, ert_group *group);
 
-/* group_pays.c, for groups with a window: the memory of all tasks is at home in the cache; it pays not to move whole
- * tensors between the members. */
-bool ert_group_fits(const ert_group *group, const ert_cache *cache);
-bool ert_group_pays(const ert_group *group, const ert_cache *cache);
+/* group_pays.c, for groups with a window: it pays not to move whole tensors between the members, when `last` is the last
+ * cache before memory; the memory of all tasks is at home in the second-level cache. */
+bool ert_group_pays(const ert_group *group, const ert_cache *last);
+bool ert_group_fits(const ert_group *group, const ert_cache *level2);
 
 /* group_run.c: runs all members. None can fail on its data. */
 void ert_group_run(ert_group *group);

@@ -1,8 +1,9 @@
 /* How a chain of operators works as a group: shares, bands, and where the values between its members lie. */
 #include "core/internal.h"
 
-/* Work of operators that have no better size of their own, in elements. */
-enum { ELEMENTS_BAND = 8192, ELEMENTS_SHARE = 32768 };
+/* Elements that pay for waking a thread, where no operator has shares of its own; and bytes of a band that stay in the
+ * first cache beside another operand. Larger bands mean fewer calls. */
+enum { ELEMENTS_SHARE = 32768, BAND_BYTES = 12 << 10 };
 
 static size_t pixels_of(const ert_tensor *t) { return t->elements / (size_t)t->dims[t->rank - 1]; }
 
@@ -72,6 +73,7 @@ bool ert_group_lay_out(ert_prepare *p, const ert_chain *c, size_t band_pixels, e
     group->units = band_units(&ops[c->window]);
     head_units = (size_t)x->dims[0] * w->in_h;
     const size_t x_width = pixels_of(x) / head_units, y_width = pixels_of(y) / group->units;
+    if (band_pixels == 0) band_pixels = BAND_BYTES / (y->bytes / pixels_of(y));
     group->unit = unit;
     group->chunk = ert_max_size(1, ert_min_size(band_pixels / y_width, w->out_h) / unit) * unit;
     group->ring_slots = ert_min_size((group->chunk - 1) * w->stride + w->span, w->in_h);
@@ -80,7 +82,8 @@ bool ert_group_lay_out(ert_prepare *p, const ert_chain *c, size_t band_pixels, e
     const bool elements = lead->kind == ERT_BAND_ELEMENTS;
     group->units = band_units(&ops[0]);
     group->unit = lead->unit;
-    group->chunk = elements ? ELEMENTS_BAND : lead->chunk;
+    const size_t chunk = elements ? 64 : lead->chunk, units = BAND_BYTES / (ops[0].out[0]->bytes / group->units);
+    group->chunk = ert_max_size(1, units / chunk) * chunk;
     if (elements)
       group->tasks = ert_min_size((size_t)ert_prepare_threads(p), (group->units + ELEMENTS_SHARE - 1) / ELEMENTS_SHARE);
   }
