@@ -1,4 +1,4 @@
-"""Measures edgert against LiteRT and OpenVINO on the shared models and those of bench_models.py; prints the README's tables.
+"""Measures edgert against LiteRT and OpenVINO on the shared models and those of bench_models.py; prints tables.
 
 usage: python tests/bench/speed.py [--threads 2] [--isa avx2 ...] [--only TEXT] [--rounds 12] [--json]
 
