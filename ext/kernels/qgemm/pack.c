@@ -85,12 +85,13 @@ static inline int32_t clamp_i8(int32_t value) {
 
 /* Adds what leaves int8 of a channel's weights without their zero point; false when there is no room for it. */
 static bool find_spills(size_t lane, size_t taps, size_t k, const int8_t *w, int32_t zero, ert_qgemm_spills *spills) {
-  int8_t least = INT8_MAX, most = INT8_MIN;
+  uint8_t least = UINT8_MAX, most = 0; /* of w + 128, for which every vector instruction set has them */
   for (size_t i = 0; i < taps * k; i++) {
-    least = w[i] < least ? w[i] : least;
-    most = w[i] > most ? w[i] : most;
+    const uint8_t raised = (uint8_t)w[i] ^ 0x80;
+    least = raised < least ? raised : least;
+    most = raised > most ? raised : most;
   }
-  if (least - zero >= INT8_MIN && most - zero <= INT8_MAX) return true;
+  if (least - zero >= 0 && most - zero <= UINT8_MAX) return true;
   for (size_t i = 0; i < taps * k; i++) {
     const int32_t rest = w[i] - zero - clamp_i8(w[i] - zero);
     if (rest == 0) continue;
@@ -145,32 +146,39 @@ bool ert_qgemm_check_packed(const ert_qgemm_kernel *kernel, size_t n, size_t tap
   return true;
 }
 
+/* A step's weights without their zero point, what leaves int8 at its ends. */
+static void shift(const int8_t *w, size_t k, int32_t zero, int8_t *shifted) {
+  const uint8_t lowest = zero > 0 ? (uint8_t)zero : 0, highest = zero < 0 ? (uint8_t)(UINT8_MAX + zero) : UINT8_MAX;
+  for (size_t i = 0; i < k; i++) {
+    uint8_t raised = (uint8_t)w[i] ^ 0x80; /* w + 128 */
+    raised = raised < lowest ? lowest : raised;
+    raised = raised > highest ? highest : raised;
+    shifted[i] = (int8_t)((uint8_t)(raised - (uint8_t)zero) ^ 0x80);
+  }
+}
+
 /* The k weights of every tap in steps, without their zero point; weights: of the channel's block. */
 static void pack_tiles(const ert_qgemm_kernel *kernel, size_t lane, size_t taps, size_t k, const int8_t *w,
                        int32_t zero, uint8_t *weights) {
-  const size_t kr = kernel->kr, tile_n = kernel->tile_n, stride = tile_n * kr;
-  const ert_qgemm_steps steps = ert_qgemm_steps_of(k, kr);
+  enum { KR = 4 }; /* of all kernels with tiles: a group is one move */
+  const size_t tile_n = kernel->tile_n, stride = tile_n * KR;
+  const ert_qgemm_steps steps = ert_qgemm_steps_of(k, KR);
   const size_t tile_bytes = tile_n * steps.k;
-  uint8_t *tile = weights + lane / tile_n * tile_bytes + lane % tile_n * kr;
+  uint8_t *tile = weights + lane / tile_n * tile_bytes + lane % tile_n * KR;
   for (size_t t = 0; t < taps; t++, w += k) {
     for (size_t i = 0; i < steps.count; i++, tile += kernel->nr / tile_n * tile_bytes) {
-      const size_t begin = ert_qgemm_step_begin(steps, k, i), end = ert_min_size(begin + steps.k, k);
+      const size_t begin = ert_qgemm_step_begin(steps, k, i), bytes = ert_min_size(steps.k, k - begin);
       const int8_t *from = w + begin;
       int8_t shifted[64];
       if (zero != 0) {
-        for (size_t inside = 0; inside < end - begin; inside++) shifted[inside] = (int8_t)clamp_i8(from[inside] - zero);
+        shift(from, bytes, zero, shifted);
         from = shifted;
       }
-      for (size_t inside = i * steps.k - begin; inside < end - begin;) { /* before that it was part of the last step */
-        const size_t count = ert_min_size(kr - inside % kr, end - begin - inside);
-        uint8_t *to = tile + inside / kr * stride + inside % kr;
-        if (count == 4) { /* one move */
-          memcpy(to, from + inside, 4);
-        } else {
-          memcpy(to, from + inside, count);
-        }
-        inside += count;
-      }
+      size_t inside = i * steps.k - begin; /* before that it was part of the last step */
+      for (; inside % KR != 0; inside++) tile[inside / KR * stride + inside % KR] = (uint8_t)from[inside];
+      uint8_t *group = tile + inside / KR * stride;
+      for (; inside + KR <= bytes; inside += KR, group += stride) memcpy(group, from + inside, KR);
+      memcpy(group, from + inside, bytes - inside);
     }
   }
 }
