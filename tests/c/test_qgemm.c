@@ -2,7 +2,7 @@
 #include "check.h"
 #include "kernels/qgemm/qgemm.h"
 
-enum { MAX_TAPS = 4, MAX_M = 130, MAX_X = 1 << 16, MAX_OUT = 1 << 16, MAX_WEIGHTS = 1 << 20, MAX_N = 256 };
+enum { MAX_TAPS = 4, MAX_M = 130, MAX_X = 1 << 16, MAX_OUT = 1 << 16, MAX_WEIGHTS = 3 << 19, MAX_N = 256 };
 
 static check_memory x_memory, out_memory, expected_memory, weights_memory, scalar_weights_memory;
 static int8_t raw_weights[MAX_WEIGHTS];
@@ -146,6 +146,9 @@ static void test_kernel(const ert_qgemm_kernel *scalar, const ert_qgemm_kernel *
   for (int i = 0; i < 20; i++) {
     const size_t k = (size_t)check_between(200, 900);
     compare(scalar, kernel, (sizes){random_size(max_m), random_size(max_n), random_size(2), k});
+  }
+  for (int i = 0; i < 3; i++) { /* rows beyond what a kernel may have a buffer for */
+    compare(scalar, kernel, (sizes){random_size(3), random_size(9), 2, (size_t)check_between(8000, 9000)});
   }
   for (int i = 0; i < 20; i++) { /* rows that a kernel takes in several chunks */
     const size_t k = (size_t)check_between(100, 700), m = (size_t)check_between(17, 80);

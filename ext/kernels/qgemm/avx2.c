@@ -2,16 +2,17 @@ enum { VECTORS = 2, MAX_ROWS = 4 };
 
 #include "kernels/qgemm/x86_madd_256.h"
 
-TILE(1) TILE(2) TILE(3) TILE(4)
+TILE(1)
 WIDENED(1) WIDENED(2) WIDENED(4)
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
-  static const ert_qgemm_tile_fn tiles[] = {tile_1, tile_2, tile_3, tile_4};
-  static const widened_fn widened_tiles[] = {widened_1, widened_2, widened_4};
-  if (pays_to_widen(args, m)) {
-    run_widened(args, m, rows, out, out_stride, widened_tiles);
+  static const ert_qgemm_tile_fn tiles[] = {tile_1};
+  static const widened_fn of_widened[] = {widened_1, widened_2, widened_4};
+  static const widened_fn of_narrow[] = {narrow_1, narrow_2, narrow_4};
+  if (fits_widened(args)) {
+    run_widened(args, m, rows, out, out_stride, of_widened, of_narrow);
   } else {
-    ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 4, 4, NR, madd_block_bytes(args));
+    ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 1, 1, NR, madd_block_bytes(args));
   }
 }
 

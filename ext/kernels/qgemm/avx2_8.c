@@ -8,9 +8,10 @@ WIDENED(1) WIDENED(2) WIDENED(4) WIDENED(8)
 
 static void run(const ert_qgemm_args *args, size_t m, const int8_t *const *rows, int8_t *out, size_t out_stride) {
   static const ert_qgemm_tile_fn tiles[] = {tile_1};
-  static const widened_fn widened_tiles[] = {widened_1, widened_2, widened_4, widened_8};
-  if (pays_to_widen(args, m)) {
-    run_widened(args, m, rows, out, out_stride, widened_tiles);
+  static const widened_fn of_widened[] = {widened_1, widened_2, widened_4, widened_8};
+  static const widened_fn of_narrow[] = {narrow_1, narrow_2, narrow_4, narrow_8};
+  if (fits_widened(args)) {
+    run_widened(args, m, rows, out, out_stride, of_widened, of_narrow);
   } else {
     ert_qgemm_walk(args, m, rows, out, out_stride, tiles, 1, 1, NR, madd_block_bytes(args));
   }

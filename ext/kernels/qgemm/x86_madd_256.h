@@ -35,13 +35,17 @@ ERT_INLINE void widen_to_8(int16_t *to, uint64_t bytes) {
   _mm_storeu_si128((__m128i *)(void *)to, _mm_cvtepi8_epi16(_mm_cvtsi64_si128((long long)bytes)));
 }
 ERT_INLINE void widen_row(int16_t *to, const int8_t *from, size_t k) {
+  uint64_t first, last;
   if (k < 8) {
     widen_to_8(to, ert_load_below_8(from, k));
     return;
   }
+  memcpy(&first, from, 8);
+  if (k == 8) {
+    widen_to_8(to, first);
+    return;
+  }
   if (k < 16) {
-    uint64_t first, last;
-    memcpy(&first, from, 8);
     memcpy(&last, from + k - 8, 8);
     widen_to_8(to, first);
     widen_to_8(to + k - 8, last);
