@@ -1,7 +1,7 @@
 /* Windows of any size by dot products. Four rows of a column are interleaved once, [row 0, row 1, row 2, row 3] for
- * every channel, into a strip in memory that lasts for a run of pixels, and SDOT multiplies them with a column of weights
- * for four channels at once; pixels that share a column share its interleaving. A row that is left over is interleaved
- * with its three neighbours on the right. */
+ * every channel, into a strip in memory that lasts for a run of pixels, and SDOT multiplies them with a column of
+ * weights for four channels at once; pixels that share a column share its interleaving. A row that is left over is
+ * interleaved with its three neighbours on the right. */
 #include <arm_neon.h>
 
 #include "base/memory.h"

@@ -175,8 +175,8 @@ ERT_INLINE void multiply(const bool pairs, const size_t mr, const size_t blocks,
   }
 }
 
-/* Three taps of 9: a 3x3 window over three channels, the first layer of most vision models. As taps of less than 16 each
- * would take 8 k and then one more; together they are 27 of 32:
+/* Three taps of 9: a 3x3 window over three channels, the first layer of most vision models. As taps of less than 16
+ * each would take 8 k and then one more; together they are 27 of 32:
  *   [first 8 of tap 0, first 8 of tap 1] [first 8 of tap 2, last of tap 0, of tap 1, of tap 2, any]
  * The weights of a block are arranged likewise before its tiles. */
 enum { RGB_TAPS = 3, RGB_K = 9, RGB_GROUPS = 2 };

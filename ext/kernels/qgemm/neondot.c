@@ -32,7 +32,7 @@ ERT_INLINE void finish(const ert_requant_kind kind, const size_t mr, const ert_r
   }
 }
 
-/* 4 bytes, or one, into a lane; the others are arbitrary. (GCC would repeat them in all lanes by an instruction more.) */
+/* 4 bytes, or one, into a lane; others are arbitrary. (GCC would repeat them in all lanes by an instruction more.) */
 static inline int8x8_t load_lane(const int8_t *x) {
   int8x8_t v;
   __asm__("ldr %s0, %1" : "=w"(v) : "m"(*(const int8_t(*)[4])x));
@@ -91,8 +91,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
     const ptrdiff_t offset = work->tap_offset[t];
     const int8_t *x[MR];
     ERT_UNROLL for (size_t r = 0; r < mr; r++) x[r] = rows[r] + offset;
-    size_t i = 0;
-    for (; i != whole; i += 16) {
+    for (size_t i = 0; i != whole; i += 16) {
       int8x16_t v[MR];
       ERT_UNROLL for (size_t r = 0; r < mr; r++) v[r] = vld1q_s8(x[r] + i);
       ERT_UNROLL for (size_t half = 0; half < 2; half++) {
@@ -109,7 +108,7 @@ ERT_INLINE void tile(const size_t mr, const ert_qgemm_work *work, size_t first_r
         }
       }
     }
-    if (i != k) w = multiply_end(mr, x, i, k, w, acc);
+    if (whole != k) w = multiply_end(mr, x, whole, k, w, acc);
   } while (++t < work->taps);
   if (work->row_bias != NULL) {
     const int32_t *row_bias = work->row_bias + first_row;
