@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arm.test_arm import run_on
 from c_build import build
 from c_build import run as c_run
 from fused_graphs import random_chain
@@ -68,25 +69,38 @@ def test_shared_models(name: str, shared_data: Find, monkeypatch: pytest.MonkeyP
     check_equal(edgert.convert(shared_data(f"tflite/{name}.tflite")).data, monkeypatch)
 
 
-@pytest.mark.parametrize("seed", [None, 3, 7, 19])
-def test_sanitized(seed: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The C core alone, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+def write_case(seed: int | None, folder: Path) -> tuple[Path, bytes]:
+    """model.ert and in.bin for tests/c/run_model.c, and the bytes that it must write."""
     package = fused() if seed is None else random_chain(np.random.default_rng(seed), DType.INT8)
     model = Model(package, fusion=False)
     inputs = random_inputs(model.inputs, np.random.default_rng(5))
-    expected = b"".join(model.run(inputs)[info.name].tobytes() for info in model.outputs)
-    (tmp_path / "model.ert").write_bytes(package)
-    (tmp_path / "in.bin").write_bytes(b"".join(inputs[info.name].tobytes() for info in model.inputs))
+    outputs = model.run(inputs)
+    (folder / "model.ert").write_bytes(package)
+    (folder / "in.bin").write_bytes(b"".join(inputs[info.name].tobytes() for info in model.inputs))
+    return folder / "model.ert", b"".join(outputs[info.name].tobytes() for info in model.outputs)
+
+
+@pytest.mark.parametrize("seed", [None, 3, 7, 19])
+def test_sanitized(seed: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C core alone, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    program = build("sanitized") / "run_model"
+    model, expected = write_case(seed, tmp_path)
     monkeypatch.setenv("ERT_FUSION", "all")
     for threads in (1, 3):
-        c_run(
-            build("sanitized") / "run_model",
-            tmp_path / "model.ert",
-            threads,
-            "-",
-            tmp_path / "in.bin",
-            tmp_path / "out",
-        )
+        c_run(program, model, threads, "-", tmp_path / "in.bin", tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == expected
+
+
+@pytest.mark.parametrize(("architecture", "processor"), [("aarch64", "cortex-a53"), ("aarch64", "cortex-a76")])
+@pytest.mark.parametrize("seed", [None, 3, 19])
+def test_arm(
+    seed: int | None, architecture: str, processor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = build(architecture) / "run_model"
+    model, expected = write_case(seed, tmp_path)
+    monkeypatch.setenv("ERT_FUSION", "all")
+    for threads in (1, 3):
+        run_on(architecture, processor, program, model, threads, "-", tmp_path / "in.bin", tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == expected
 
 
