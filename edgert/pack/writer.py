@@ -90,13 +90,15 @@ class _Writer:
         if total > _FILE_LIMIT:
             raise ModelError(f"constants take {total} bytes, and one file holds at most {_FILE_LIMIT}")
 
-        # All data before all tables: what a loader walks through lies together at the front of the file.
+        # All data before all tables: what a loader walks through lies together at the front of the file. The table of
+        # the empty buffer alone ends it, so that a file that is cut short anywhere lacks a table.
+        empty = self.table("Buffer", {})
         packed_at = [self.bytes(entry.data) for entry in reversed(entries)][::-1]  # in the file in their order
-        data_at = [self.bytes(data) for data in reversed(self.buffers)][::-1]
+        data_at = [self.bytes(data) for data in reversed(self.buffers[1:])][::-1]
         packed = [self.packed_entry(entry, at) for entry, at in zip(entries, packed_at, strict=True)]
-        buffers = [
+        buffers = [empty] + [
             self.table("Buffer", {"data": at, "hash": self.buffer_hash(data)})
-            for data, at in zip(self.buffers, data_at, strict=True)
+            for data, at in zip(self.buffers[1:], data_at, strict=True)
         ]
         tensors = [
             self.tensor(value, buffer, plan.offsets.get(value, -1))
