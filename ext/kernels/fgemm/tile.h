@@ -64,6 +64,7 @@ ERT_INLINE void ert_fgemm_tile(const ert_fgemm_args *args, size_t mr, size_t nv,
                                const float *weights, size_t block_floats, ert_fgemm_tile_out out) {
   ert_vf acc[ERT_FGEMM_MAX_MR][ERT_FGEMM_MAX_VECTORS];
   const float *block[ERT_FGEMM_GEMV_BLOCKS];
+  VF_FORGET(rows);
   ERT_UNROLL for (size_t b = 0; b < nb; b++) block[b] = weights + b * block_floats;
   ERT_UNROLL for (size_t r = 0; r < mr; r++) {
     ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) acc[r][j] = vf_load(block[j / nv] + j % nv * ERT_VF);
@@ -96,6 +97,7 @@ ERT_INLINE void ert_fgemm_tile(const ert_fgemm_args *args, size_t mr, size_t nv,
   const float lo = args->out_min, hi = args->out_max;
   const bool whole = out.channels >= nv * nb * ERT_VF;
   float *to = out.at;
+  VF_FORGET(to); /* made here from one pointer, not kept for every row from tile to tile */
   ERT_UNROLL for (size_t r = 0; r < mr; r++, to += out.stride) {
     if (whole) {
       ERT_UNROLL for (size_t j = 0; j < nv * nb; j++) vf_store(to + j * ERT_VF, vf_clamp(acc[r][j], lo, hi));
