@@ -6,7 +6,7 @@
 #include "kernels/qgemm/qgemm.h"
 #include "requant/requant.h"
 
-enum { CHANNELS = 256, ROUNDS = 300, MAX_PACKED = 1 << 16 };
+enum { CHANNELS = 256, ROUNDS = 300, MAX_TAPS = 32, MAX_PACKED = 1 << 16 };
 
 static _Alignas(64) uint8_t packed[MAX_PACKED];
 static int8_t zero_weights[CHANNELS];
@@ -81,12 +81,12 @@ static void test_qgemm(const ert_qgemm_kernel *kernel) {
 static void test_qdw(const ert_qdw_kernel *kernel) {
   values v;
   static const int8_t x[CHANNELS];
-  static const int8_t *rows[16];
-  static int8_t weights[16 * CHANNELS];
+  static const int8_t *rows[MAX_TAPS];
+  static int8_t weights[MAX_TAPS * CHANNELS];
   int8_t out[2 * CHANNELS];
   const size_t h = kernel->kernel_h ? kernel->kernel_h : 1, w = kernel->kernel_w ? kernel->kernel_w : 1;
   check_begin("%s", kernel->name);
-  if (h * w > 16 || ert_qdw_packed_bytes(kernel, CHANNELS, h, w) > MAX_PACKED) check_fail("weights need more memory");
+  if (h * w > MAX_TAPS || ert_qdw_packed_bytes(kernel, CHANNELS, h, w) > MAX_PACKED) check_fail("weights need more memory");
   for (size_t i = 0; i < h; i++) rows[i] = x;
   for (int round = 0; round < ROUNDS; round++) {
     fill(&v);
