@@ -98,6 +98,7 @@ ert_isa_set ert_isa_detect(void) { return 1u << ERT_ISA_SCALAR; }
 ert_isa_set ert_isa_up_to(ert_isa_set set, ert_isa cap) {
   if ((unsigned)cap >= ERT_ISA_COUNT) return set;
   const ert_isa_set all = (1u << ERT_ISA_COUNT) - 1, below = (2u << cap) - 1;
+  if (cap < ERT_ISA_AVX512VNNI) set &= ~(ERT_ISA_TURNS_COST | ERT_ISA_VBMI);
   return (set & (below | ~all)) | 1u << ERT_ISA_SCALAR;
 }
 

@@ -48,7 +48,7 @@ typedef uint32_t ert_isa_set;
  * for signals (sigaltstack) need 8 KiB more. If one is too small already, Linux refuses, and AMX is left out. */
 ert_isa_set ert_isa_detect(void);
 
-/* The part of `set` up to and including `cap`, with its marks. */
+/* The part of `set` up to and including `cap`, with the marks that say something of it. */
 ert_isa_set ert_isa_up_to(ert_isa_set set, ert_isa cap);
 
 /* "avx2" and so on; false when the name is not known. */
