@@ -1,7 +1,8 @@
 #include "ops/dense.h"
 
 /* Multiplications below which another thread costs more than it saves. */
-#define WORK_PER_TASK ((size_t)1 << 17)
+#define WORK_PER_TASK ((size_t)1 << 16)
+#define FLOATS_PER_TASK (WORK_PER_TASK / 4) /* a float takes as long as four int8 */
 
 ert_status ert_dense_init(ert_prepare *p, ert_dense *dense, const ert_output_rule *rule, size_t m, size_t n,
                           size_t taps, size_t k, const ptrdiff_t *tap_offset) {
@@ -95,7 +96,8 @@ static size_t work_of(size_t m, size_t n, size_t taps, size_t k) {
 ert_dense_split ert_dense_choose_split(const ert_dense *dense, size_t m, int threads) {
   const size_t work = work_of(m, dense->n, dense->taps, dense->k);
   const size_t pace = dense->rule.is_int8 && dense->qgemm->pace != 0 ? dense->qgemm->pace : 1;
-  const size_t wanted = ert_max_size(1, ert_min_size((size_t)threads, work / (WORK_PER_TASK * pace)));
+  const size_t task = dense->rule.is_int8 ? WORK_PER_TASK * pace : FLOATS_PER_TASK;
+  const size_t wanted = ert_max_size(1, ert_min_size((size_t)threads, work / task));
   const size_t row_tiles = (m + dense->mr - 1) / dense->mr, blocks = (dense->n + dense->nr - 1) / dense->nr;
   /* Rows first: every task then reads its own part of the input. Channels where rows cannot occupy all threads. */
   const bool by_rows = row_tiles >= 2 * wanted || row_tiles >= blocks;

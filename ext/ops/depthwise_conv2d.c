@@ -11,7 +11,9 @@
 #include "ops/conv_direct.h"
 #include "ops/packing.h"
 
-#define WORK_PER_TASK ((size_t)1 << 16) /* multiplications below which another thread costs more than it saves */
+/* Multiplications below which another thread costs more than it saves; a float takes as long as four int8. */
+#define WORK_PER_TASK ((size_t)1 << 15)
+#define FLOATS_PER_TASK (WORK_PER_TASK / 4)
 
 typedef struct depthwise {
   ert_conv_direct *dense; /* set when the operator runs as an ordinary convolution */
@@ -250,7 +252,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   size_t work;
   if (!ert_mul(op->out[0]->elements, d->window.kernel_h * d->window.kernel_w, &work)) work = SIZE_MAX;
   d->tasks = ert_min_size((size_t)ert_prepare_threads(p), d->window.batch * d->window.out_h);
-  d->tasks = ert_max_size(1, ert_min_size(d->tasks, work / WORK_PER_TASK));
+  d->tasks = ert_max_size(1, ert_min_size(d->tasks, work / (d->rule.is_int8 ? WORK_PER_TASK : FLOATS_PER_TASK)));
   op->state = d;
   ERT_TRY(plan_scratch(p, d));
   op->bands = make_bands(d);
