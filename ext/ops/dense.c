@@ -99,7 +99,10 @@ ert_dense_split ert_dense_choose_split(const ert_dense *dense, size_t m, int thr
   const size_t task = dense->rule.is_int8 ? WORK_PER_TASK * pace : FLOATS_PER_TASK;
   const size_t wanted = ert_max_size(1, ert_min_size((size_t)threads, work / task));
   const size_t row_tiles = (m + dense->mr - 1) / dense->mr, blocks = (dense->n + dense->nr - 1) / dense->nr;
-  /* Rows first: every task then reads its own part of the input. Channels where rows cannot occupy all threads. */
-  const bool by_rows = row_tiles >= 2 * wanted || row_tiles >= blocks;
+  /* By rows every task reads its own part of the input; by channels its own part of the weights, where tiles of rows are
+   * so few that some task would get more than its share. The sizes are those of a tensor: no product overflows. */
+  const size_t rows_most = ert_min_size((row_tiles + wanted - 1) / wanted * dense->mr, m) * dense->n;
+  const size_t blocks_most = ert_min_size((blocks + wanted - 1) / wanted * dense->nr, dense->n) * m;
+  const bool by_rows = rows_most <= blocks_most + blocks_most / 16;
   return (ert_dense_split){ert_min_size(wanted, by_rows ? row_tiles : blocks), by_rows};
 }
