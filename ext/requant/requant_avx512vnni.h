@@ -12,14 +12,13 @@
 #include <stdint.h>
 
 typedef struct ert_requant_avx512 {
-  __m512 lo, hi;   /* out_min and out_max less out_zero */
-  __m512i zero_32, zero_16, min_8, max_8;
+  __m512 hi; /* out_max less out_zero */
+  __m512i zero_16, min_8, max_8;
   bool wide, clamps; /* clamps: to less than int8 holds */
 } ert_requant_avx512;
 
 static inline ert_requant_avx512 ert_requant_avx512_init(int32_t out_zero, int8_t out_min, int8_t out_max, bool wide) {
-  return (ert_requant_avx512){_mm512_set1_ps((float)(out_min - out_zero)), _mm512_set1_ps((float)(out_max - out_zero)),
-                              _mm512_set1_epi32(out_zero), _mm512_set1_epi16((int16_t)out_zero),
+  return (ert_requant_avx512){_mm512_set1_ps((float)(out_max - out_zero)), _mm512_set1_epi16((int16_t)out_zero),
                               _mm512_set1_epi8(out_min), _mm512_set1_epi8(out_max), wide,
                               out_min != INT8_MIN || out_max != INT8_MAX};
 }
@@ -32,13 +31,6 @@ static inline __m512i ert_requant_avx512_round(__m512i acc, __m512 multiplier, c
     __asm__("" : "+v"(y)); /* a branch: or the compiler computes both and chooses */
   }
   return _mm512_cvtps_epi32(y);
-}
-
-/* 16 channels in order. */
-static inline __m128i ert_requant_avx512_x16(__m512i acc, __m512 multiplier, const ert_requant_avx512 *r) {
-  const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier);
-  const __m512i q = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, r->lo), r->hi));
-  return _mm512_cvtepi32_epi8(_mm512_add_epi32(q, r->zero_32));
 }
 
 /* Packs two vectors that ert_requant_avx512_round made: byte 8 L + i is lane 4 L + i of a, byte 8 L + 4 + i of b. */
