@@ -5,35 +5,12 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-/* kernels.inc, as it reads for the other architectures. */
-#undef ERT_ARCH_X86_64
-#undef ERT_ARCH_AARCH64
-#undef ERT_ARCH_ARMV7
 #define ERT_FDW(name) &(const ert_fdw_kernel){ERT_FDW_LAYOUT_##name},
-
-#define ERT_ARCH_AARCH64 1
-static const ert_fdw_kernel *const AARCH64[] = {
-#include "kernels/fdw/kernels.inc"
-};
-#undef ERT_ARCH_AARCH64
-
-#define ERT_ARCH_ARMV7 1
-static const ert_fdw_kernel *const ARMV7[] = {
-#include "kernels/fdw/kernels.inc"
-};
-#undef ERT_ARCH_ARMV7
-
-const ert_fdw_kernel *const *ert_fdw_known(ert_isa_set isa, size_t *count) {
-  if (isa & ERT_ISA_OF_AARCH64) {
-    *count = sizeof AARCH64 / sizeof *AARCH64;
-    return AARCH64;
-  }
-  if (isa & ERT_ISA_OF_ARMV7) {
-    *count = sizeof ARMV7 / sizeof *ARMV7;
-    return ARMV7;
-  }
-  return ert_fdw_kernels(count);
-}
+#define KERNEL ert_fdw_kernel
+#define KERNELS_INC "kernels/fdw/kernels.inc"
+#define OWN_KERNELS ert_fdw_kernels
+#define KNOWN_KERNELS ert_fdw_known
+#include "kernels/known.h"
 
 /* A block and a part of one. */
 uint64_t ert_fdw_layout(const void *kernel_object) {

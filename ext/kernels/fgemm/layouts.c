@@ -5,35 +5,12 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-/* kernels.inc, as it reads for the other architectures. */
-#undef ERT_ARCH_X86_64
-#undef ERT_ARCH_AARCH64
-#undef ERT_ARCH_ARMV7
 #define ERT_FGEMM(name) &(const ert_fgemm_kernel){ERT_FGEMM_LAYOUT_##name},
-
-#define ERT_ARCH_AARCH64 1
-static const ert_fgemm_kernel *const AARCH64[] = {
-#include "kernels/fgemm/kernels.inc"
-};
-#undef ERT_ARCH_AARCH64
-
-#define ERT_ARCH_ARMV7 1
-static const ert_fgemm_kernel *const ARMV7[] = {
-#include "kernels/fgemm/kernels.inc"
-};
-#undef ERT_ARCH_ARMV7
-
-const ert_fgemm_kernel *const *ert_fgemm_known(ert_isa_set isa, size_t *count) {
-  if (isa & ERT_ISA_OF_AARCH64) {
-    *count = sizeof AARCH64 / sizeof *AARCH64;
-    return AARCH64;
-  }
-  if (isa & ERT_ISA_OF_ARMV7) {
-    *count = sizeof ARMV7 / sizeof *ARMV7;
-    return ARMV7;
-  }
-  return ert_fgemm_kernels(count);
-}
+#define KERNEL ert_fgemm_kernel
+#define KERNELS_INC "kernels/fgemm/kernels.inc"
+#define OWN_KERNELS ert_fgemm_kernels
+#define KNOWN_KERNELS ert_fgemm_known
+#include "kernels/known.h"
 
 /* A block and a part of one. */
 uint64_t ert_fgemm_layout(const void *kernel_object) {

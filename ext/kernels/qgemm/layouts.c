@@ -5,35 +5,12 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-/* kernels.inc, as it reads for the other architectures. */
-#undef ERT_ARCH_X86_64
-#undef ERT_ARCH_AARCH64
-#undef ERT_ARCH_ARMV7
 #define ERT_QGEMM(name) &(const ert_qgemm_kernel){ERT_QGEMM_LAYOUT_##name},
-
-#define ERT_ARCH_AARCH64 1
-static const ert_qgemm_kernel *const AARCH64[] = {
-#include "kernels/qgemm/kernels.inc"
-};
-#undef ERT_ARCH_AARCH64
-
-#define ERT_ARCH_ARMV7 1
-static const ert_qgemm_kernel *const ARMV7[] = {
-#include "kernels/qgemm/kernels.inc"
-};
-#undef ERT_ARCH_ARMV7
-
-const ert_qgemm_kernel *const *ert_qgemm_known(ert_isa_set isa, size_t *count) {
-  if (isa & ERT_ISA_OF_AARCH64) {
-    *count = sizeof AARCH64 / sizeof *AARCH64;
-    return AARCH64;
-  }
-  if (isa & ERT_ISA_OF_ARMV7) {
-    *count = sizeof ARMV7 / sizeof *ARMV7;
-    return ARMV7;
-  }
-  return ert_qgemm_kernels(count);
-}
+#define KERNEL ert_qgemm_kernel
+#define KERNELS_INC "kernels/qgemm/kernels.inc"
+#define OWN_KERNELS ert_qgemm_kernels
+#define KNOWN_KERNELS ert_qgemm_known
+#include "kernels/known.h"
 
 /* A block and a part of one, two taps, and a last group that is not full; with tiles, more than one step. */
 uint64_t ert_qgemm_layout(const void *kernel_object) {
