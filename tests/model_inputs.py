@@ -14,6 +14,20 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Find = Callable[[str], Path]
 
+# Every quantised model among them, those of legacy uint8 last.
+INT8_MODELS = [
+    "kws_dscnn_int8",
+    "ic_resnet8_int8",
+    "vww_mnv1_int8",
+    "ad_ae_int8",
+    "person_detect_int8",
+    "micro_speech_int8",
+    "hello_world_int8",
+    "mobilenet_v1_0.25_128_qat_uint8",
+    "mobilenet_v1_0.25_224_qat_uint8",
+    "mobilenet_v2_1.0_224_qat_uint8",
+]
+
 
 def labelled_files(folder: Path) -> list[tuple[Path, int]]:
     """Files of a folder with their classes, from y_labels.csv (file, number of classes, class)."""

@@ -3,24 +3,12 @@
 #include "test_qdw.c"
 
 #if defined(ERT_ARCH_X86_64)
-#include <immintrin.h>
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni")
-#endif
-#define ERT_VNNI_ENCODING "%{evex%} "
+#include "evex_twin_begin.h"
 #define ert_qdw_avxvnni_32_strip twin_avxvnni_32_strip
 #define fill fill_strip
 #include "kernels/qdw/avxvnni_strip.c"
 #undef fill
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "evex_twin_end.h"
 
 int main(void) {
   if (!ert_isa_has(ert_isa_detect(), ERT_ISA_AVX512VNNI)) {

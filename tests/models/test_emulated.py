@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from c_build import build
-from models.test_same_integers import MODELS, outputs_of, package_of, random_runs
+from model_inputs import INT8_MODELS
+from models.test_same_integers import outputs_of, package_of, random_runs
 
 import edgert
 from edgert.runtime import _native
@@ -23,7 +24,7 @@ LONG = ("mobilenet_v1_0.25_224_qat_uint8", "mobilenet_v2_1.0_224_qat_uint8")  # 
 
 
 @pytest.mark.parametrize("isa", NEEDED)
-@pytest.mark.parametrize("name", [*MODELS, "digits"])
+@pytest.mark.parametrize("name", [*INT8_MODELS, "digits"])
 def test_emulated(name: str, isa: str, shared_data: Find, tmp_path: Path) -> None:
     if platform.machine() != "x86_64" or NEEDED[isa] not in _native.cpu_isas():
         pytest.skip(f"this processor lacks {NEEDED[isa]}")

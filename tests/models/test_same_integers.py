@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from arm.test_arm import run_on
 from c_build import build
+from model_inputs import INT8_MODELS
 from packages import digits, every_operator
 
 import edgert
@@ -20,18 +21,6 @@ from edgert.runtime import _native
 
 Find = Callable[[str], Path]
 
-MODELS = [
-    "kws_dscnn_int8",
-    "ic_resnet8_int8",
-    "vww_mnv1_int8",
-    "ad_ae_int8",
-    "person_detect_int8",
-    "micro_speech_int8",
-    "hello_world_int8",
-    "mobilenet_v1_0.25_128_qat_uint8",
-    "mobilenet_v1_0.25_224_qat_uint8",
-    "mobilenet_v2_1.0_224_qat_uint8",
-]
 PROCESSORS = {  # architecture and processor -> the target that fits it
     ("aarch64", "cortex-a53"): "raspberry-pi-3",
     ("aarch64", "cortex-a72"): "raspberry-pi-4",
@@ -71,7 +60,7 @@ def outputs_of(package: bytes, runs: list[list[np.ndarray]], **options: object) 
     return b"".join(made)
 
 
-@pytest.mark.parametrize("name", [*MODELS, "digits"])
+@pytest.mark.parametrize("name", [*INT8_MODELS, "digits"])
 def test_instruction_sets_and_threads(name: str, shared_data: Find) -> None:
     package = package_of(name, shared_data)
     runs = random_runs(edgert.Model(package), RUNS)
@@ -83,7 +72,7 @@ def test_instruction_sets_and_threads(name: str, shared_data: Find) -> None:
 
 
 @pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
-@pytest.mark.parametrize("name", [*MODELS, "digits"])
+@pytest.mark.parametrize("name", [*INT8_MODELS, "digits"])
 def test_arm(name: str, architecture: str, processor: str, shared_data: Find, tmp_path: Path) -> None:
     """On one thread as the weights come, and on two with those that were packed for the processor here."""
     program = build(architecture) / "run_model"

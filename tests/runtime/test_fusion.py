@@ -14,6 +14,7 @@ from c_build import run as c_run
 from fused_graphs import random_chain
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_inputs import INT8_MODELS
 from packages import fused
 
 import edgert
@@ -26,18 +27,6 @@ from edgert.runtime.model import Model
 Find = Callable[[str], Path]
 Outputs = dict[str, np.ndarray[Any, Any]]
 
-SHARED_INT8 = [
-    "kws_dscnn_int8",
-    "ic_resnet8_int8",
-    "vww_mnv1_int8",
-    "ad_ae_int8",
-    "person_detect_int8",
-    "micro_speech_int8",
-    "hello_world_int8",
-    "mobilenet_v1_0.25_128_qat_uint8",
-    "mobilenet_v1_0.25_224_qat_uint8",
-    "mobilenet_v2_1.0_224_qat_uint8",
-]
 SHARED_FLOAT = ["ic_resnet8_float", "vww_mnv1_float", "mp_face_detection_short_fp16w"]
 
 
@@ -64,7 +53,7 @@ def check_equal(package: bytes, monkeypatch: pytest.MonkeyPatch, threads: tuple[
                 assert outputs[name].tobytes() == array.tobytes(), (mode, count, name)
 
 
-@pytest.mark.parametrize("name", [*SHARED_INT8, *SHARED_FLOAT])
+@pytest.mark.parametrize("name", [*INT8_MODELS, *SHARED_FLOAT])
 def test_shared_models(name: str, shared_data: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     check_equal(edgert.convert(shared_data(f"tflite/{name}.tflite")).data, monkeypatch)
 
