@@ -259,7 +259,7 @@ def _import(
 def _signature(data: bytes, source_format: str) -> tuple[tuple[str, str], ...]:
     if source_format != "tflite":
         return ()
-    from edgert.importers.tflite_signature import signature_entries
+    from edgert.importers.tflite.signature import signature_entries
 
     return signature_entries(data)
 

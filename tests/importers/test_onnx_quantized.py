@@ -14,8 +14,8 @@ from reference_executor import ReferenceExecutor
 
 from edgert.dtypes import DType
 from edgert.errors import UnsupportedError
-from edgert.importers._onnx_quant import HANDLERS
 from edgert.importers.onnx import load
+from edgert.importers.onnx.quant import HANDLERS
 from importers import _onnx_cases as cases
 from importers._onnx_run import assert_close, run_converted, run_onnxruntime
 

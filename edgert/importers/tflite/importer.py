@@ -1,7 +1,7 @@
 """TFLite models -> Graph: float, int8, legacy uint8 (asymmetric weights), float16 weights, dynamic-range weights.
 
-The handlers stand in one table a theme: _tflite_ops_linear, _tflite_ops_elementwise, _tflite_ops_movement,
-_tflite_ops_reduce, _tflite_ops_state. Quantised models keep their integers.
+The handlers stand in one table a theme: linear, elementwise, movement,
+reduce, state. Quantised models keep their integers.
 
 A graph input or output that is uint8 in the source stays uint8: a `quantize` node with equal scales and zero points
 128 apart, which is exact (q - 128), stands behind it or in front of it.
@@ -13,23 +13,23 @@ from collections.abc import Mapping
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, UnsupportedError
-from edgert.importers import (
-    _tflite_ops_elementwise,
-    _tflite_ops_linear,
-    _tflite_ops_movement,
-    _tflite_ops_reduce,
-    _tflite_ops_state,
+from edgert.importers.tflite import (
+    elementwise,
+    linear,
+    movement,
+    reduce,
+    state,
 )
-from edgert.importers._tflite_builder import SHIFT, Builder, Handler, Refusal
-from edgert.importers._tflite_read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
+from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
+from edgert.importers.tflite.read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
-    **_tflite_ops_linear.HANDLERS,
-    **_tflite_ops_elementwise.HANDLERS,
-    **_tflite_ops_movement.HANDLERS,
-    **_tflite_ops_reduce.HANDLERS,
-    **_tflite_ops_state.HANDLERS,
+    **linear.HANDLERS,
+    **elementwise.HANDLERS,
+    **movement.HANDLERS,
+    **reduce.HANDLERS,
+    **state.HANDLERS,
 }
 
 # What to do about operators that have no handler; any other gets the general advice.
@@ -72,7 +72,7 @@ def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]
         if unsupported:
             raise UnsupportedError(unsupported)
         _make_outputs(builder, source)
-    except Refusal as error:
+    except RefusedError as error:
         raise ModelError(f"{error.reason}; {error.fix}") from error
     builder.graph.verify()
     return builder.graph
@@ -120,8 +120,8 @@ def _unsigned(quant: QuantParams) -> QuantParams:
 
 def _declare_variables(b: Builder, model: SourceModel) -> list[Unsupported]:
     try:
-        _tflite_ops_state.declare_variables(b, model)
-    except Refusal as error:
+        state.declare_variables(b, model)
+    except RefusedError as error:
         return [Unsupported("initial values", "CALL_ONCE", error.reason, error.fix)]
     except DAMAGE as error:
         raise FileFormatError(f"the .tflite file's variables are damaged: {error}") from error
@@ -143,7 +143,7 @@ def _convert_operators(b: Builder, source: SourceGraph) -> list[Unsupported]:
             try:
                 _convert(b, op, handler)
                 continue
-            except Refusal as error:
+            except RefusedError as error:
                 unsupported.append(Unsupported(label, op.kind, error.reason, error.fix))
             except ModelError as error:
                 unsupported.append(Unsupported(label, op.kind, str(error), GENERAL_ADVICE))

@@ -1,7 +1,7 @@
 """ONNX models -> Graph: operator sets 7 and later, float and quantised (QDQ and QOperator).
 
-The handlers stand in one table a theme: _onnx_einsum, _onnx_elementwise, _onnx_linear, _onnx_movement,
-_onnx_spatial, _onnx_transposed, _onnx_quant.
+The handlers stand in one table a theme: einsum, elementwise, linear, movement,
+spatial, conv_transpose, quant.
 Spatial operators become transpose, NHWC operator, transpose: the pass edgert.passes.layout takes the transposes out.
 Nodes that read only constants (shape arithmetic, above all) are computed here and leave no trace.
 """
@@ -17,28 +17,28 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, Unsupported, UnsupportedError
-from edgert.importers import (
-    _onnx_einsum,
-    _onnx_elementwise,
-    _onnx_linear,
-    _onnx_movement,
-    _onnx_quant,
-    _onnx_spatial,
-    _onnx_transposed,
+from edgert.importers.onnx import (
+    conv_transpose,
+    einsum,
+    elementwise,
+    linear,
+    movement,
+    quant,
+    spatial,
 )
-from edgert.importers._onnx_builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
-from edgert.importers._onnx_constants import ONLY_FOLDED, Folder, computed, plain
-from edgert.importers._onnx_interface import add_inputs, add_outputs
+from edgert.importers.onnx.builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
+from edgert.importers.onnx.constants import ONLY_FOLDED, Folder, computed, plain
+from edgert.importers.onnx.interface import add_inputs, add_outputs
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
-    **_onnx_elementwise.HANDLERS,
-    **_onnx_linear.HANDLERS,
-    **_onnx_einsum.HANDLERS,
-    **_onnx_movement.HANDLERS,
-    **_onnx_spatial.HANDLERS,
-    **_onnx_transposed.HANDLERS,
-    **_onnx_quant.HANDLERS,
+    **elementwise.HANDLERS,
+    **linear.HANDLERS,
+    **einsum.HANDLERS,
+    **movement.HANDLERS,
+    **spatial.HANDLERS,
+    **conv_transpose.HANDLERS,
+    **quant.HANDLERS,
 }
 
 OLDEST_OPSET = 7
@@ -65,7 +65,7 @@ MOVES_ONLY = {
     "Dropout", "MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Cast", "GatherND",
     "Pad", "Resize", "Upsample", "ArgMax", "ArgMin",
 }  # fmt: skip
-KNOWS_INT8 = MOVES_ONLY | _onnx_quant.HANDLERS.keys()
+KNOWS_INT8 = MOVES_ONLY | quant.HANDLERS.keys()
 
 
 def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
@@ -246,7 +246,7 @@ def _convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
 def _settled(builder: Builder, node: SourceNode, result: Value, made_from: int) -> bool:
     """Books the result of a quantised operator that read only constants as one, and drops its nodes: quantisers make
     such operators of shape arithmetic, whose numbers the import needs to know."""
-    if node.op not in _onnx_quant.HANDLERS or result.dtype != DType.INT8:
+    if node.op not in quant.HANDLERS or result.dtype != DType.INT8:
         return False
     if any(name in builder.values for name in node.inputs):
         return False

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError, ModelError, Unsupported, UnsupportedError
-from edgert.importers._onnx_builder import Builder, SourceNode
+from edgert.importers.onnx.builder import Builder, SourceNode
 from edgert.ir import Value
 
 

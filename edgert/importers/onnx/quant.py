@@ -14,8 +14,8 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
-from edgert.importers import _onnx_spatial
-from edgert.importers._onnx_builder import Array, Builder, Handler, Outputs, QuantizedConstant, RefusedError, SourceNode
+from edgert.importers.onnx import spatial
+from edgert.importers.onnx.builder import Array, Builder, Handler, Outputs, QuantizedConstant, RefusedError, SourceNode
 from edgert.ir import Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import ReduceFunction, UnaryFunction
@@ -146,7 +146,7 @@ def qlinear_conv(b: Builder, node: SourceNode) -> Value:
     weights = constant_parameters(b, node, b.need_constant(node, 3, "weights"), 4, 5, 0)
     found = activation_parameters(b, node, 6, 7)
     bias = b.value(node, 8) if node.has(8) else None
-    return result(b, _onnx_spatial.convolution(b, node, x, weights, bias, found.quant), found)
+    return result(b, spatial.convolution(b, node, x, weights, bias, found.quant), found)
 
 
 def _matrix(b: Builder, node: SourceNode, index: int, transposed: bool) -> Value:
@@ -233,7 +233,7 @@ def qlinear_average_pool(b: Builder, node: SourceNode) -> Value:
     _channels_first(node)
     x = b.emit("dequantize", [quantized_input(b, node, 0, 1, 2)])
     found = activation_parameters(b, node, 3, 4)
-    mean = _onnx_spatial.average_pooled(b, node, x)
+    mean = spatial.average_pooled(b, node, x)
     return result(b, b.emit("quantize", [mean], quant=found.quant, dtype=DType.INT8), found)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
-from edgert.importers._tflite_builder import Builder, Handler, Refusal
-from edgert.importers._tflite_read import SourceOp
+from edgert.importers.tflite.builder import Builder, Handler, RefusedError
+from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
 from edgert.ops._enums import CoordinateMode, NearestMode, ReduceFunction, ResizeMode
 
@@ -56,7 +56,7 @@ def _resize(mode: ResizeMode) -> Handler:
             raise ModelError(f"its size has {len(size)} elements, needed 2 (height, width)")
         align, half = options.AlignCorners(), options.HalfPixelCenters()
         if align and half:
-            raise Refusal("it has both aligned corners and half-pixel centres", "choose one of them")
+            raise RefusedError("it has both aligned corners and half-pixel centres", "choose one of them")
         coordinates = CoordinateMode.ASYMMETRIC
         rounding = NearestMode.FLOOR
         if align or half:

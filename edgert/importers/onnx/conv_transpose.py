@@ -1,4 +1,4 @@
-"""ONNX handler of ConvTranspose: a convolution whose channels become pixels (see _transposed)."""
+"""ONNX handler of ConvTranspose: a convolution whose channels become pixels (see layers.transposed)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from edgert.dtypes import QuantParams
 from edgert.errors import ModelError
-from edgert.importers import _transposed
-from edgert.importers._onnx_builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
-from edgert.importers._onnx_spatial import spatial_rank
+from edgert.importers.layers import transposed
+from edgert.importers.onnx.builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
+from edgert.importers.onnx.spatial import spatial_rank
 from edgert.ir import Value
 
 OUTPUTS = (1, 2, 3, 0)  # [I, O, KH, KW] -> [O, KH, KW, I]
@@ -39,13 +39,13 @@ def conv_transpose(b: Builder, node: SourceNode) -> Value:
     spread = _dilated(data, dilations, zero_point).transpose(OUTPUTS if groups == 1 else (0, 2, 3, 1))
     image = b.to_nhwc(x)
     rows, columns = (
-        _transposed.axis(size, out, kernel, stride, crop)
+        transposed.axis(size, out, kernel, stride, crop)
         for size, kernel, stride, (out, crop) in zip(
             image.shape[1:3], spread.shape[1:3], strides, sides, strict=True
         )
     )  # fmt: skip
     blocks = rows.stride * columns.stride
-    weights = _transposed.as_convolution(np.ascontiguousarray(spread), rows, columns, zero_point)
+    weights = transposed.as_convolution(np.ascontiguousarray(spread), rows, columns, zero_point)
     attrs = {
         "pad_top": rows.before, "pad_bottom": rows.after, "pad_left": columns.before, "pad_right": columns.after,
     }  # fmt: skip

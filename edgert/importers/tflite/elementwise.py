@@ -6,9 +6,9 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
-from edgert.importers._tflite_builder import Builder, Handler
-from edgert.importers._tflite_ops_linear import fused
-from edgert.importers._tflite_read import SourceOp
+from edgert.importers.tflite.builder import Builder, Handler
+from edgert.importers.tflite.linear import fused
+from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CompareFunction, ReduceFunction, UnaryFunction
 

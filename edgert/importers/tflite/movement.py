@@ -10,9 +10,9 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
-from edgert.importers._tflite_builder import FOLD_LIMIT, Batched, Builder, Handler, Refusal
-from edgert.importers._tflite_ops_linear import fused
-from edgert.importers._tflite_read import SourceOp
+from edgert.importers.tflite.builder import FOLD_LIMIT, Batched, Builder, Handler, RefusedError
+from edgert.importers.tflite.linear import fused
+from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
 from edgert.ops._enums import PadMode
 
@@ -73,7 +73,7 @@ def pad(b: Builder, op: SourceOp) -> Value:
     if op.kind == "PADV2":
         fill = b.real(b.value(op, 2))
         if fill.data is None or fill.data.size != 1:
-            raise Refusal("its padding value is no constant", "pad with a constant")
+            raise RefusedError("its padding value is no constant", "pad with a constant")
         attrs["value"] = float(fill.data.reshape(-1)[0])
     elif op.kind == "MIRROR_PAD":
         symmetric = op.options("MirrorPadOptions").Mode() == 1
@@ -200,7 +200,7 @@ def strided_slice(b: Builder, op: SourceOp) -> Value:
 def gather(b: Builder, op: SourceOp) -> Value:
     options, x, indices = op.options("GatherOptions"), b.value(op, 0), b.value(op, 1)
     if options.BatchDims():
-        raise Refusal("it gathers batch by batch", "gather along one axis for all batches")
+        raise RefusedError("it gathers batch by batch", "gather along one axis for all batches")
     if b.out_dtype(op) == DType.FLOAT32:
         x = b.real(x)  # an embedding with int8 weights in a float model
     return b.emit("gather", [x, indices], {"axis": b.axis(options.Axis(), len(x.shape))})

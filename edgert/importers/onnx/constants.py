@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
-from edgert.importers._onnx_builder import Builder, SourceNode
+from edgert.importers.onnx.builder import Builder, SourceNode
 from edgert.ir import Node, Value
 from edgert.ops import OPS_BY_NAME
 

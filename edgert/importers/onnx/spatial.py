@@ -14,8 +14,8 @@ import numpy as np
 
 from edgert.dtypes import QuantParams
 from edgert.errors import ModelError
-from edgert.importers._onnx_builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
-from edgert.importers._onnx_linear import normalized
+from edgert.importers.onnx.builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
+from edgert.importers.onnx.linear import normalized
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CoordinateMode, NearestMode, ReduceFunction, ResizeMode, UnaryFunction
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from edgert.importers._tflite_read import read_model
+from edgert.importers.tflite.read import read_model
 
 
 def signature_entries(data: bytes) -> tuple[tuple[str, str], ...]:

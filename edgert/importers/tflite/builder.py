@@ -1,7 +1,7 @@
 """What the TFLite handlers work with: the builder that turns source tensors into Values and collects the graph.
 
 A handler is a function (builder, op) -> Value or Values, in the order of the operator's outputs. It emits nodes of
-the IR, whose shapes come from each OpDef's infer and not from the file. It raises Refusal for what cannot be
+the IR, whose shapes come from each OpDef's infer and not from the file. It raises RefusedError for what cannot be
 converted. A node whose inputs are all constant is computed on the spot and leaves no trace: this takes care of
 shape arithmetic, of float16 weights behind DEQUANTIZE, and of constants in general.
 
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
-from edgert.importers._tflite_read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
+from edgert.importers.builder import RefusedError
+from edgert.importers.tflite.read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule, TensorSpec
 from edgert.ops._enums import Activation, UnaryFunction
@@ -32,15 +33,6 @@ Array = NDArray[Any]
 FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
 SHIFT = 128  # from uint8 to int8
 FIX_THE_SHAPES = "export the model with fixed shapes, so that this is a constant"
-
-
-class Refusal(Exception):  # noqa: N818 - a verdict that the importer collects, no error of its caller
-    """An operator cannot be converted: the reason, and what the model's author can do about it."""
-
-    def __init__(self, reason: str, fix: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -86,17 +78,17 @@ class Builder:
             tensor = self.source.tensors[number]
             if tensor.data is None:
                 if tensor.sparse:
-                    raise Refusal(f"{tensor.name!r} is a sparse tensor", "convert the model without sparsity")
+                    raise RefusedError(f"{tensor.name!r} is a sparse tensor", "convert the model without sparsity")
                 raise ModelError(f"tensor {tensor.name!r} is read before anything writes it")
             data, quant = self.elements(tensor)
             self.values[number] = Value(self.tensor_names[number], data.shape, DType.of(data.dtype), quant, data)
         return self.values[number]
 
     def constant(self, op: SourceOp, index: int, what: str) -> Array:
-        """The input's elements; Refusal when they are only known at run time."""
+        """The input's elements; RefusedError when they are only known at run time."""
         value = self.value(op, index)
         if value.data is None or value.variable:
-            raise Refusal(f"its {what} ({value.name!r}) depends on the data", FIX_THE_SHAPES)
+            raise RefusedError(f"its {what} ({value.name!r}) depends on the data", FIX_THE_SHAPES)
         return value.data
 
     def ints(self, op: SourceOp, index: int, what: str) -> tuple[int, ...]:
@@ -129,7 +121,7 @@ class Builder:
         try:
             return DType[tensor.type]
         except KeyError:
-            raise Refusal(
+            raise RefusedError(
                 f"{tensor.name!r} has elements of type {tensor.type}", "use float32 or int8 for this part of the model"
             ) from None
 
@@ -155,7 +147,7 @@ class Builder:
             return QuantParams(scales[:1], zero_points[:1])
         axis = _channel_axis(tensor, tensor.quant, channel_axis)
         if len(set(zero_points)) > 1:
-            raise Refusal(
+            raise RefusedError(
                 f"{tensor.name!r} has a zero point for every channel", "quantise weights symmetrically (zero point 0)"
             )
         return QuantParams(scales, zero_points, axis)
@@ -181,7 +173,7 @@ class Builder:
         if tensor.data is None:
             value = self.value(op, index)
             if value.data is None or value.variable:
-                raise Refusal(f"its weights ({value.name!r}) depend on the data", "use constant weights")
+                raise RefusedError(f"its weights ({value.name!r}) depend on the data", "use constant weights")
             data, quant = value.data, value.quant
         else:
             data, quant = self.elements(tensor, channel_axis)
@@ -343,3 +335,5 @@ def _channel_axis(tensor: SourceTensor, quant: SourceQuant, wanted: int | None) 
 
 Outputs = Value | Sequence[Value]
 Handler = Callable[[Builder, SourceOp], Outputs]
+
+__all__ = ["FOLD_LIMIT", "SHIFT", "Batched", "Builder", "Handler", "Outputs", "RefusedError"]

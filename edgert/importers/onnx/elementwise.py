@@ -8,7 +8,7 @@ from functools import partial, reduce
 import numpy as np
 
 from edgert.dtypes import DType
-from edgert.importers._onnx_builder import Builder, Handler, RefusedError, SourceNode
+from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CompareFunction, UnaryFunction
 

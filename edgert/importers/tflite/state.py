@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgert.errors import ModelError
-from edgert.importers._tflite_builder import Builder, Handler, Refusal
-from edgert.importers._tflite_read import SourceGraph, SourceModel, SourceOp, SourceTensor
+from edgert.importers.tflite.builder import Builder, Handler, RefusedError
+from edgert.importers.tflite.read import SourceGraph, SourceModel, SourceOp, SourceTensor
 from edgert.ir import Node, Value
 
 
@@ -61,7 +61,9 @@ def _initial_values(graph: SourceGraph) -> dict[str, Value]:
     for op in graph.ops:
         if op.kind == "ASSIGN_VARIABLE" and len(op.inputs) == 2 and op.inputs[0] in names:
             if constants.tensor(op, 1).data is None:
-                raise Refusal(f"variable {names[op.inputs[0]]!r} starts from a computed value", "start from a constant")
+                raise RefusedError(
+                    f"variable {names[op.inputs[0]]!r} starts from a computed value", "start from a constant"
+                )
             values[names[op.inputs[0]]] = constants.value(op, 1)
     return values
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
-from edgert.importers import _transposed
-from edgert.importers._tflite_builder import Builder, Handler, Refusal
-from edgert.importers._tflite_read import SourceOp
+from edgert.importers.layers import transposed
+from edgert.importers.tflite.builder import Builder, Handler, RefusedError
+from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
 from edgert.ops._enums import Activation
 
@@ -24,7 +24,7 @@ SAME = 0  # Padding.SAME
 def fused(options: Any) -> Activation:
     number = options.FusedActivationFunction()
     if number not in ACTIVATIONS:
-        raise Refusal(f"its fused activation is number {number}", "make the activation an operator of its own")
+        raise RefusedError(f"its fused activation is number {number}", "make the activation an operator of its own")
     return ACTIVATIONS[number]
 
 
@@ -121,14 +121,14 @@ def transpose_conv(b: Builder, op: SourceOp) -> Value:
         raise ModelError(f"strides {strides}, needed at least 1")
     # As much padding as the forward convolution, from the output to the input, has.
     pads = padding(options.Padding(), (shape[1], shape[2]), data.shape[1:3], options)
-    rows = _transposed.axis(height, shape[1], data.shape[1], strides[0], pads["pad_top"])
-    columns = _transposed.axis(width, shape[2], data.shape[2], strides[1], pads["pad_left"])
+    rows = transposed.axis(height, shape[1], data.shape[1], strides[0], pads["pad_top"])
+    columns = transposed.axis(width, shape[2], data.shape[2], strides[1], pads["pad_left"])
 
     blocks = strides[0] * strides[1]
     zero_point = 0 if quant is None else quant.zero_point if not quant.per_channel else 0
     if quant is not None and quant.per_channel:
         quant = QuantParams(quant.scales * blocks, quant.zero_points * blocks, 0)
-    weights = b.const(_transposed.as_convolution(data, rows, columns, zero_point), quant, "weights")
+    weights = b.const(transposed.as_convolution(data, rows, columns, zero_point), quant, "weights")
     bias = _bias(b, op, 3)
     if bias is not None:
         bias = b.emit("concat", [bias] * blocks, {"axis": 0}) if blocks > 1 else bias
@@ -154,7 +154,7 @@ def _blocks_to_pixels(b: Builder, x: Value, block: tuple[int, int], channels: in
 def fully_connected(b: Builder, op: SourceOp) -> Value:
     options, x = op.options("FullyConnectedOptions"), b.value(op, 0)
     if options.WeightsFormat() != 0:
-        raise Refusal("its weights are shuffled for a processor", "convert the model without shuffled weights")
+        raise RefusedError("its weights are shuffled for a processor", "convert the model without shuffled weights")
     data, quant = b.weights(op, 1, 0, x.dtype == DType.FLOAT32)
     if data.ndim != 2 or 0 in data.shape:
         raise ModelError(f"weights have the shape {list(data.shape)}, needed 2 dimensions")

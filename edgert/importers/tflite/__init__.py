@@ -1,0 +1,5 @@
+"""TFLite models. importer.py reads a file and walks its operators; the other modules hold handlers, a theme each."""
+
+from edgert.importers.tflite.importer import HANDLERS, load
+
+__all__ = ["HANDLERS", "load"]
