@@ -41,6 +41,19 @@ class OpCode(enum.IntEnum):
     COPY = 32
     ASSIGN = 33
     LOG_SOFTMAX = 34
+    LSTM = 35
+    GRU = 36
+    RNN = 37
+    SVDF = 38
+    TOP_K = 39
+    CUMSUM = 40
+    GATHER_ND = 41
+    GATHER_ELEMENTS = 42
+    SCATTER_ND = 43
+    SCATTER_ELEMENTS = 44
+    NON_MAX_SUPPRESSION = 45
+    DETECTION_POSTPROCESS = 46
+    CUSTOM = 47
 
 
 class Activation(enum.IntEnum):
@@ -140,3 +153,11 @@ class NearestMode(enum.IntEnum):
     ROUND_PREFER_FLOOR = 1
     ROUND_PREFER_CEIL = 2
     CEIL = 3
+
+
+class ScatterReduction(enum.IntEnum):
+    NONE = 0
+    ADD = 1
+    MUL = 2
+    MIN = 3
+    MAX = 4

@@ -59,7 +59,20 @@ enum {
   ERT_OP_CODE_COPY = 32,
   ERT_OP_CODE_ASSIGN = 33,
   ERT_OP_CODE_LOG_SOFTMAX = 34,
-  ERT_OP_CODE_COUNT = 35
+  ERT_OP_CODE_LSTM = 35,
+  ERT_OP_CODE_GRU = 36,
+  ERT_OP_CODE_RNN = 37,
+  ERT_OP_CODE_SVDF = 38,
+  ERT_OP_CODE_TOP_K = 39,
+  ERT_OP_CODE_CUMSUM = 40,
+  ERT_OP_CODE_GATHER_ND = 41,
+  ERT_OP_CODE_GATHER_ELEMENTS = 42,
+  ERT_OP_CODE_SCATTER_ND = 43,
+  ERT_OP_CODE_SCATTER_ELEMENTS = 44,
+  ERT_OP_CODE_NON_MAX_SUPPRESSION = 45,
+  ERT_OP_CODE_DETECTION_POSTPROCESS = 46,
+  ERT_OP_CODE_CUSTOM = 47,
+  ERT_OP_CODE_COUNT = 48
 };
 
 enum {
@@ -163,6 +176,15 @@ enum {
 };
 
 enum {
+  ERT_SCATTER_REDUCTION_NONE = 0,
+  ERT_SCATTER_REDUCTION_ADD = 1,
+  ERT_SCATTER_REDUCTION_MUL = 2,
+  ERT_SCATTER_REDUCTION_MIN = 3,
+  ERT_SCATTER_REDUCTION_MAX = 4,
+  ERT_SCATTER_REDUCTION_COUNT = 5
+};
+
+enum {
   ERT_NEAREST_MODE_FLOOR = 0,
   ERT_NEAREST_MODE_ROUND_PREFER_FLOOR = 1,
   ERT_NEAREST_MODE_ROUND_PREFER_CEIL = 2,
@@ -257,6 +279,41 @@ static inline int32_t ert_arg_max_attrs_axis(ert_fb_table t) { return ert_fb_i32
 static inline bool ert_arg_max_attrs_keep_dims(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
 static inline bool ert_arg_max_attrs_minimum(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
 static inline uint8_t ert_compare_attrs_function(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
+static inline bool ert_lstm_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
+static inline float ert_lstm_attrs_clip(ert_fb_table t) { return ert_fb_f32(t, 6, 0.0f); }
+static inline bool ert_gru_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
+static inline bool ert_gru_attrs_reset_after(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
+static inline bool ert_rnn_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
+static inline uint8_t ert_rnn_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 6, TANH); }
+static inline int32_t ert_svdf_attrs_rank(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
+static inline uint8_t ert_svdf_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 6, 0); }
+static inline int32_t ert_top_k_attrs_k(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline int32_t ert_top_k_attrs_axis(ert_fb_table t) { return ert_fb_i32(t, 6, -1); }
+static inline bool ert_top_k_attrs_smallest(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
+static inline int32_t ert_cumsum_attrs_axis(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline bool ert_cumsum_attrs_exclusive(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
+static inline bool ert_cumsum_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
+static inline int32_t ert_gather_nd_attrs_batch_dims(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline int32_t ert_gather_elements_attrs_axis(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline uint8_t ert_scatter_nd_attrs_reduction(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
+static inline int32_t ert_scatter_elements_attrs_axis(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline uint8_t ert_scatter_elements_attrs_reduction(ert_fb_table t) { return ert_fb_u8(t, 6, 0); }
+static inline int32_t ert_non_max_suppression_attrs_max_output(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline float ert_non_max_suppression_attrs_iou_threshold(ert_fb_table t) { return ert_fb_f32(t, 6, 0.0f); }
+static inline float ert_non_max_suppression_attrs_score_threshold(ert_fb_table t) { return ert_fb_f32(t, 8, 0.0f); }
+static inline int32_t ert_detection_postprocess_attrs_max_detections(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
+static inline int32_t ert_detection_postprocess_attrs_max_classes_per_detection(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
+static inline int32_t ert_detection_postprocess_attrs_detections_per_class(ert_fb_table t) { return ert_fb_i32(t, 8, 100); }
+static inline bool ert_detection_postprocess_attrs_regular(ert_fb_table t) { return ert_fb_u8(t, 10, false) != 0; }
+static inline int32_t ert_detection_postprocess_attrs_classes(ert_fb_table t) { return ert_fb_i32(t, 12, 0); }
+static inline float ert_detection_postprocess_attrs_iou_threshold(ert_fb_table t) { return ert_fb_f32(t, 14, 0.0f); }
+static inline float ert_detection_postprocess_attrs_score_threshold(ert_fb_table t) { return ert_fb_f32(t, 16, 0.0f); }
+static inline float ert_detection_postprocess_attrs_scale_x(ert_fb_table t) { return ert_fb_f32(t, 18, 1.0f); }
+static inline float ert_detection_postprocess_attrs_scale_y(ert_fb_table t) { return ert_fb_f32(t, 20, 1.0f); }
+static inline float ert_detection_postprocess_attrs_scale_w(ert_fb_table t) { return ert_fb_f32(t, 22, 1.0f); }
+static inline float ert_detection_postprocess_attrs_scale_h(ert_fb_table t) { return ert_fb_f32(t, 24, 1.0f); }
+static inline ert_fb_vector ert_custom_attrs_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
+static inline ert_fb_vector ert_custom_attrs_options(ert_fb_table t) { return ert_fb_vec(t, 6); }
 static inline ert_fb_vector ert_file_quantization_scales(ert_fb_table t) { return ert_fb_vec(t, 4); }
 static inline ert_fb_vector ert_file_quantization_zero_points(ert_fb_table t) { return ert_fb_vec(t, 6); }
 static inline int32_t ert_file_quantization_axis(ert_fb_table t) { return ert_fb_i32(t, 8, 0); }
@@ -346,21 +403,34 @@ enum {
   ERT_TABLE_SELECT_ATTRS = 31,
   ERT_TABLE_COPY_ATTRS = 32,
   ERT_TABLE_ASSIGN_ATTRS = 33,
-  ERT_TABLE_QUANTIZATION = 34,
-  ERT_TABLE_TENSOR = 35,
-  ERT_TABLE_BUFFER = 36,
-  ERT_TABLE_OP = 37,
-  ERT_TABLE_KEY_VALUE = 38,
-  ERT_TABLE_GOLDEN = 39,
-  ERT_TABLE_METADATA = 40,
-  ERT_TABLE_PACKED = 41,
-  ERT_TABLE_TARGET = 42,
-  ERT_TABLE_MODEL = 43,
-  ERT_TABLE_COUNT = 44
+  ERT_TABLE_LSTM_ATTRS = 34,
+  ERT_TABLE_GRU_ATTRS = 35,
+  ERT_TABLE_RNN_ATTRS = 36,
+  ERT_TABLE_SVDF_ATTRS = 37,
+  ERT_TABLE_TOP_K_ATTRS = 38,
+  ERT_TABLE_CUMSUM_ATTRS = 39,
+  ERT_TABLE_GATHER_ND_ATTRS = 40,
+  ERT_TABLE_GATHER_ELEMENTS_ATTRS = 41,
+  ERT_TABLE_SCATTER_ND_ATTRS = 42,
+  ERT_TABLE_SCATTER_ELEMENTS_ATTRS = 43,
+  ERT_TABLE_NON_MAX_SUPPRESSION_ATTRS = 44,
+  ERT_TABLE_DETECTION_POSTPROCESS_ATTRS = 45,
+  ERT_TABLE_CUSTOM_ATTRS = 46,
+  ERT_TABLE_QUANTIZATION = 47,
+  ERT_TABLE_TENSOR = 48,
+  ERT_TABLE_BUFFER = 49,
+  ERT_TABLE_OP = 50,
+  ERT_TABLE_KEY_VALUE = 51,
+  ERT_TABLE_GOLDEN = 52,
+  ERT_TABLE_METADATA = 53,
+  ERT_TABLE_PACKED = 54,
+  ERT_TABLE_TARGET = 55,
+  ERT_TABLE_MODEL = 56,
+  ERT_TABLE_COUNT = 57
 };
 
 #ifdef ERT_SCHEMA_DESCRIPTION
-static const uint8_t ert_union_op_attrs[] = {ERT_TABLE_CONV2D_ATTRS, ERT_TABLE_DEPTHWISE_CONV2D_ATTRS, ERT_TABLE_FULLY_CONNECTED_ATTRS, ERT_TABLE_MATMUL_ATTRS, ERT_TABLE_ADD_ATTRS, ERT_TABLE_SUB_ATTRS, ERT_TABLE_MUL_ATTRS, ERT_TABLE_BINARY_ATTRS, ERT_TABLE_UNARY_ATTRS, ERT_TABLE_LUT_ATTRS, ERT_TABLE_PRELU_ATTRS, ERT_TABLE_QUANTIZE_ATTRS, ERT_TABLE_DEQUANTIZE_ATTRS, ERT_TABLE_CAST_ATTRS, ERT_TABLE_MAX_POOL2D_ATTRS, ERT_TABLE_AVERAGE_POOL2D_ATTRS, ERT_TABLE_REDUCE_ATTRS, ERT_TABLE_SOFTMAX_ATTRS, ERT_TABLE_RESHAPE_ATTRS, ERT_TABLE_TRANSPOSE_ATTRS, ERT_TABLE_CONCAT_ATTRS, ERT_TABLE_SLICE_ATTRS, ERT_TABLE_PAD_ATTRS, ERT_TABLE_GATHER_ATTRS, ERT_TABLE_BROADCAST_TO_ATTRS, ERT_TABLE_RESIZE_ATTRS, ERT_TABLE_DEPTH_TO_SPACE_ATTRS, ERT_TABLE_SPACE_TO_DEPTH_ATTRS, ERT_TABLE_ARG_MAX_ATTRS, ERT_TABLE_COMPARE_ATTRS, ERT_TABLE_SELECT_ATTRS, ERT_TABLE_COPY_ATTRS, ERT_TABLE_ASSIGN_ATTRS, ERT_TABLE_LOG_SOFTMAX_ATTRS};
+static const uint8_t ert_union_op_attrs[] = {ERT_TABLE_CONV2D_ATTRS, ERT_TABLE_DEPTHWISE_CONV2D_ATTRS, ERT_TABLE_FULLY_CONNECTED_ATTRS, ERT_TABLE_MATMUL_ATTRS, ERT_TABLE_ADD_ATTRS, ERT_TABLE_SUB_ATTRS, ERT_TABLE_MUL_ATTRS, ERT_TABLE_BINARY_ATTRS, ERT_TABLE_UNARY_ATTRS, ERT_TABLE_LUT_ATTRS, ERT_TABLE_PRELU_ATTRS, ERT_TABLE_QUANTIZE_ATTRS, ERT_TABLE_DEQUANTIZE_ATTRS, ERT_TABLE_CAST_ATTRS, ERT_TABLE_MAX_POOL2D_ATTRS, ERT_TABLE_AVERAGE_POOL2D_ATTRS, ERT_TABLE_REDUCE_ATTRS, ERT_TABLE_SOFTMAX_ATTRS, ERT_TABLE_RESHAPE_ATTRS, ERT_TABLE_TRANSPOSE_ATTRS, ERT_TABLE_CONCAT_ATTRS, ERT_TABLE_SLICE_ATTRS, ERT_TABLE_PAD_ATTRS, ERT_TABLE_GATHER_ATTRS, ERT_TABLE_BROADCAST_TO_ATTRS, ERT_TABLE_RESIZE_ATTRS, ERT_TABLE_DEPTH_TO_SPACE_ATTRS, ERT_TABLE_SPACE_TO_DEPTH_ATTRS, ERT_TABLE_ARG_MAX_ATTRS, ERT_TABLE_COMPARE_ATTRS, ERT_TABLE_SELECT_ATTRS, ERT_TABLE_COPY_ATTRS, ERT_TABLE_ASSIGN_ATTRS, ERT_TABLE_LOG_SOFTMAX_ATTRS, ERT_TABLE_LSTM_ATTRS, ERT_TABLE_GRU_ATTRS, ERT_TABLE_RNN_ATTRS, ERT_TABLE_SVDF_ATTRS, ERT_TABLE_TOP_K_ATTRS, ERT_TABLE_CUMSUM_ATTRS, ERT_TABLE_GATHER_ND_ATTRS, ERT_TABLE_GATHER_ELEMENTS_ATTRS, ERT_TABLE_SCATTER_ND_ATTRS, ERT_TABLE_SCATTER_ELEMENTS_ATTRS, ERT_TABLE_NON_MAX_SUPPRESSION_ATTRS, ERT_TABLE_DETECTION_POSTPROCESS_ATTRS, ERT_TABLE_CUSTOM_ATTRS};
 static const ert_fb_field ert_fields_conv2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_depthwise_conv2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_fully_connected_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}};
@@ -395,10 +465,23 @@ static const ert_fb_field ert_fields_compare_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}
 static const ert_fb_field ert_fields_select_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_copy_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_assign_attrs[] = {{0, 0, 0, 0}};
+static const ert_fb_field ert_fields_lstm_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_gru_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_rnn_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_svdf_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_top_k_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_cumsum_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_gather_nd_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_gather_elements_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_scatter_nd_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_scatter_elements_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_non_max_suppression_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_detection_postprocess_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 1, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}, {24, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_custom_attrs[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_SCALARS, 1, 1}};
 static const ert_fb_field ert_fields_quantization[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}, {8, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_tensor[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_TABLE, ERT_TABLE_QUANTIZATION, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 8, 0}};
 static const ert_fb_field ert_fields_buffer[] = {{4, ERT_FB_SCALARS, 1, 64}, {6, ERT_FB_SCALAR, 8, 0}};
-static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_UNION, 34, 0}};
+static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_UNION, 47, 0}};
 static const ert_fb_field ert_fields_key_value[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}};
 static const ert_fb_field ert_fields_golden[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}};
 static const ert_fb_field ert_fields_metadata[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_STRING, 1, 1}, {10, ERT_FB_STRINGS, 1, 1}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALARS, 4, 4}, {16, ERT_FB_STRING, 1, 1}, {18, ERT_FB_STRING, 1, 1}, {20, ERT_FB_STRING, 1, 1}, {22, ERT_FB_TABLES, ERT_TABLE_KEY_VALUE, 0}};
@@ -440,6 +523,19 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {0, ert_fields_select_attrs},
     {0, ert_fields_copy_attrs},
     {0, ert_fields_assign_attrs},
+    {2, ert_fields_lstm_attrs},
+    {2, ert_fields_gru_attrs},
+    {2, ert_fields_rnn_attrs},
+    {2, ert_fields_svdf_attrs},
+    {3, ert_fields_top_k_attrs},
+    {3, ert_fields_cumsum_attrs},
+    {1, ert_fields_gather_nd_attrs},
+    {1, ert_fields_gather_elements_attrs},
+    {1, ert_fields_scatter_nd_attrs},
+    {2, ert_fields_scatter_elements_attrs},
+    {3, ert_fields_non_max_suppression_attrs},
+    {11, ert_fields_detection_postprocess_attrs},
+    {2, ert_fields_custom_attrs},
     {3, ert_fields_quantization},
     {7, ert_fields_tensor},
     {2, ert_fields_buffer},

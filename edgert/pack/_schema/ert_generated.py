@@ -59,6 +59,19 @@ class OpCode(object):
     COPY = 32
     ASSIGN = 33
     LOG_SOFTMAX = 34
+    LSTM = 35
+    GRU = 36
+    RNN = 37
+    SVDF = 38
+    TOP_K = 39
+    CUMSUM = 40
+    GATHER_ND = 41
+    GATHER_ELEMENTS = 42
+    SCATTER_ND = 43
+    SCATTER_ELEMENTS = 44
+    NON_MAX_SUPPRESSION = 45
+    DETECTION_POSTPROCESS = 46
+    CUSTOM = 47
 
 
 class Activation(object):
@@ -153,6 +166,14 @@ class CoordinateMode(object):
     PYTORCH_HALF_PIXEL = 3
 
 
+class ScatterReduction(object):
+    NONE = 0
+    ADD = 1
+    MUL = 2
+    MIN = 3
+    MAX = 4
+
+
 class NearestMode(object):
     FLOOR = 0
     ROUND_PREFER_FLOOR = 1
@@ -196,6 +217,19 @@ class OpAttrs(object):
     CopyAttrs = 32
     AssignAttrs = 33
     LogSoftmaxAttrs = 34
+    LstmAttrs = 35
+    GruAttrs = 36
+    RnnAttrs = 37
+    SvdfAttrs = 38
+    TopKAttrs = 39
+    CumsumAttrs = 40
+    GatherNdAttrs = 41
+    GatherElementsAttrs = 42
+    ScatterNdAttrs = 43
+    ScatterElementsAttrs = 44
+    NonMaxSuppressionAttrs = 45
+    DetectionPostprocessAttrs = 46
+    CustomAttrs = 47
 
 
 class Conv2DAttrs(object):
@@ -2304,6 +2338,769 @@ def AssignAttrsStart(builder):
     builder.StartObject(0)
 
 def AssignAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class LstmAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = LstmAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsLstmAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def LstmAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # LstmAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # LstmAttrs
+    def Reverse(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # LstmAttrs
+    def Clip(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+def LstmAttrsStart(builder):
+    builder.StartObject(2)
+
+def LstmAttrsAddReverse(builder, reverse):
+    builder.PrependBoolSlot(0, reverse, 0)
+
+def LstmAttrsAddClip(builder, clip):
+    builder.PrependFloat32Slot(1, clip, 0.0)
+
+def LstmAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class GruAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = GruAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsGruAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def GruAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # GruAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # GruAttrs
+    def Reverse(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # GruAttrs
+    def ResetAfter(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+def GruAttrsStart(builder):
+    builder.StartObject(2)
+
+def GruAttrsAddReverse(builder, reverse):
+    builder.PrependBoolSlot(0, reverse, 0)
+
+def GruAttrsAddResetAfter(builder, resetAfter):
+    builder.PrependBoolSlot(1, resetAfter, 0)
+
+def GruAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class RnnAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = RnnAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsRnnAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def RnnAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # RnnAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # RnnAttrs
+    def Reverse(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # RnnAttrs
+    def Activation(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 6
+
+def RnnAttrsStart(builder):
+    builder.StartObject(2)
+
+def RnnAttrsAddReverse(builder, reverse):
+    builder.PrependBoolSlot(0, reverse, 0)
+
+def RnnAttrsAddActivation(builder, activation):
+    builder.PrependUint8Slot(1, activation, 6)
+
+def RnnAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class SvdfAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = SvdfAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsSvdfAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def SvdfAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # SvdfAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # SvdfAttrs
+    def Rank(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 1
+
+    # SvdfAttrs
+    def Activation(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 0
+
+def SvdfAttrsStart(builder):
+    builder.StartObject(2)
+
+def SvdfAttrsAddRank(builder, rank):
+    builder.PrependInt32Slot(0, rank, 1)
+
+def SvdfAttrsAddActivation(builder, activation):
+    builder.PrependUint8Slot(1, activation, 0)
+
+def SvdfAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class TopKAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = TopKAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsTopKAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def TopKAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # TopKAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # TopKAttrs
+    def K(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+    # TopKAttrs
+    def Axis(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return -1
+
+    # TopKAttrs
+    def Smallest(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+def TopKAttrsStart(builder):
+    builder.StartObject(3)
+
+def TopKAttrsAddK(builder, k):
+    builder.PrependInt32Slot(0, k, 0)
+
+def TopKAttrsAddAxis(builder, axis):
+    builder.PrependInt32Slot(1, axis, -1)
+
+def TopKAttrsAddSmallest(builder, smallest):
+    builder.PrependBoolSlot(2, smallest, 0)
+
+def TopKAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class CumsumAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = CumsumAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsCumsumAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def CumsumAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # CumsumAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # CumsumAttrs
+    def Axis(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+    # CumsumAttrs
+    def Exclusive(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # CumsumAttrs
+    def Reverse(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+def CumsumAttrsStart(builder):
+    builder.StartObject(3)
+
+def CumsumAttrsAddAxis(builder, axis):
+    builder.PrependInt32Slot(0, axis, 0)
+
+def CumsumAttrsAddExclusive(builder, exclusive):
+    builder.PrependBoolSlot(1, exclusive, 0)
+
+def CumsumAttrsAddReverse(builder, reverse):
+    builder.PrependBoolSlot(2, reverse, 0)
+
+def CumsumAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class GatherNdAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = GatherNdAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsGatherNdAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def GatherNdAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # GatherNdAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # GatherNdAttrs
+    def BatchDims(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+def GatherNdAttrsStart(builder):
+    builder.StartObject(1)
+
+def GatherNdAttrsAddBatchDims(builder, batchDims):
+    builder.PrependInt32Slot(0, batchDims, 0)
+
+def GatherNdAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class GatherElementsAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = GatherElementsAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsGatherElementsAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def GatherElementsAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # GatherElementsAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # GatherElementsAttrs
+    def Axis(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+def GatherElementsAttrsStart(builder):
+    builder.StartObject(1)
+
+def GatherElementsAttrsAddAxis(builder, axis):
+    builder.PrependInt32Slot(0, axis, 0)
+
+def GatherElementsAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class ScatterNdAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = ScatterNdAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsScatterNdAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def ScatterNdAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # ScatterNdAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # ScatterNdAttrs
+    def Reduction(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 0
+
+def ScatterNdAttrsStart(builder):
+    builder.StartObject(1)
+
+def ScatterNdAttrsAddReduction(builder, reduction):
+    builder.PrependUint8Slot(0, reduction, 0)
+
+def ScatterNdAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class ScatterElementsAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = ScatterElementsAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsScatterElementsAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def ScatterElementsAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # ScatterElementsAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # ScatterElementsAttrs
+    def Axis(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+    # ScatterElementsAttrs
+    def Reduction(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 0
+
+def ScatterElementsAttrsStart(builder):
+    builder.StartObject(2)
+
+def ScatterElementsAttrsAddAxis(builder, axis):
+    builder.PrependInt32Slot(0, axis, 0)
+
+def ScatterElementsAttrsAddReduction(builder, reduction):
+    builder.PrependUint8Slot(1, reduction, 0)
+
+def ScatterElementsAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class NonMaxSuppressionAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = NonMaxSuppressionAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsNonMaxSuppressionAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def NonMaxSuppressionAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # NonMaxSuppressionAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # NonMaxSuppressionAttrs
+    def MaxOutput(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+    # NonMaxSuppressionAttrs
+    def IouThreshold(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # NonMaxSuppressionAttrs
+    def ScoreThreshold(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+def NonMaxSuppressionAttrsStart(builder):
+    builder.StartObject(3)
+
+def NonMaxSuppressionAttrsAddMaxOutput(builder, maxOutput):
+    builder.PrependInt32Slot(0, maxOutput, 0)
+
+def NonMaxSuppressionAttrsAddIouThreshold(builder, iouThreshold):
+    builder.PrependFloat32Slot(1, iouThreshold, 0.0)
+
+def NonMaxSuppressionAttrsAddScoreThreshold(builder, scoreThreshold):
+    builder.PrependFloat32Slot(2, scoreThreshold, 0.0)
+
+def NonMaxSuppressionAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class DetectionPostprocessAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = DetectionPostprocessAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsDetectionPostprocessAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def DetectionPostprocessAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # DetectionPostprocessAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # DetectionPostprocessAttrs
+    def MaxDetections(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+    # DetectionPostprocessAttrs
+    def MaxClassesPerDetection(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 1
+
+    # DetectionPostprocessAttrs
+    def DetectionsPerClass(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 100
+
+    # DetectionPostprocessAttrs
+    def Regular(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # DetectionPostprocessAttrs
+    def Classes(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
+    # DetectionPostprocessAttrs
+    def IouThreshold(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # DetectionPostprocessAttrs
+    def ScoreThreshold(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(16))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # DetectionPostprocessAttrs
+    def ScaleX(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(18))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 1.0
+
+    # DetectionPostprocessAttrs
+    def ScaleY(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(20))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 1.0
+
+    # DetectionPostprocessAttrs
+    def ScaleW(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(22))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 1.0
+
+    # DetectionPostprocessAttrs
+    def ScaleH(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(24))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 1.0
+
+def DetectionPostprocessAttrsStart(builder):
+    builder.StartObject(11)
+
+def DetectionPostprocessAttrsAddMaxDetections(builder, maxDetections):
+    builder.PrependInt32Slot(0, maxDetections, 0)
+
+def DetectionPostprocessAttrsAddMaxClassesPerDetection(builder, maxClassesPerDetection):
+    builder.PrependInt32Slot(1, maxClassesPerDetection, 1)
+
+def DetectionPostprocessAttrsAddDetectionsPerClass(builder, detectionsPerClass):
+    builder.PrependInt32Slot(2, detectionsPerClass, 100)
+
+def DetectionPostprocessAttrsAddRegular(builder, regular):
+    builder.PrependBoolSlot(3, regular, 0)
+
+def DetectionPostprocessAttrsAddClasses(builder, classes):
+    builder.PrependInt32Slot(4, classes, 0)
+
+def DetectionPostprocessAttrsAddIouThreshold(builder, iouThreshold):
+    builder.PrependFloat32Slot(5, iouThreshold, 0.0)
+
+def DetectionPostprocessAttrsAddScoreThreshold(builder, scoreThreshold):
+    builder.PrependFloat32Slot(6, scoreThreshold, 0.0)
+
+def DetectionPostprocessAttrsAddScaleX(builder, scaleX):
+    builder.PrependFloat32Slot(7, scaleX, 1.0)
+
+def DetectionPostprocessAttrsAddScaleY(builder, scaleY):
+    builder.PrependFloat32Slot(8, scaleY, 1.0)
+
+def DetectionPostprocessAttrsAddScaleW(builder, scaleW):
+    builder.PrependFloat32Slot(9, scaleW, 1.0)
+
+def DetectionPostprocessAttrsAddScaleH(builder, scaleH):
+    builder.PrependFloat32Slot(10, scaleH, 1.0)
+
+def DetectionPostprocessAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class CustomAttrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = CustomAttrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsCustomAttrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def CustomAttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # CustomAttrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # CustomAttrs
+    def Name(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.String(o + self._tab.Pos)
+        return None
+
+    # CustomAttrs
+    def Options(self, j):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 1))
+        return 0
+
+    # CustomAttrs
+    def OptionsAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint8Flags, o)
+        return 0
+
+    # CustomAttrs
+    def OptionsLength(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # CustomAttrs
+    def OptionsIsNone(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        return o == 0
+
+def CustomAttrsStart(builder):
+    builder.StartObject(2)
+
+def CustomAttrsAddName(builder, name):
+    builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(name), 0)
+
+def CustomAttrsAddOptions(builder, options):
+    builder.PrependUOffsetTRelativeSlot(1, flatbuffers.number_types.UOffsetTFlags.py_type(options), 0)
+
+def CustomAttrsStartOptionsVector(builder, numElems):
+    return builder.StartVector(1, numElems, 1)
+
+def CustomAttrsEnd(builder):
     return builder.EndObject()
 
 
