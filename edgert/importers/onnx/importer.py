@@ -26,9 +26,9 @@ from edgert.importers.onnx import (
     quant,
     spatial,
 )
-from edgert.importers.onnx.builder import Builder, Handler, QuantizedConstant, RefusedError, SourceNode
+from edgert.importers.onnx.builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
 from edgert.importers.onnx.constants import ONLY_FOLDED, Folder, computed, plain
-from edgert.importers.onnx.interface import add_inputs, add_outputs
+from edgert.importers.onnx.interface import add_inputs, add_outputs, give_constants
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
@@ -68,11 +68,17 @@ MOVES_ONLY = {
 KNOWS_INT8 = MOVES_ONLY | quant.HANDLERS.keys()
 
 
-def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+def load(
+    path: Path,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    constants: Mapping[str, Array] | None = None,
+) -> Graph:
     """The graph of an ONNX file, with its weights (external data too).
 
     Inputs and outputs keep the source's names, order and layout. input_shapes settles dynamic dimensions, by input
-    name; a dynamic first dimension that it does not mention becomes 1, and the graph's notes say so.
+    name; a dynamic first dimension that it does not mention becomes 1, and the graph's notes say so. constants:
+    arrays by the name of an input, which is none of the graph's any more; what decides a shape or a branch (a sample
+    rate, the target of a Reshape) is given so.
 
     Raises FileFormatError (not ONNX, or damaged), InputError (dynamic dimensions left open, or input_shapes that do
     not fit), UnsupportedError (all operators that cannot be converted) and ModelError (shapes that do not fit).
@@ -95,6 +101,7 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) 
             [Unsupported(source.sparse_initializer[0].values.name, "sparse_initializer", "sparse weights",
                          "store them densely")]
         )  # fmt: skip
+    give_constants(builder, source, constants or {})
     add_inputs(builder, source, dict(input_shapes or {}))
     _add_nodes(builder, source, opsets)
     add_outputs(builder, source)

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError, ModelError, Unsupported, UnsupportedError
-from edgert.importers.onnx.builder import Builder, SourceNode
+from edgert.importers.onnx.builder import Array, Builder, SourceNode
+from edgert.importers.onnx.constants import plain
 from edgert.ir import Value
+
+
+def give_constants(builder: Builder, source: Any, constants: Mapping[str, Array]) -> None:
+    """Makes inputs of the graph constants; InputError for what is none of them, or has another type or shape."""
+    inputs = {value.name: value for value in source.input}
+    for name, given in constants.items():
+        info = inputs.get(name)
+        if info is None:
+            names = ", ".join(map(repr, inputs))
+            raise InputError(f"constants names {name!r}, which is no input of the model (it has: {names})")
+        stated = _stated_shape(info)
+        array = plain(np.asarray(given))
+        fits = stated is None or (
+            len(stated) == array.ndim
+            and all(isinstance(old, str) or old == new for old, new in zip(stated, array.shape, strict=True))
+        )
+        if not fits:
+            raise InputError(
+                f"constants gives {name!r} the shape {list(array.shape)}, the model states {list(stated or ())}"
+            )
+        dtype = _input_dtype(info, [])
+        if dtype != DType.of(array.dtype):
+            raise InputError(f"constants gives {name!r} as {array.dtype.name}, the model states {dtype.name.lower()}")
+        builder.constants[name] = array
+        builder.graph.notes.append(f"Input {name!r}: a constant here.")
 
 
 def add_inputs(builder: Builder, source: Any, input_shapes: dict[str, tuple[int, ...]]) -> None:
