@@ -128,7 +128,10 @@ def generate_c(schema: Schema) -> str:
             scalar = scalar_of(schema, field.type)
             if scalar is not None:
                 kind, _, ctype = scalar
-                read = f"ert_fb_{kind}(t, {offset}, {c_default(ctype, field.default)})"
+                default = c_default(ctype, field.default)
+                if field.type in schema.enums and not default.isdigit():
+                    default = f"ERT_{snake(field.type).upper()}_{default}"
+                read = f"ert_fb_{kind}(t, {offset}, {default})"
                 if ctype == "bool":
                     read += " != 0"
                 out.append(f"static inline {ctype} {prefix}(ert_fb_table t) {{ return {read}; }}")

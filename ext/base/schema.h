@@ -280,11 +280,36 @@ static inline bool ert_arg_max_attrs_keep_dims(ert_fb_table t) { return ert_fb_u
 static inline bool ert_arg_max_attrs_minimum(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
 static inline uint8_t ert_compare_attrs_function(ert_fb_table t) { return ert_fb_u8(t, 4, 0); }
 static inline bool ert_lstm_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
-static inline float ert_lstm_attrs_clip(ert_fb_table t) { return ert_fb_f32(t, 6, 0.0f); }
+static inline bool ert_lstm_attrs_batch_major(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
+static inline bool ert_lstm_attrs_coupled(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
+static inline uint8_t ert_lstm_attrs_gate(ert_fb_table t) { return ert_fb_u8(t, 10, ERT_UNARY_FUNCTION_SIGMOID); }
+static inline float ert_lstm_attrs_gate_alpha(ert_fb_table t) { return ert_fb_f32(t, 12, 0.0f); }
+static inline float ert_lstm_attrs_gate_beta(ert_fb_table t) { return ert_fb_f32(t, 14, 0.0f); }
+static inline uint8_t ert_lstm_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 16, ERT_UNARY_FUNCTION_TANH); }
+static inline uint8_t ert_lstm_attrs_output_activation(ert_fb_table t) { return ert_fb_u8(t, 18, ERT_UNARY_FUNCTION_TANH); }
+static inline float ert_lstm_attrs_alpha(ert_fb_table t) { return ert_fb_f32(t, 20, 0.0f); }
+static inline float ert_lstm_attrs_beta(ert_fb_table t) { return ert_fb_f32(t, 22, 0.0f); }
+static inline float ert_lstm_attrs_clip(ert_fb_table t) { return ert_fb_f32(t, 24, 0.0f); }
+static inline float ert_lstm_attrs_cell_clip(ert_fb_table t) { return ert_fb_f32(t, 26, 0.0f); }
+static inline float ert_lstm_attrs_projection_clip(ert_fb_table t) { return ert_fb_f32(t, 28, 0.0f); }
+static inline float ert_lstm_attrs_hidden_scale(ert_fb_table t) { return ert_fb_f32(t, 30, 0.0f); }
+static inline int32_t ert_lstm_attrs_hidden_zero_point(ert_fb_table t) { return ert_fb_i32(t, 32, 0); }
 static inline bool ert_gru_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
-static inline bool ert_gru_attrs_reset_after(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
+static inline bool ert_gru_attrs_batch_major(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
+static inline bool ert_gru_attrs_reset_after(ert_fb_table t) { return ert_fb_u8(t, 8, false) != 0; }
+static inline uint8_t ert_gru_attrs_gate(ert_fb_table t) { return ert_fb_u8(t, 10, ERT_UNARY_FUNCTION_SIGMOID); }
+static inline float ert_gru_attrs_gate_alpha(ert_fb_table t) { return ert_fb_f32(t, 12, 0.0f); }
+static inline float ert_gru_attrs_gate_beta(ert_fb_table t) { return ert_fb_f32(t, 14, 0.0f); }
+static inline uint8_t ert_gru_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 16, ERT_UNARY_FUNCTION_TANH); }
+static inline float ert_gru_attrs_alpha(ert_fb_table t) { return ert_fb_f32(t, 18, 0.0f); }
+static inline float ert_gru_attrs_beta(ert_fb_table t) { return ert_fb_f32(t, 20, 0.0f); }
+static inline float ert_gru_attrs_clip(ert_fb_table t) { return ert_fb_f32(t, 22, 0.0f); }
 static inline bool ert_rnn_attrs_reverse(ert_fb_table t) { return ert_fb_u8(t, 4, false) != 0; }
-static inline uint8_t ert_rnn_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 6, TANH); }
+static inline bool ert_rnn_attrs_batch_major(ert_fb_table t) { return ert_fb_u8(t, 6, false) != 0; }
+static inline uint8_t ert_rnn_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 8, ERT_UNARY_FUNCTION_TANH); }
+static inline float ert_rnn_attrs_alpha(ert_fb_table t) { return ert_fb_f32(t, 10, 0.0f); }
+static inline float ert_rnn_attrs_beta(ert_fb_table t) { return ert_fb_f32(t, 12, 0.0f); }
+static inline float ert_rnn_attrs_clip(ert_fb_table t) { return ert_fb_f32(t, 14, 0.0f); }
 static inline int32_t ert_svdf_attrs_rank(ert_fb_table t) { return ert_fb_i32(t, 4, 1); }
 static inline uint8_t ert_svdf_attrs_activation(ert_fb_table t) { return ert_fb_u8(t, 6, 0); }
 static inline int32_t ert_top_k_attrs_k(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
@@ -465,9 +490,9 @@ static const ert_fb_field ert_fields_compare_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}
 static const ert_fb_field ert_fields_select_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_copy_attrs[] = {{0, 0, 0, 0}};
 static const ert_fb_field ert_fields_assign_attrs[] = {{0, 0, 0, 0}};
-static const ert_fb_field ert_fields_lstm_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 4, 0}};
-static const ert_fb_field ert_fields_gru_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}};
-static const ert_fb_field ert_fields_rnn_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}};
+static const ert_fb_field ert_fields_lstm_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALAR, 1, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 1, 0}, {18, ERT_FB_SCALAR, 1, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}, {24, ERT_FB_SCALAR, 4, 0}, {26, ERT_FB_SCALAR, 4, 0}, {28, ERT_FB_SCALAR, 4, 0}, {30, ERT_FB_SCALAR, 4, 0}, {32, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_gru_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALAR, 1, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 1, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_rnn_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_svdf_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_top_k_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_cumsum_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}};
@@ -523,9 +548,9 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {0, ert_fields_select_attrs},
     {0, ert_fields_copy_attrs},
     {0, ert_fields_assign_attrs},
-    {2, ert_fields_lstm_attrs},
-    {2, ert_fields_gru_attrs},
-    {2, ert_fields_rnn_attrs},
+    {15, ert_fields_lstm_attrs},
+    {10, ert_fields_gru_attrs},
+    {6, ert_fields_rnn_attrs},
     {2, ert_fields_svdf_attrs},
     {3, ert_fields_top_k_attrs},
     {3, ert_fields_cumsum_attrs},

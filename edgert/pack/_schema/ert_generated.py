@@ -2372,20 +2372,150 @@ class LstmAttrs(object):
         return False
 
     # LstmAttrs
-    def Clip(self):
+    def BatchMajor(self):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # LstmAttrs
+    def Coupled(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # LstmAttrs
+    def Gate(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 5
+
+    # LstmAttrs
+    def GateAlpha(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
         if o != 0:
             return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
         return 0.0
 
+    # LstmAttrs
+    def GateBeta(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def Activation(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(16))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 6
+
+    # LstmAttrs
+    def OutputActivation(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(18))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 6
+
+    # LstmAttrs
+    def Alpha(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(20))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def Beta(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(22))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def Clip(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(24))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def CellClip(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(26))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def ProjectionClip(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(28))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def HiddenScale(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(30))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # LstmAttrs
+    def HiddenZeroPoint(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(32))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, o + self._tab.Pos)
+        return 0
+
 def LstmAttrsStart(builder):
-    builder.StartObject(2)
+    builder.StartObject(15)
 
 def LstmAttrsAddReverse(builder, reverse):
     builder.PrependBoolSlot(0, reverse, 0)
 
+def LstmAttrsAddBatchMajor(builder, batchMajor):
+    builder.PrependBoolSlot(1, batchMajor, 0)
+
+def LstmAttrsAddCoupled(builder, coupled):
+    builder.PrependBoolSlot(2, coupled, 0)
+
+def LstmAttrsAddGate(builder, gate):
+    builder.PrependUint8Slot(3, gate, 5)
+
+def LstmAttrsAddGateAlpha(builder, gateAlpha):
+    builder.PrependFloat32Slot(4, gateAlpha, 0.0)
+
+def LstmAttrsAddGateBeta(builder, gateBeta):
+    builder.PrependFloat32Slot(5, gateBeta, 0.0)
+
+def LstmAttrsAddActivation(builder, activation):
+    builder.PrependUint8Slot(6, activation, 6)
+
+def LstmAttrsAddOutputActivation(builder, outputActivation):
+    builder.PrependUint8Slot(7, outputActivation, 6)
+
+def LstmAttrsAddAlpha(builder, alpha):
+    builder.PrependFloat32Slot(8, alpha, 0.0)
+
+def LstmAttrsAddBeta(builder, beta):
+    builder.PrependFloat32Slot(9, beta, 0.0)
+
 def LstmAttrsAddClip(builder, clip):
-    builder.PrependFloat32Slot(1, clip, 0.0)
+    builder.PrependFloat32Slot(10, clip, 0.0)
+
+def LstmAttrsAddCellClip(builder, cellClip):
+    builder.PrependFloat32Slot(11, cellClip, 0.0)
+
+def LstmAttrsAddProjectionClip(builder, projectionClip):
+    builder.PrependFloat32Slot(12, projectionClip, 0.0)
+
+def LstmAttrsAddHiddenScale(builder, hiddenScale):
+    builder.PrependFloat32Slot(13, hiddenScale, 0.0)
+
+def LstmAttrsAddHiddenZeroPoint(builder, hiddenZeroPoint):
+    builder.PrependInt32Slot(14, hiddenZeroPoint, 0)
 
 def LstmAttrsEnd(builder):
     return builder.EndObject()
@@ -2422,20 +2552,100 @@ class GruAttrs(object):
         return False
 
     # GruAttrs
-    def ResetAfter(self):
+    def BatchMajor(self):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
         if o != 0:
             return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
         return False
 
+    # GruAttrs
+    def ResetAfter(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # GruAttrs
+    def Gate(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 5
+
+    # GruAttrs
+    def GateAlpha(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # GruAttrs
+    def GateBeta(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # GruAttrs
+    def Activation(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(16))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 6
+
+    # GruAttrs
+    def Alpha(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(18))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # GruAttrs
+    def Beta(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(20))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # GruAttrs
+    def Clip(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(22))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
 def GruAttrsStart(builder):
-    builder.StartObject(2)
+    builder.StartObject(10)
 
 def GruAttrsAddReverse(builder, reverse):
     builder.PrependBoolSlot(0, reverse, 0)
 
+def GruAttrsAddBatchMajor(builder, batchMajor):
+    builder.PrependBoolSlot(1, batchMajor, 0)
+
 def GruAttrsAddResetAfter(builder, resetAfter):
-    builder.PrependBoolSlot(1, resetAfter, 0)
+    builder.PrependBoolSlot(2, resetAfter, 0)
+
+def GruAttrsAddGate(builder, gate):
+    builder.PrependUint8Slot(3, gate, 5)
+
+def GruAttrsAddGateAlpha(builder, gateAlpha):
+    builder.PrependFloat32Slot(4, gateAlpha, 0.0)
+
+def GruAttrsAddGateBeta(builder, gateBeta):
+    builder.PrependFloat32Slot(5, gateBeta, 0.0)
+
+def GruAttrsAddActivation(builder, activation):
+    builder.PrependUint8Slot(6, activation, 6)
+
+def GruAttrsAddAlpha(builder, alpha):
+    builder.PrependFloat32Slot(7, alpha, 0.0)
+
+def GruAttrsAddBeta(builder, beta):
+    builder.PrependFloat32Slot(8, beta, 0.0)
+
+def GruAttrsAddClip(builder, clip):
+    builder.PrependFloat32Slot(9, clip, 0.0)
 
 def GruAttrsEnd(builder):
     return builder.EndObject()
@@ -2472,20 +2682,60 @@ class RnnAttrs(object):
         return False
 
     # RnnAttrs
-    def Activation(self):
+    def BatchMajor(self):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # RnnAttrs
+    def Activation(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
         if o != 0:
             return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
         return 6
 
+    # RnnAttrs
+    def Alpha(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # RnnAttrs
+    def Beta(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # RnnAttrs
+    def Clip(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
 def RnnAttrsStart(builder):
-    builder.StartObject(2)
+    builder.StartObject(6)
 
 def RnnAttrsAddReverse(builder, reverse):
     builder.PrependBoolSlot(0, reverse, 0)
 
+def RnnAttrsAddBatchMajor(builder, batchMajor):
+    builder.PrependBoolSlot(1, batchMajor, 0)
+
 def RnnAttrsAddActivation(builder, activation):
-    builder.PrependUint8Slot(1, activation, 6)
+    builder.PrependUint8Slot(2, activation, 6)
+
+def RnnAttrsAddAlpha(builder, alpha):
+    builder.PrependFloat32Slot(3, alpha, 0.0)
+
+def RnnAttrsAddBeta(builder, beta):
+    builder.PrependFloat32Slot(4, beta, 0.0)
+
+def RnnAttrsAddClip(builder, clip):
+    builder.PrependFloat32Slot(5, clip, 0.0)
 
 def RnnAttrsEnd(builder):
     return builder.EndObject()
