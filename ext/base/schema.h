@@ -326,6 +326,9 @@ static inline uint8_t ert_scatter_elements_attrs_reduction(ert_fb_table t) { ret
 static inline int32_t ert_non_max_suppression_attrs_max_output(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
 static inline float ert_non_max_suppression_attrs_iou_threshold(ert_fb_table t) { return ert_fb_f32(t, 6, 0.0f); }
 static inline float ert_non_max_suppression_attrs_score_threshold(ert_fb_table t) { return ert_fb_f32(t, 8, 0.0f); }
+static inline float ert_non_max_suppression_attrs_soft_sigma(ert_fb_table t) { return ert_fb_f32(t, 10, 0.0f); }
+static inline bool ert_non_max_suppression_attrs_inclusive(ert_fb_table t) { return ert_fb_u8(t, 12, false) != 0; }
+static inline bool ert_non_max_suppression_attrs_center(ert_fb_table t) { return ert_fb_u8(t, 14, false) != 0; }
 static inline int32_t ert_detection_postprocess_attrs_max_detections(ert_fb_table t) { return ert_fb_i32(t, 4, 0); }
 static inline int32_t ert_detection_postprocess_attrs_max_classes_per_detection(ert_fb_table t) { return ert_fb_i32(t, 6, 1); }
 static inline int32_t ert_detection_postprocess_attrs_detections_per_class(ert_fb_table t) { return ert_fb_i32(t, 8, 100); }
@@ -500,7 +503,7 @@ static const ert_fb_field ert_fields_gather_nd_attrs[] = {{4, ERT_FB_SCALAR, 4, 
 static const ert_fb_field ert_fields_gather_elements_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_scatter_nd_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_scatter_elements_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 1, 0}};
-static const ert_fb_field ert_fields_non_max_suppression_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}};
+static const ert_fb_field ert_fields_non_max_suppression_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_detection_postprocess_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 1, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}, {24, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_custom_attrs[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_SCALARS, 1, 1}};
 static const ert_fb_field ert_fields_quantization[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}, {8, ERT_FB_SCALAR, 4, 0}};
@@ -558,7 +561,7 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {1, ert_fields_gather_elements_attrs},
     {1, ert_fields_scatter_nd_attrs},
     {2, ert_fields_scatter_elements_attrs},
-    {3, ert_fields_non_max_suppression_attrs},
+    {6, ert_fields_non_max_suppression_attrs},
     {11, ert_fields_detection_postprocess_attrs},
     {2, ert_fields_custom_attrs},
     {3, ert_fields_quantization},

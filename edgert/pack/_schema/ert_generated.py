@@ -3125,8 +3125,29 @@ class NonMaxSuppressionAttrs(object):
             return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
         return 0.0
 
+    # NonMaxSuppressionAttrs
+    def SoftSigma(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Float32Flags, o + self._tab.Pos)
+        return 0.0
+
+    # NonMaxSuppressionAttrs
+    def Inclusive(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # NonMaxSuppressionAttrs
+    def Center(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
 def NonMaxSuppressionAttrsStart(builder):
-    builder.StartObject(3)
+    builder.StartObject(6)
 
 def NonMaxSuppressionAttrsAddMaxOutput(builder, maxOutput):
     builder.PrependInt32Slot(0, maxOutput, 0)
@@ -3136,6 +3157,15 @@ def NonMaxSuppressionAttrsAddIouThreshold(builder, iouThreshold):
 
 def NonMaxSuppressionAttrsAddScoreThreshold(builder, scoreThreshold):
     builder.PrependFloat32Slot(2, scoreThreshold, 0.0)
+
+def NonMaxSuppressionAttrsAddSoftSigma(builder, softSigma):
+    builder.PrependFloat32Slot(3, softSigma, 0.0)
+
+def NonMaxSuppressionAttrsAddInclusive(builder, inclusive):
+    builder.PrependBoolSlot(4, inclusive, 0)
+
+def NonMaxSuppressionAttrsAddCenter(builder, center):
+    builder.PrependBoolSlot(5, center, 0)
 
 def NonMaxSuppressionAttrsEnd(builder):
     return builder.EndObject()
