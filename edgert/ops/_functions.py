@@ -67,5 +67,14 @@ def unary_function(function: int, alpha: float = 0.0, beta: float = 0.0) -> Call
         UnaryFunction.RECIPROCAL: lambda x: 1.0 / x,
         UnaryFunction.SIGN: np.sign,
         UnaryFunction.SOFTSIGN: lambda x: x / (1.0 + np.abs(x)),
+        UnaryFunction.ATAN: np.arctan,
+        UnaryFunction.ASIN: np.arcsin,
+        UnaryFunction.ACOS: np.arccos,
+        UnaryFunction.ASINH: np.arcsinh,
+        UnaryFunction.ACOSH: np.arccosh,
+        UnaryFunction.ATANH: np.arctanh,
+        UnaryFunction.SINH: np.sinh,
+        UnaryFunction.COSH: np.cosh,
+        UnaryFunction.TAN: np.tan,
     }
     return table[UnaryFunction(function)]

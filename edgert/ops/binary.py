@@ -15,12 +15,26 @@ from edgert.ops._enums import Activation, BinaryFunction, OpCode
 from edgert.ops._quantmath import activation_clip
 
 _LOGICAL = (BinaryFunction.LOGICAL_AND, BinaryFunction.LOGICAL_OR)
+_BITS = (
+    BinaryFunction.BITWISE_AND,
+    BinaryFunction.BITWISE_OR,
+    BinaryFunction.BITWISE_XOR,
+    BinaryFunction.SHIFT_LEFT,
+    BinaryFunction.SHIFT_RIGHT,
+)
+
+
+def _dtypes(function: BinaryFunction) -> tuple[DType, ...]:
+    if function in _LOGICAL:
+        return (DType.BOOL,)
+    if function in _BITS:
+        return (DType.INT32, DType.INT64)
+    return (DType.FLOAT32,) if function == BinaryFunction.ATAN2 else (DType.FLOAT32, DType.INT32, DType.INT64)
 
 
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     function = BinaryFunction(attrs["function"])
-    dtypes = (DType.BOOL,) if function in _LOGICAL else (DType.FLOAT32, DType.INT32, DType.INT64)
-    spec = infer_binary(inputs, dtypes)
+    spec = infer_binary(inputs, _dtypes(function))
     if attrs["activation"] != Activation.NONE and spec.dtype != DType.FLOAT32:
         raise ModelError(f"an activation on {spec.dtype.name.lower()}, needed float32")
     return [spec]
@@ -34,6 +48,8 @@ _REAL: dict[BinaryFunction, Callable[[Array, Array], Array]] = {
     BinaryFunction.SQUARED_DIFFERENCE: lambda a, b: np.square(a - b),
     BinaryFunction.FLOOR_DIV: lambda a, b: np.floor(a / b),
     BinaryFunction.FLOOR_MOD: np.mod,
+    BinaryFunction.TRUNC_MOD: np.fmod,
+    BinaryFunction.ATAN2: np.arctan2,
 }
 
 
@@ -48,6 +64,15 @@ def _integer_power(a: Array, b: Array) -> Array:
     return np.asarray(np.where(b < 0, inverse, np.power(a, np.maximum(b, 0))), a.dtype)
 
 
+def _shifted(a: Array, b: Array, left: bool) -> Array:
+    """a * 2^b modulo 2^n, or floor(a / 2^b); amounts outside 0..63 push every bit out."""
+    wide, outside = a.astype(np.int64), (b < 0) | (b > 63)
+    amount = np.where(outside, 0, b)
+    if left:
+        return np.asarray(np.where(outside, 0, wide << amount))
+    return np.asarray(np.where(outside, np.where(wide < 0, -1, 0), wide >> amount))
+
+
 _INTEGER: dict[BinaryFunction, Callable[[Array, Array], Array]] = {
     BinaryFunction.DIV: _truncated_division,
     BinaryFunction.MINIMUM: np.minimum,
@@ -56,14 +81,21 @@ _INTEGER: dict[BinaryFunction, Callable[[Array, Array], Array]] = {
     BinaryFunction.SQUARED_DIFFERENCE: lambda a, b: np.square(a - b),
     BinaryFunction.FLOOR_DIV: np.floor_divide,
     BinaryFunction.FLOOR_MOD: np.mod,
+    BinaryFunction.TRUNC_MOD: np.fmod,
+    BinaryFunction.BITWISE_AND: np.bitwise_and,
+    BinaryFunction.BITWISE_OR: np.bitwise_or,
+    BinaryFunction.BITWISE_XOR: np.bitwise_xor,
+    BinaryFunction.SHIFT_LEFT: lambda a, b: _shifted(a, b, True),
+    BinaryFunction.SHIFT_RIGHT: lambda a, b: _shifted(a, b, False),
 }
+_DIVIDES = (BinaryFunction.DIV, BinaryFunction.FLOOR_DIV, BinaryFunction.FLOOR_MOD, BinaryFunction.TRUNC_MOD)
 
 
 def _fails(function: BinaryFunction, a: Array, b: Array) -> bool:
     """Whether integers have no result: a division by zero, in one guise or another."""
     if function == BinaryFunction.POW:
         return bool(np.any((a == 0) & (b < 0)))
-    return function in (BinaryFunction.DIV, BinaryFunction.FLOOR_DIV, BinaryFunction.FLOOR_MOD) and bool(np.any(b == 0))
+    return function in _DIVIDES and bool(np.any(b == 0))
 
 
 def _reference(
@@ -83,7 +115,7 @@ def _reference(
             return [activation_clip(attrs["activation"], np.asarray(_REAL[function](a, b)).astype(np.float32))]
         if _fails(function, a, b):
             raise InvokeError(f"{function.name.lower()} divides an integer by zero")
-        return [np.asarray(_INTEGER[function](a, b), a.dtype)]
+        return [np.asarray(_INTEGER[function](a, b)).astype(a.dtype)]
 
 
 BINARY = OpDef(

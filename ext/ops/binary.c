@@ -1,7 +1,8 @@
 /* Elementwise functions of two operands that broadcast: float32, int32, int64 and, for the logical ones, bool.
  *
  * Integers wrap modulo 2^n. div truncates towards zero; floor_div and floor_mod are Python's. An integer division by
- * zero, and zero to a negative power, stop the run with ERT_RUNTIME_ERROR. Minimum and maximum of a NaN are NaN.
+ * zero, and zero to a negative power, stop the run with ERT_RUNTIME_ERROR. A shift by less than 0 or more than 63 bits
+ * pushes all of them out. Minimum and maximum of a NaN are NaN.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@ typedef struct binary_state {
   ert_broadcast_fn run;
   const ert_fvec_kernel *vectors;
   ert_fvec_op vector_op; /* ERT_FVEC_OP_COUNT: none */
+  int64_t (*rare)(int64_t a, int64_t b, bool *failed); /* of run_rare */
   float lo, hi;          /* fused activation of float32 */
   atomic_bool failed;    /* an integer division by zero */
 } binary_state;
@@ -43,6 +45,8 @@ FLOAT_RUN(run_pow_f32, powf)
 FLOAT_RUN(run_squared_difference_f32, squared_difference_f32)
 FLOAT_RUN(run_floor_div_f32, floor_div_f32)
 FLOAT_RUN(run_floor_mod_f32, floor_mod_f32)
+FLOAT_RUN(run_trunc_mod_f32, fmodf)
+FLOAT_RUN(run_atan2_f32, atan2f)
 #undef FLOAT_RUN
 
 static void run_vectors(void *arg, const ert_broadcast *plan, size_t n, const size_t *from, size_t to) {
@@ -119,6 +123,46 @@ INTEGER_RUNS(floor_mod)
 #undef INTEGER_RUNS
 #undef INTEGER_RUN
 
+/* Functions that few models have: one loop for all of them, and for both types. */
+static int64_t bitwise_and(int64_t a, int64_t b, bool *failed) { (void)failed; return a & b; }
+static int64_t bitwise_or(int64_t a, int64_t b, bool *failed) { (void)failed; return a | b; }
+static int64_t bitwise_xor(int64_t a, int64_t b, bool *failed) { (void)failed; return a ^ b; }
+static int64_t shift_left(int64_t a, int64_t b, bool *failed) {
+  (void)failed;
+  return b < 0 || b > 63 ? 0 : (int64_t)((uint64_t)a << b);
+}
+static int64_t shift_right(int64_t a, int64_t b, bool *failed) {
+  (void)failed;
+  return a >> (b < 0 || b > 63 ? 63 : b);
+}
+static int64_t trunc_mod(int64_t a, int64_t b, bool *failed) {
+  if (b == 0) *failed = true;
+  return b == 0 || b == -1 ? 0 : a % b;
+}
+
+static int64_t (*const rare[ERT_BINARY_FUNCTION_COUNT])(int64_t, int64_t, bool *) = {
+    [ERT_BINARY_FUNCTION_BITWISE_AND] = bitwise_and, [ERT_BINARY_FUNCTION_BITWISE_OR] = bitwise_or,
+    [ERT_BINARY_FUNCTION_BITWISE_XOR] = bitwise_xor, [ERT_BINARY_FUNCTION_SHIFT_LEFT] = shift_left,
+    [ERT_BINARY_FUNCTION_SHIFT_RIGHT] = shift_right, [ERT_BINARY_FUNCTION_TRUNC_MOD] = trunc_mod,
+};
+
+static inline int64_t integer_at(const ert_tensor *t, size_t i) {
+  return t->dtype == ERT_DTYPE_INT64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
+}
+
+static void run_rare(void *arg, const ert_broadcast *plan, size_t n, const size_t *from, size_t to) {
+  const ert_op *op = arg;
+  binary_state *s = op->state;
+  bool failed = false;
+  for (size_t i = 0; i < n; i++) {
+    const int64_t y = s->rare(integer_at(op->in[0], from[0] + i * plan->step[0]),
+                              integer_at(op->in[1], from[1] + i * plan->step[1]), &failed);
+    if (op->out[0]->dtype == ERT_DTYPE_INT64) ((int64_t *)op->out[0]->data)[to + i] = y;
+    else ((int32_t *)op->out[0]->data)[to + i] = (int32_t)y;
+  }
+  if (failed) atomic_store_explicit(&s->failed, true, memory_order_relaxed);
+}
+
 /* --- bool: bytes, of which any but 0 is true --- */
 
 #define LOGICAL_RUN(name, operator)                                                                             \
@@ -139,6 +183,10 @@ LOGICAL_RUN(run_or, |)
   [ERT_BINARY_FUNCTION_##FUNCTION] = {[ERT_DTYPE_FLOAT32] = float_run,                         \
                                       [ERT_DTYPE_INT32] = run_##name##_i32,                    \
                                       [ERT_DTYPE_INT64] = run_##name##_i64}
+#define RARE(FUNCTION, float_run)                                                              \
+  [ERT_BINARY_FUNCTION_##FUNCTION] = {[ERT_DTYPE_FLOAT32] = float_run,                         \
+                                      [ERT_DTYPE_INT32] = run_rare,                            \
+                                      [ERT_DTYPE_INT64] = run_rare}
 static const ert_broadcast_fn runs[ERT_BINARY_FUNCTION_COUNT][ERT_DTYPE_COUNT] = {
     NUMERIC(DIV, div, run_vectors),
     NUMERIC(MINIMUM, minimum, run_vectors),
@@ -147,9 +195,17 @@ static const ert_broadcast_fn runs[ERT_BINARY_FUNCTION_COUNT][ERT_DTYPE_COUNT] =
     NUMERIC(SQUARED_DIFFERENCE, squared_difference, run_squared_difference_f32),
     NUMERIC(FLOOR_DIV, floor_div, run_floor_div_f32),
     NUMERIC(FLOOR_MOD, floor_mod, run_floor_mod_f32),
+    RARE(BITWISE_AND, NULL),
+    RARE(BITWISE_OR, NULL),
+    RARE(BITWISE_XOR, NULL),
+    RARE(SHIFT_LEFT, NULL),
+    RARE(SHIFT_RIGHT, NULL),
+    RARE(TRUNC_MOD, run_trunc_mod_f32),
+    [ERT_BINARY_FUNCTION_ATAN2] = {[ERT_DTYPE_FLOAT32] = run_atan2_f32},
     [ERT_BINARY_FUNCTION_LOGICAL_AND] = {[ERT_DTYPE_BOOL] = run_and},
     [ERT_BINARY_FUNCTION_LOGICAL_OR] = {[ERT_DTYPE_BOOL] = run_or},
 };
+#undef RARE
 #undef NUMERIC
 
 static ert_status prepare(ert_prepare *p, ert_op *op) {
@@ -168,6 +224,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   binary_state *state = ert_prepare_alloc(p, sizeof *state);
   if (state == NULL) return ERT_OUT_OF_MEMORY;
   state->run = runs[function][dtype];
+  state->rare = rare[function];
   if (state->run == run_vectors) {
     state->vectors = ert_fvec_select(ert_prepare_isa(p));
     state->vector_op = function == ERT_BINARY_FUNCTION_DIV       ? ERT_FVEC_DIV

@@ -11,6 +11,7 @@ typedef struct unary_state {
   size_t chunk;
   float alpha, beta;
   const ert_fvec_kernel *vectors;
+  float (*library)(float);
   int64_t lo, hi; /* clip of integers */
 } unary_state;
 
@@ -48,7 +49,6 @@ FLOAT_RUN(elu, x < 0.0f ? a * expm1f(x) : x)
 FLOAT_RUN(selu, b *(x < 0.0f ? a * expm1f(x) : x))
 FLOAT_RUN(celu, x < 0.0f ? a * expm1f(x / a) : x)
 FLOAT_RUN(hard_sigmoid, clamp_unit(a *x + b))
-FLOAT_RUN(log, logf(x))
 FLOAT_RUN(sqrt, sqrtf(x))
 FLOAT_RUN(rsqrt, 1.0f / sqrtf(x))
 FLOAT_RUN(abs, fabsf(x))
@@ -57,9 +57,6 @@ FLOAT_RUN(floor, floorf(x))
 FLOAT_RUN(ceil, ceilf(x))
 FLOAT_RUN(round, rintf(x)) /* ties to even */
 FLOAT_RUN(square, x *x)
-FLOAT_RUN(sin, sinf(x))
-FLOAT_RUN(cos, cosf(x))
-FLOAT_RUN(erf, erff(x))
 FLOAT_RUN(gelu, gelu(x))
 FLOAT_RUN(gelu_tanh, gelu_tanh(x))
 FLOAT_RUN(softplus, softplus(x))
@@ -68,6 +65,23 @@ FLOAT_RUN(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x)
 FLOAT_RUN(softsign, x / (1.0f + fabsf(x)))
 FLOAT_RUN(mish, mish(x))
 #undef FLOAT_RUN
+
+/* Functions as the C library has them. */
+static float (*const library[ERT_UNARY_FUNCTION_COUNT])(float) = {
+    [ERT_UNARY_FUNCTION_LOG] = logf,     [ERT_UNARY_FUNCTION_SIN] = sinf,     [ERT_UNARY_FUNCTION_COS] = cosf,
+    [ERT_UNARY_FUNCTION_ERF] = erff,     [ERT_UNARY_FUNCTION_ATAN] = atanf,   [ERT_UNARY_FUNCTION_ASIN] = asinf,
+    [ERT_UNARY_FUNCTION_ACOS] = acosf,   [ERT_UNARY_FUNCTION_ASINH] = asinhf, [ERT_UNARY_FUNCTION_ACOSH] = acoshf,
+    [ERT_UNARY_FUNCTION_ATANH] = atanhf, [ERT_UNARY_FUNCTION_SINH] = sinhf,   [ERT_UNARY_FUNCTION_COSH] = coshf,
+    [ERT_UNARY_FUNCTION_TAN] = tanf,
+};
+
+static void run_library(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const unary_state *s = op->state;
+  const float *x = op->in[0]->data;
+  float *y = op->out[0]->data;
+  for (size_t i = begin; i < end; i++) y[i] = s->library(x[i]);
+}
 
 /* relu, relu6, relu_n1_to_1 and clip: prepare puts their bounds into alpha and beta. */
 static void run_clamp(void *arg, size_t begin, size_t end) {
@@ -152,15 +166,11 @@ static const unary_entry entries[ERT_UNARY_FUNCTION_COUNT] = {
     FLOAT_ONLY(HARD_SWISH, hard_swish),
     FLOAT_ONLY(HARD_SIGMOID, hard_sigmoid),
     FLOAT_ONLY(EXP, exp),
-    FLOAT_ONLY(LOG, log),
     FLOAT_ONLY(SQRT, sqrt),
     FLOAT_ONLY(RSQRT, rsqrt),
     FLOAT_ONLY(FLOOR, floor),
     FLOAT_ONLY(CEIL, ceil),
     FLOAT_ONLY(ROUND, round),
-    FLOAT_ONLY(SIN, sin),
-    FLOAT_ONLY(COS, cos),
-    FLOAT_ONLY(ERF, erf),
     FLOAT_ONLY(GELU, gelu),
     FLOAT_ONLY(SOFTPLUS, softplus),
     FLOAT_ONLY(RECIPROCAL, reciprocal),
@@ -177,7 +187,7 @@ static const unary_entry entries[ERT_UNARY_FUNCTION_COUNT] = {
 static ert_chunk_fn run_of(int function, int dtype) {
   if (function == ERT_UNARY_FUNCTION_LOGICAL_NOT) return dtype == ERT_DTYPE_BOOL ? run_logical_not : NULL;
   switch (dtype) {
-    case ERT_DTYPE_FLOAT32: return entries[function].f32;
+    case ERT_DTYPE_FLOAT32: return library[function] != NULL ? run_library : entries[function].f32;
     case ERT_DTYPE_INT32: return entries[function].i32;
     case ERT_DTYPE_INT64: return entries[function].i64;
     default: return NULL;
@@ -203,6 +213,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   unary_state *state = ert_prepare_alloc(p, sizeof *state);
   if (state == NULL) return ERT_OUT_OF_MEMORY;
   state->run = run;
+  state->library = library[function];
   state->alpha = ert_unary_attrs_alpha(op->attrs);
   state->beta = ert_unary_attrs_beta(op->attrs);
   ERT_REQUIRE(p, !isnan(state->alpha) && !isnan(state->beta), "alpha or beta is NaN");

@@ -9,7 +9,11 @@ from edgert.ops._enums import Activation, BinaryFunction
 from ops.runner import Input, boolean, check, f32, i8, i32, i64, make_case, of_data, refused
 
 F = BinaryFunction
-NUMERIC = [function for function in F if function not in (F.LOGICAL_AND, F.LOGICAL_OR)]
+LOGICAL = (F.LOGICAL_AND, F.LOGICAL_OR)
+SHIFTS = (F.SHIFT_LEFT, F.SHIFT_RIGHT)
+BITS = (F.BITWISE_AND, F.BITWISE_OR, F.BITWISE_XOR, *SHIFTS)
+REAL = [function for function in F if function not in (*LOGICAL, *BITS)]
+INTEGER = [function for function in F if function not in (*LOGICAL, F.ATAN2)]
 SHAPES = [
     ((5,), (5,)),
     ((2, 3, 4), (4,)),
@@ -28,7 +32,7 @@ def divisors(rng_seed: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return (rng.integers(1, 9, shape) * rng.choice([-1, 1], shape)).astype(dtype)
 
 
-@pytest.mark.parametrize("function", NUMERIC, ids=lambda f: f.name.lower())
+@pytest.mark.parametrize("function", REAL, ids=lambda f: f.name.lower())
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 def test_float32(function: BinaryFunction, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     low = 0.1 if function == F.POW else -4.0
@@ -36,7 +40,7 @@ def test_float32(function: BinaryFunction, shapes: tuple[tuple[int, ...], tuple[
     check("binary", {"function": function}, [a, b])
 
 
-@pytest.mark.parametrize("function", NUMERIC, ids=lambda f: f.name.lower())
+@pytest.mark.parametrize("function", INTEGER, ids=lambda f: f.name.lower())
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_integers(function: BinaryFunction, dtype: str) -> None:
     for seed, (a_shape, b_shape) in enumerate(SHAPES):
@@ -47,7 +51,7 @@ def test_integers(function: BinaryFunction, dtype: str) -> None:
         check("binary", {"function": function}, [of_data(a), of_data(b)])
 
 
-@pytest.mark.parametrize("function", NUMERIC, ids=lambda f: f.name.lower())
+@pytest.mark.parametrize("function", INTEGER, ids=lambda f: f.name.lower())
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_integer_edges(function: BinaryFunction, dtype: str) -> None:
     """The least integer over -1 wraps; nothing traps."""
@@ -59,7 +63,7 @@ def test_integer_edges(function: BinaryFunction, dtype: str) -> None:
     check("binary", {"function": function}, [of_data(a), of_data(b)])
 
 
-@pytest.mark.parametrize("function", [F.DIV, F.FLOOR_DIV, F.FLOOR_MOD])
+@pytest.mark.parametrize("function", [F.DIV, F.FLOOR_DIV, F.FLOOR_MOD, F.TRUNC_MOD])
 def test_integer_division_by_zero(function: BinaryFunction) -> None:
     """Stops the run with an error that Python and C agree on, and the next run works again."""
     case = make_case("binary", {"function": function}, [i32(40_000, low=1), i32(40_000, low=0, high=50)])
@@ -67,6 +71,14 @@ def test_integer_division_by_zero(function: BinaryFunction) -> None:
         case.run(threads=2)
     with pytest.raises(InvokeError):
         case.reference()
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_shifts_by_any_amount(dtype: str) -> None:
+    amounts = np.array([-1, 0, 1, 7, 31, 32, 33, 62, 63, 64, 1000], dtype)
+    for number in (1, -1, 12345, np.iinfo(dtype).min, np.iinfo(dtype).max):
+        for function in SHIFTS:
+            check("binary", {"function": function}, [of_data(np.full(11, number, dtype)), of_data(amounts)])
 
 
 def test_integer_power_of_negative_exponents() -> None:
@@ -103,7 +115,7 @@ def test_refused() -> None:
     refused("binary", div, [f32(4), f32(4)], [i32(4)], "output is int32")
     refused("binary", div, [f32(4), f32(3)], [f32(4)], "does not broadcast")
     refused("binary", div, [f32(4, 1), f32(3)], [f32(4)], "has shape")
-    refused("binary", {"function": 9}, [f32(4), f32(4)], [f32(4)], "function is 9")
+    refused("binary", {"function": 16}, [f32(4), f32(4)], [f32(4)], "function is 16")
     refused("binary", {"function": F.DIV, "activation": 4}, [f32(4), f32(4)], [f32(4)], "activation is 4")
     refused("binary", {"function": F.DIV, "activation": 1}, [i64(4), i64(4)], [i64(4)], "activation on int64")
     refused("binary", {"function": F.LOGICAL_OR}, [f32(4), f32(4)], [f32(4)], "inputs are float32")

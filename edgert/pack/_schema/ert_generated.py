@@ -91,6 +91,13 @@ class BinaryFunction(object):
     FLOOR_MOD = 6
     LOGICAL_AND = 7
     LOGICAL_OR = 8
+    BITWISE_AND = 9
+    BITWISE_OR = 10
+    BITWISE_XOR = 11
+    SHIFT_LEFT = 12
+    SHIFT_RIGHT = 13
+    TRUNC_MOD = 14
+    ATAN2 = 15
 
 
 class UnaryFunction(object):
@@ -128,6 +135,15 @@ class UnaryFunction(object):
     SILU = 31
     SELU = 32
     CELU = 33
+    ATAN = 34
+    ASIN = 35
+    ACOS = 36
+    ASINH = 37
+    ACOSH = 38
+    ATANH = 39
+    SINH = 40
+    COSH = 41
+    TAN = 42
 
 
 class ReduceFunction(object):
