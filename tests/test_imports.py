@@ -55,6 +55,11 @@ FOREIGN: dict[str, set[str]] = {
     "flatbuffers": {"pack", "importers"},
     "onnx": {"importers"},
     "tflite": {"importers"},
+    "google": {"importers"},  # protobuf
+    "h5py": {"importers"},
+    "torch": {"importers", "compile"},
+    "tensorflow": {"importers"},
+    "torchfile": {"importers"},
     "PIL": {"data"},
     "onnxruntime": {"engines"},
     "openvino": {"engines"},
