@@ -356,7 +356,62 @@ def resize_cases():
     yield Case("Resize", 13, (x(1, 2, 5), None, f(1, 1, 2)), {"mode": "linear"})
 
 
+def layer_cases():
+    """What importers/layers compose: volumes, computed weights, groups, resizing by matrices."""
+    yield Case(
+        "Conv", 13, (x(1, 3, 5, 6, 4), w(4, 3, 3, 2, 3), w(4)), {"strides": [2, 1, 1], "pads": [1, 0, 1, 1, 1, 1]}
+    )
+    yield Case("Conv", 13, (x(2, 4, 5, 6, 4), w(6, 2, 2, 3, 1)), {"group": 2, "dilations": [2, 1, 1]})
+    yield Case("Conv", 13, (x(1, 4, 4, 5, 5), w(4, 1, 3, 3, 3), w(4)), {"group": 4, "pads": [1] * 6})
+    yield Case("Conv", 13, (x(1, 3, 7, 6), x(4, 3, 3, 2), x(4)), {"strides": [2, 1], "pads": [1, 0, 0, 1]})
+    yield Case("Conv", 13, (x(1, 4, 7, 6), x(6, 2, 3, 3)), {"group": 2, "dilations": [1, 2]})
+    yield Case("Conv", 13, (x(1, 4, 9), x(6, 4, 3)), {"strides": [2]})
+    yield Case("Conv", 13, (x(1, 2, 4, 5, 3), x(2, 2, 2, 2, 2)), {"pads": [1] * 6})
+    yield Case("ConvTranspose", 13, (x(1, 4, 5, 4), w(4, 3, 3, 3), w(6)), {"group": 2, "strides": [2, 2]})
+    yield Case(
+        "ConvTranspose", 13, (x(1, 4, 5, 4), x(4, 3, 3, 2), x(6)), {"group": 2, "strides": [2, 1], "pads": [1] * 4}
+    )
+    yield Case("ConvTranspose", 13, (x(1, 2, 6), x(2, 3, 4)), {"strides": [3], "output_padding": [1]})
+    yield Case(
+        "ConvTranspose", 13, (x(1, 2, 3, 4, 3), w(2, 3, 2, 3, 2), w(3)), {"strides": [2, 1, 2], "pads": [0, 1, 1] * 2}
+    )
+    yield Case("ConvTranspose", 13, (x(1, 2, 3, 4), w(2, 3, 2, 3)), {"dilations": [2, 2], "pads": [2, 3, 2, 3]})
+    yield Case("ConvTranspose", 13, (x(1, 2, 3, 4), x(2, 3, 1, 1)), {"pads": [1, 1, 0, 1]})
+    for op in ("MaxPool", "AveragePool"):
+        for attrs in (
+            {"kernel_shape": [2, 3, 2], "strides": [2, 2, 1], "ceil_mode": 1},
+            {"kernel_shape": [3, 3, 3], "pads": [1, 0, 1, 0, 1, 1]},
+        ):
+            yield Case(op, 13, (x(1, 3, 6, 7, 4),), attrs)
+    yield Case(
+        "AveragePool", 13, (x(1, 3, 6, 7, 4),), {"kernel_shape": [2] * 3, "pads": [1] * 6, "count_include_pad": 1}
+    )
+    for counts in (0, 1):
+        attrs = {"kernel_shape": [3, 2], "dilations": [2, 2], "pads": [1, 1, 2, 1], "count_include_pad": counts}
+        yield Case("AveragePool", 19, (x(1, 3, 9, 8),), attrs)
+    yield Case("BatchNormalization", 13, (x(1, 3, 4), x(3), x(3), x(3), x(3, low=0.5, high=2.0)))
+    yield Case("Resize", 18, (x(1, 2, 4, 5), None, f(1, 1, 2, 1.7)), {"mode": "cubic"})
+    yield Case("Resize", 18, (x(1, 2, 4, 5), None, None, i(1, 2, 7, 3)), {"mode": "cubic", "cubic_coeff_a": -0.5})
+    for coordinates in ("asymmetric", "align_corners", "pytorch_half_pixel"):
+        attrs = {"mode": "cubic", "coordinate_transformation_mode": coordinates, "exclude_outside": 1}
+        yield Case("Resize", 18, (x(1, 2, 4, 5), None, None, i(1, 2, 7, 9)), attrs)
+    for mode in ("linear", "cubic"):
+        attrs = {"mode": mode, "antialias": 1}
+        yield Case("Resize", 18, (x(1, 2, 9, 8), None, None, i(1, 2, 4, 5)), attrs)
+        yield Case("Resize", 18, (x(1, 2, 9, 8), None, f(1, 1, 0.6, 1.3)), attrs)
+    yield Case("Resize", 18, (x(2, 3, 4, 5), None, None, i(4, 5, 6, 7)), {"mode": "nearest"})
+    yield Case("Resize", 18, (x(1, 2, 3, 4, 5), None, None, i(1, 2, 6, 7, 3)), {"mode": "linear"})
+    yield Case("Resize", 18, (x(1, 2, 3, 4, 5), None, None, i(1, 2, 6, 7, 3)), {"mode": "nearest"})
+    yield Case("Resize", 19, (x(1, 2, 5, 4), None, None, i(7, 8)), {"mode": "linear", "axes": [2, 3],
+               "keep_aspect_ratio_policy": "not_larger"})  # fmt: skip
+    yield Case("Resize", 19, (x(1, 2, 5, 4), None, f(0.5, 0.7)), {"mode": "linear", "axes": [2, 3],
+               "coordinate_transformation_mode": "half_pixel_symmetric"})  # fmt: skip
+    attrs = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 10.0}
+    yield Case("Resize", 18, (x(1, 2, 5, 4), f(0, 0, 0.4, 0.2, 1, 1, 1.2, 0.9), None, i(1, 2, 4, 3)), attrs)
+
+
 CASES: list[Case] = [
+    *layer_cases(),
     *conv_cases(),
     *transposed_conv_cases(),
     *pool_cases(),
