@@ -67,6 +67,8 @@ class Builder(GraphBuilder):
         self.constants: dict[str, Array] = {}
         self.quantized: dict[str, QuantizedConstant] = {}
         self.values: dict[str, Value] = {}
+        self.sequences: dict[str, list[str]] = {}  # names of their elements
+        self.absent: set[str] = set()  # optionals that hold nothing
         self.unsigned: set[Value] = set()
         self._materialized: dict[str, Value] = {}
         self.current = SourceNode("", "", 0, (), ())
@@ -84,7 +86,8 @@ class Builder(GraphBuilder):
     # What a node reads
 
     def known(self, name: str) -> bool:
-        return name in self.constants or name in self.quantized or name in self.values
+        places = (self.constants, self.quantized, self.values, self.sequences, self.absent)
+        return any(name in place for place in places)
 
     def value(self, node: SourceNode, index: int) -> Value:
         """The input as a Value, made from a constant if it is one."""

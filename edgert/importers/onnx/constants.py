@@ -45,12 +45,9 @@ def plain(array: Array) -> Array:
 
 
 class Folder:
-    """Computes constant nodes; opsets as the model imports them."""
+    """Computes constant nodes."""
 
-    def __init__(self, opsets: Mapping[str, int]) -> None:
-        self.opsets = opsets
-
-    def fold(self, builder: Builder, node: SourceNode, proto: Any) -> bool:
+    def fold(self, builder: Builder, node: SourceNode, proto: Any, opsets: Mapping[str, int]) -> bool:
         """Computes the node if it reads only constants (or only shapes), books its outputs, and says whether it did."""
         if node.op == "Shape":
             shape = builder.value_of(node.inputs[0]).shape
@@ -72,7 +69,7 @@ class Folder:
                 return False
         if not given and node.op != "Constant":
             return False
-        outputs = self._evaluate(node, proto, given)
+        outputs = self._evaluate(node, proto, given, opsets)
         if outputs is None:
             return False
         for name, array in zip(node.outputs, outputs, strict=False):
@@ -80,7 +77,9 @@ class Folder:
                 builder.constants[name] = plain(np.asarray(array))
         return True
 
-    def _evaluate(self, node: SourceNode, proto: Any, inputs: dict[str, Array]) -> list[Any] | None:
+    def _evaluate(
+        self, node: SourceNode, proto: Any, inputs: dict[str, Array], opsets: Mapping[str, int]
+    ) -> list[Any] | None:
         """The node's outputs; None when the evaluator does not know the operator or makes no tensor of it."""
         import onnx
         from onnx import helper
@@ -90,9 +89,8 @@ class Folder:
             return [onnx.numpy_helper.to_array(node.attrs["value"])]
         if node.op in GROWING and _grown_size(node, list(inputs.values())) > LARGEST_GROWN:
             raise ModelError(f"its output would have more than {LARGEST_GROWN} elements")
-        opsets = [
-            helper.make_opsetid("" if domain == "ai.onnx" else domain, version)
-            for domain, version in self.opsets.items()
+        imports = [
+            helper.make_opsetid("" if domain == "ai.onnx" else domain, version) for domain, version in opsets.items()
         ]
         infos = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
@@ -102,7 +100,7 @@ class Folder:
         graph = helper.make_graph([proto], "constant", infos, results)
         try:
             with np.errstate(all="ignore"):
-                outputs = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(None, inputs)
+                outputs = ReferenceEvaluator(helper.make_model(graph, opset_imports=imports)).run(None, inputs)
         except Exception:  # whatever it cannot do, the handler or its advice can
             return None
         made = dict(zip((name for name in node.outputs if name), outputs, strict=True))
