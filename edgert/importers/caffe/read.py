@@ -1,0 +1,216 @@
+"""Reads a network description (.prototxt) and its weights (.caffemodel)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgert.errors import FileFormatError, InputError, MissingExtraError
+from edgert.importers.builder import Array
+from edgert.importers.caffe.schema import MODERN_TYPES, network_class, weights_class
+
+LARGEST_TEXT = 2 << 20  # bytes of a .prototxt; the largest networks in use take some 400 kB
+LARGEST_WEIGHTS = (1 << 31) - 1  # of protobuf's own
+
+_RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # BlobProto.raw_data_type of NVIDIA's fork
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of either generation; `proto` holds its parameters (convolution_param, ...)."""
+
+    name: str
+    type: str  # "Convolution": the name since V2
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    blobs: tuple[Array, ...]
+    proto: Any
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the two files hold. declared: inputs that are no layers, with their shapes if stated."""
+
+    name: str
+    declared: dict[str, tuple[int, ...] | None]
+    layers: list[Layer]  # those of the phase TEST
+    excluded: list[Layer]  # those of other phases
+
+
+def read(path: Path, weights: Path | None) -> Network:
+    """path is either file. The other one is `weights`, or the file beside it of the same name, or the only such file
+    there.
+
+    Raises InputError (a file is not there), FileFormatError (not Caffe's, or damaged).
+    """
+    text_path, weights_path = _pair(path, weights)
+    proto = _network(text_path)
+    stored = _weights(weights_path)
+    layers: list[Layer] = []
+    excluded: list[Layer] = []
+    for layer in _layers(proto):
+        kept = _included(layer.proto, proto.state)
+        blobs = stored.get(layer.name, ())
+        (layers if kept else excluded).append(
+            Layer(layer.name, layer.type, layer.bottoms, layer.tops, blobs, layer.proto)
+        )
+    if not layers:
+        raise FileFormatError(f"{text_path.name}: not a Caffe network description, or cut short: it has no layers")
+    return Network(proto.name or text_path.stem, _declared(proto, text_path), _shared(layers), excluded)
+
+
+# Files
+
+
+def _pair(path: Path, weights: Path | None) -> tuple[Path, Path]:
+    """(.prototxt, .caffemodel)"""
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    if weights is not None:
+        weights = Path(weights)
+        if not weights.is_file():
+            raise InputError(f"{weights}: there is no such file")
+        return (weights, path) if path.suffix == ".caffemodel" else (path, weights)
+    if path.suffix == ".caffemodel":
+        return _beside(path, ".prototxt", "network description"), path
+    return path, _beside(path, ".caffemodel", "weights")
+
+
+def _beside(path: Path, suffix: str, what: str) -> Path:
+    same = path.with_suffix(suffix)
+    if same.is_file():
+        return same
+    found = sorted(path.parent.glob(f"*{suffix}"))
+    if len(found) == 1:
+        return found[0]
+    listed = f"; there are {', '.join(item.name for item in found[:5])}" if found else ""
+    raise InputError(
+        f"{path.name}: its {what} ({same.name}) is not beside it{listed}: give both files one name, or "
+        f"pass the other one as weights="
+    )
+
+
+def _network(path: Path) -> Any:
+    message = network_class()()
+    if path.stat().st_size > LARGEST_TEXT:
+        raise FileFormatError(f"{path.name}: {path.stat().st_size} bytes, too large for a network description")
+    try:
+        from google.protobuf import text_format
+    except ImportError:
+        raise MissingExtraError("protobuf", "reading a Caffe model") from None
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")  # comments in other encodings are common
+    try:
+        text_format.Parse(text, message, allow_unknown_field=True)
+    except (text_format.ParseError, ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise FileFormatError(f"{path.name}: not a Caffe network description, or damaged ({why[:200]})") from error
+    return message
+
+
+def _weights(path: Path) -> dict[str, tuple[Array, ...]]:
+    """Blobs by the name of their layer."""
+    if path.stat().st_size > LARGEST_WEIGHTS:
+        raise FileFormatError(f"{path.name}: {path.stat().st_size} bytes, protobuf takes {LARGEST_WEIGHTS}")
+    try:
+        proto = weights_class().FromString(path.read_bytes())
+    except Exception as error:  # protobuf's own classes differ between its versions
+        text = " ".join(str(error).split())
+        raise FileFormatError(f"{path.name}: not a .caffemodel, or cut short ({text})") from error
+    stored = {}
+    for layer in (*proto.layers, *proto.layer):
+        if layer.blobs:
+            stored[layer.name] = tuple(_blob(blob, f"{path.name}: layer {layer.name!r}") for blob in layer.blobs)
+    if not stored and not proto.layers and not proto.layer:
+        raise FileFormatError(f"{path.name}: not a .caffemodel, or cut short: it has no layers")
+    return stored
+
+
+def _blob(blob: Any, where: str) -> Array:
+    old = (blob.num, blob.channels, blob.height, blob.width)
+    shape = tuple(blob.shape.dim) if blob.HasField("shape") else old if any(old) else None
+    if blob.HasField("raw_data"):
+        kind = _RAW_TYPES.get(blob.raw_data_type)
+        if kind is None:
+            raise FileFormatError(f"{where}: its weights are of the raw type {blob.raw_data_type}")
+        data, dtype = blob.raw_data, np.dtype(kind)
+    elif blob.double_data:
+        data, dtype = b"".join(blob.double_data), np.dtype("<f8")
+    else:
+        data, dtype = b"".join(blob.data), np.dtype("<f4")
+    if len(data) % dtype.itemsize:
+        raise FileFormatError(f"{where}: its weights are cut short")
+    array = np.frombuffer(data, dtype)
+    if shape is None:
+        shape = array.shape
+    if any(size < 0 for size in shape) or math.prod(shape) != array.size:
+        raise FileFormatError(f"{where}: weights of the shape {list(shape)} have {array.size} elements")
+    return np.asarray(array.reshape(shape), np.float32)
+
+
+# The network
+
+
+def _layers(proto: Any) -> Iterator[Layer]:
+    for old in proto.layers:
+        kind = MODERN_TYPES.get(old.type)
+        if kind is None:
+            raise FileFormatError(f"layer {old.name!r}: it is of Caffe's first format (V0); upgrade_net_proto_text of "
+                                  f"Caffe rewrites it")  # fmt: skip
+        yield Layer(old.name, kind, tuple(old.bottom), tuple(old.top), (), old)
+    for new in proto.layer:
+        yield Layer(new.name, new.type, tuple(new.bottom), tuple(new.top), (), new)
+
+
+def _included(layer: Any, state: Any) -> bool:
+    """Whether a layer is part of the network that runs for inference (Caffe's Net::FilterNet)."""
+    if layer.include:
+        return any(_meets(rule, state) for rule in layer.include)
+    return not any(_meets(rule, state) for rule in layer.exclude)
+
+
+def _meets(rule: Any, state: Any) -> bool:
+    test, stages = 1, set(state.stage)
+    if rule.HasField("phase") and rule.phase != test:
+        return False
+    if rule.HasField("min_level") and state.level < rule.min_level:
+        return False
+    if rule.HasField("max_level") and state.level > rule.max_level:
+        return False
+    return set(rule.stage) <= stages and not set(rule.not_stage) & stages
+
+
+def _declared(proto: Any, path: Path) -> dict[str, tuple[int, ...] | None]:
+    """Inputs that the network declares before its layers."""
+    names = list(proto.input)
+    if proto.input_shape:
+        shapes: list[tuple[int, ...] | None] = [tuple(shape.dim) for shape in proto.input_shape]
+    else:
+        dims = list(proto.input_dim)
+        shapes = [tuple(dims[at : at + 4]) for at in range(0, len(dims), 4)]
+    if shapes and len(shapes) != len(names):
+        raise FileFormatError(f"{path.name}: {len(names)} inputs with {len(shapes)} shapes")
+    return dict(zip(names, shapes or [None] * len(names), strict=True))
+
+
+def _shared(layers: list[Layer]) -> list[Layer]:
+    """Layers that share the named parameters of another, and have none stored, with those of the other."""
+    owners: dict[tuple[str, ...], tuple[Array, ...]] = {}
+    result = []
+    for layer in layers:
+        params = layer.proto.param
+        names = tuple(item if isinstance(item, str) else item.name for item in params)
+        blobs = layer.blobs
+        if names and all(names):
+            blobs = blobs or owners.get(names, ())
+            owners.setdefault(names, blobs)
+        result.append(Layer(layer.name, layer.type, layer.bottoms, layer.tops, blobs, layer.proto))
+    return result

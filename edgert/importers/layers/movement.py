@@ -1,0 +1,71 @@
+"""Layers that only move elements about."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from edgert.errors import ModelError
+from edgert.importers.builder import GraphBuilder
+from edgert.ir import Value
+
+MOST_PARTS = 1 << 12  # that a layer may split its input into
+
+
+def concat(b: GraphBuilder, parts: Sequence[Value], axis: int) -> Value:
+    if not parts:
+        raise ModelError("it has no inputs")
+    return parts[0] if len(parts) == 1 else b.emit("concat", list(parts), {"axis": axis})
+
+
+def flatten(b: GraphBuilder, x: Value, axis: int = 1, end: int | None = None) -> Value:
+    """The dimensions from axis up to end (excluded; the last one if None) as one."""
+    end = len(x.shape) if end is None else end
+    return b.reshape(x, (*x.shape[:axis], math.prod(x.shape[axis:end]), *x.shape[end:]))
+
+
+def split(b: GraphBuilder, x: Value, axis: int, sizes: Sequence[int]) -> list[Value]:
+    """Consecutive parts of these sizes, which are all of the axis."""
+    if sum(sizes) != x.shape[axis] or min(sizes, default=0) < 1 or len(sizes) > MOST_PARTS:
+        raise ModelError(f"parts of {list(sizes)[:8]} do not make up the {x.shape[axis]} of axis {axis}")
+    ends = list(itertools.accumulate(sizes))
+    return [b.slice(x, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def equal_parts(size: int, count: int) -> tuple[int, ...]:
+    """The sizes of `count` equal parts."""
+    if count < 1 or size % count or count > MOST_PARTS:
+        raise ModelError(f"{size} cannot be split into {count} equal parts")
+    return (size // count,) * count
+
+
+def tile(b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
+    """x `count` times, one after the other along an axis."""
+    if count < 1:
+        raise ModelError(f"{count} copies, needed at least 1")
+    if count == 1:
+        return x
+    before, after = x.shape[:axis], x.shape[axis:]
+    row = b.reshape(x, (math.prod(before), 1, math.prod(after)))
+    rows = b.emit("broadcast_to", [row], {"shape": (row.shape[0], count, row.shape[2])})
+    return b.reshape(rows, (*before, after[0] * count, *after[1:]))
+
+
+def shuffle_channels(b: GraphBuilder, x: Value, groups: int) -> Value:
+    """[N, groups * C, ...] to [N, C * groups, ...]: channels of the groups in turn."""
+    if groups < 1 or x.shape[1] % groups:
+        raise ModelError(f"{x.shape[1]} channels do not make {groups} groups")
+    rest = x.shape[2:]
+    parted = b.reshape(x, (x.shape[0], groups, x.shape[1] // groups, *rest))
+    return b.reshape(b.transpose(parted, (0, 2, 1, *range(3, 3 + len(rest)))), x.shape)
+
+
+def resolve_shape(old: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
+    """`wanted` with its -1, at most one, worked out."""
+    count, known = math.prod(old), math.prod(size for size in wanted if size != -1)
+    unknown = list(wanted).count(-1)
+    fits = unknown <= 1 and all(size >= -1 for size in wanted) and known > 0
+    if not fits or (count % known if unknown else count != known):
+        raise ModelError(f"an input {list(old)} cannot have the shape {list(wanted)}")
+    return tuple(count // known if size == -1 else int(size) for size in wanted)
