@@ -1,5 +1,5 @@
 /* x, indices -> x.shape[:axis] + indices.shape + x.shape[axis+1:]; a negative index counts from the end (ONNX Gather). */
-#include "ops/move.h"
+#include "ops/indices.h"
 
 typedef struct gather_state {
   size_t outer;     /* product of the dimensions before the axis */
@@ -10,10 +10,6 @@ typedef struct gather_state {
   uint32_t *settled; /* constant indices of bytes, counted from the start; else NULL */
 } gather_state;
 
-static int64_t index_at(const ert_tensor *indices, size_t i) {
-  return indices->dtype == ERT_DTYPE_INT32 ? ((const int32_t *)indices->data)[i] : ((const int64_t *)indices->data)[i];
-}
-
 /* A channel shuffle picks byte by byte: a test a byte would take most of its time. Indices beyond the axis, and others
  * than constants, remain for invoke. */
 static ert_status settle_indices(ert_prepare *p, const ert_op *op, gather_state *state) {
@@ -21,14 +17,14 @@ static ert_status settle_indices(ert_prepare *p, const ert_op *op, gather_state 
   if (indices->kind != ERT_TENSOR_KIND_CONSTANT || state->run_bytes != 1) return ERT_OK;
   const int64_t dim = (int64_t)state->dim;
   for (size_t i = 0; i < state->count; i++) {
-    const int64_t index = index_at(indices, i);
+    const int64_t index = ert_index_at(indices, i);
     if (index < -dim || index >= dim || dim > UINT32_MAX) return ERT_OK;
   }
   size_t bytes;
   if (!ert_mul(state->count, sizeof *state->settled, &bytes) || bytes == 0) return ERT_OK;
   if ((state->settled = ert_prepare_alloc(p, bytes)) == NULL) return ERT_OUT_OF_MEMORY;
   for (size_t i = 0; i < state->count; i++) {
-    const int64_t index = index_at(indices, i);
+    const int64_t index = ert_index_at(indices, i);
     state->settled[i] = (uint32_t)(index < 0 ? index + dim : index);
   }
   return ERT_OK;
@@ -37,8 +33,7 @@ static ert_status settle_indices(ert_prepare *p, const ert_op *op, gather_state 
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *in = op->in[0], *indices = op->in[1];
   ERT_TRY(ert_check_move(p, in, op->out[0]));
-  ERT_REQUIRE(p, indices->dtype == ERT_DTYPE_INT32 || indices->dtype == ERT_DTYPE_INT64,
-              "indices are %s, needed int32 or int64", ert_dtype_name(indices->dtype));
+  ERT_TRY(ert_check_indices(p, indices));
   int axis;
   ERT_TRY(ert_check_axis(p, ert_gather_attrs_axis(op->attrs), in->rank, &axis));
   const int rank = in->rank - 1 + indices->rank;
@@ -69,7 +64,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 static inline __attribute__((always_inline)) void pick_row(const ert_tensor *indices, size_t from, size_t to,
                                                            const uint8_t *in, size_t dim, uint8_t *out, size_t run) {
   for (size_t i = from; i < to; i++) {
-    const int64_t index = index_at(indices, i);
+    const int64_t index = ert_index_at(indices, i);
     const size_t row = (size_t)(index < 0 ? index + (int64_t)dim : index);
     memcpy(out + (i - from) * run, in + row * run, run);
   }
@@ -112,7 +107,7 @@ static ert_status invoke(ert_op *op) {
   if (op->out[0]->elements == 0) return ERT_OK;
   const int64_t dim = (int64_t)state->dim;
   for (size_t i = 0; state->settled == NULL && i < state->count; i++) {
-    const int64_t index = index_at(op->in[1], i);
+    const int64_t index = ert_index_at(op->in[1], i);
     if (index < -dim || index >= dim) return ERT_RUNTIME_ERROR;
   }
   state->parts = ert_move_parts(op->pool, state->outer * state->count, op->out[0]->bytes);
