@@ -10,7 +10,6 @@ lowering to what the runtime executes; write.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 import edgert
 from edgert.data import Normalisation, load_samples
 from edgert.dtypes import DType
-from edgert.errors import FileFormatError, InputError
+from edgert.errors import InputError
+from edgert.importers import formats
 from edgert.ir import Graph
 from edgert.pack.metadata import Metadata
 from edgert.pack.packed import Packed, PackedTarget, PackedWeights
@@ -46,6 +46,7 @@ from edgert.passes.upsample import upsample
 from edgert.runtime import _native
 from edgert.targets import Target, target
 
+Source = str | Path | bytes | bytearray | memoryview | Any  # Any: a model in memory, of PyTorch or TensorFlow
 Pass = Callable[[Graph], bool]
 Sample = Mapping[str, NDArray[Any]]
 Progress = Callable[[str, int], None]
@@ -75,17 +76,23 @@ class Conversion:
 
     data: bytes  # the .ert file
     graph: Graph  # as it was written
-    source_format: str  # "tflite" or "onnx"
-    source_bytes: int
+    source_format: str  # a name of edgert.importers.formats: "tflite", "onnx", "keras" ...
+    source_bytes: int  # 0 for a model in memory
     quantized_here: bool  # False: float, or quantised by the source
     calibration_samples: int
     notes: tuple[str, ...]  # what was assumed, for a person to read
 
 
 def convert(
-    source: str | Path | bytes,
+    source: Source,
     *,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    example_inputs: Sequence[Any] | None = None,
+    constants: Mapping[str, NDArray[Any]] | None = None,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    signature: str | None = None,
+    weights: str | Path | None = None,
     quantize: Literal["int8", "none"] | None = None,
     calibrate: Iterable[Sample] | str | Path | None = None,
     labels: Sequence[str] | None = None,
@@ -96,9 +103,14 @@ def convert(
     targets: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Conversion:
-    """Converts a trained model (.tflite, .onnx) into the bytes of an .ert package.
+    """Converts a trained model into the bytes of an .ert package.
 
-    source: a path, or a file's bytes. input_shapes: settles open dimensions, by input name.
+    source: the path of a model's file or folder, a file's bytes, or a model in memory: a torch.nn.Module (with
+    example_inputs, a tuple of what its forward takes), a torch.export program, a concrete function of TensorFlow.
+    edgert.importers.formats.FORMATS lists what is known. input_shapes: settles open dimensions, by input name.
+    constants (ONNX): arrays by the name of an input, known for good: what decides a shape or a branch.
+    inputs, outputs (TensorFlow's frozen graphs): names of tensors at which the graph is cut. signature (SavedModel):
+    the one to convert. weights (Caffe, MXNet): the file of the weights, where it does not lie beside the model.
     quantize: "int8" quantises a float model with the samples of `calibrate`; None means "int8" when there are samples.
     A model that is quantised already keeps its integers either way.
     calibrate: samples, each the inputs by name, or a source of samples as edgert.data.load_samples takes it.
@@ -106,7 +118,7 @@ def convert(
     io: element type of inputs and outputs: "float", "int8", or None: float for a model quantised here, and the source's
     own otherwise. targets: names (edgert.targets) of what weights are packed for beforehand: there, a package opens
     quicker. They stand in it beside the weights that every machine can use.
-    progress: called with the stage's name and a count (calibration: samples done).
+    progress: called with the stage's name (import, optimise, calibrate, lower, write) and a count of what is done.
 
     Raises FileFormatError, UnsupportedError, ModelError, InputError, MissingExtraError: see the importers.
     """
@@ -116,11 +128,14 @@ def convert(
         raise InputError(f"io is {io!r}, needed 'float' or 'int8'")
     report = progress or (lambda stage, count: None)
     report("import", 0)
-    data, source_format, graph = _import(source, input_shapes, name)
+    options = {
+        "example_inputs": example_inputs, "constants": constants, "inputs": inputs, "outputs": outputs,
+        "signature": signature, "weights": weights,
+    }  # fmt: skip
+    source_format, (source_hash, source_bytes), graph = _import(source, input_shapes, name, options)
     notes = list(graph.notes)
 
-    report("optimise", 0)
-    optimise(graph)
+    optimise(graph, report)
     wanted = quantize or ("int8" if calibrate is not None else "none")
     already = is_quantized(graph)
     if io == "int8" and not already and wanted != "int8":
@@ -150,10 +165,10 @@ def convert(
         labels=tuple(labels or ()),
         input_mean=_channels(mean, "mean"),
         input_std=_channels(std, "std"),
-        source_sha256=hashlib.sha256(data).hexdigest(),
+        source_sha256=source_hash,
         calibration_sha256=calibration_hash,
         toolchain=f"edgert {edgert.__version__}",
-        entries=(("source_format", source_format), *_signature(data, source_format)),
+        entries=(("source_format", source_format), *graph.entries.items()),
     )
     if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
         outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
@@ -166,7 +181,7 @@ def convert(
         data=package,
         graph=graph,
         source_format=source_format,
-        source_bytes=len(data),
+        source_bytes=source_bytes,
         quantized_here=samples > 0,
         calibration_samples=samples,
         notes=tuple(notes),
@@ -197,17 +212,21 @@ def _names(goal: Target) -> str:
     return " ".join(goal.instruction_sets)
 
 
-def optimise(graph: Graph) -> None:
+def optimise(graph: Graph, report: Progress | None = None) -> None:
     """Runs the passes that keep a graph's meaning, until none changes anything."""
-    run_passes(graph, OPTIMISE)
+    run_passes(graph, OPTIMISE, report)
 
 
-def run_passes(graph: Graph, passes: Sequence[Pass]) -> None:
+def run_passes(graph: Graph, passes: Sequence[Pass], report: Progress | None = None) -> None:
     """Runs the passes in turn, over and over, until none of them changes anything."""
+    done = 0
     for _ in range(MOST_ROUNDS):
         changed = False
         for run in passes:
+            if report is not None:
+                report("optimise", done)
             changed |= run(graph)
+            done += 1
         if not changed:
             break
     graph.verify()
@@ -223,45 +242,27 @@ def is_quantized(graph: Graph) -> bool:
 
 
 def _import(
-    source: str | Path | bytes, input_shapes: Mapping[str, tuple[int, ...]] | None, name: str | None
-) -> tuple[bytes, str, Graph]:
-    """The file's bytes, its format and its graph; the format is told by the bytes, and the suffix only helps."""
-    if isinstance(source, bytes):
-        data, suffix, stem = source, "", name or ""
-    else:
+    source: Source, input_shapes: Mapping[str, tuple[int, ...]] | None, name: str | None, options: Mapping[str, Any]
+) -> tuple[str, tuple[str, int], Graph]:
+    """The source's format, its SHA-256 and size ("" and 0 for a model in memory), and its graph."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if isinstance(source, str | Path):
         path = Path(source)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from error
-        suffix, stem = path.suffix.lower(), name or path.stem
-    if data[4:8] == b"TFL3":
-        from edgert.importers import tflite
-
-        return data, "tflite", tflite.load(data, stem, input_shapes)
-    if data[4:8] == b"ERT1":
-        raise FileFormatError("this is an .ert package already; convert takes the trained model (.tflite, .onnx)")
-    if suffix not in ("", ".onnx"):
-        raise FileFormatError(f"{stem}{suffix}: not a .tflite or .onnx file, the formats that can be converted")
-    from edgert.importers import onnx
-
-    if not isinstance(source, bytes):
-        graph = onnx.load(Path(source), input_shapes)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{stem or 'model'}.onnx"
-            path.write_bytes(data)
-            graph = onnx.load(path, input_shapes)
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file")
+        if "example_inputs" in given:
+            raise InputError("example_inputs are for a model in memory (a torch.nn.Module); a file states its inputs")
+        kind, graph = formats.load(path, input_shapes, given)
+        graph.name = name or graph.name or path.stem
+        return kind.name, formats.digest(path), graph
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        kind, graph = formats.load_bytes(data, name or "", input_shapes, given)
+        graph.name = name or graph.name
+        return kind.name, (hashlib.sha256(data).hexdigest(), len(data)), graph
+    format_name, graph = formats.load_object(source, input_shapes, given)
     graph.name = name or graph.name
-    return data, "onnx", graph
-
-
-def _signature(data: bytes, source_format: str) -> tuple[tuple[str, str], ...]:
-    if source_format != "tflite":
-        return ()
-    from edgert.importers.tflite.signature import signature_entries
-
-    return signature_entries(data)
+    return format_name, ("", 0), graph
 
 
 def _quantize(

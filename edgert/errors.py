@@ -57,5 +57,23 @@ class UnsupportedError(EdgertError):
     def __init__(self, items: Sequence[Unsupported]) -> None:
         self.items = tuple(items)
         count = len(self.items)
-        lines = "\n".join(f"  {item}" for item in self.items)
+        lines = "\n".join(f"  {line}" for line in self.lines())
         super().__init__(f"{count} operator{'s' if count != 1 else ''} cannot be converted:\n{lines}")
+
+    def lines(self) -> list[str]:
+        """A line for every operator and reason, in the order of their first nodes, with the nodes that share them."""
+        nodes: dict[tuple[str, str, str], list[str]] = {}
+        for item in self.items:
+            nodes.setdefault((item.operator, item.reason, item.fix), []).append(item.node)
+        return [f"{operator} {_named(names)}: {reason}; {fix}" for (operator, reason, fix), names in nodes.items()]
+
+
+MOST_NAMED = 4  # nodes of a kind; more are counted
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:MOST_NAMED])
+    if len(names) == 1:
+        return shown
+    more = len(names) - MOST_NAMED
+    return f"({len(names)} times: {shown}{f' and {more} more' if more > 0 else ''})"

@@ -70,6 +70,7 @@ class Graph:
     outputs: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what an importer assumed, one sentence each, for a person to read
+    entries: dict[str, str] = field(default_factory=dict)  # what the source says of itself, for the package's metadata
 
     def values(self) -> Iterator[Value]:
         """Every value once: inputs first, then node by node, inputs before outputs."""

@@ -101,9 +101,9 @@ def test_wrong_use_is_told_in_one_line(shared_data: Find, tmp_path: Path) -> Non
         (InputError, "quantize is 'int4'", lambda: convert(path, quantize="int4")),  # type: ignore[arg-type]
         (InputError, "io is 'half'", lambda: convert(path, io="half")),  # type: ignore[arg-type]
         (InputError, "std has a 0", lambda: convert(path, std=[1, 0, 1])),
-        (InputError, "No such file", lambda: convert(tmp_path / "missing.tflite")),
+        (InputError, "there is no such file", lambda: convert(tmp_path / "missing.tflite")),
         (FileFormatError, "an .ert package already", lambda: convert(package)),
-        (FileFormatError, "not a .tflite or .onnx file", lambda: convert(text)),
+        (FileFormatError, "not a model that can be converted; known are ONNX", lambda: convert(text)),
         (FileFormatError, "not an ONNX file", lambda: convert(b"neither of them")),
     ]
     for kind, message, call in cases:

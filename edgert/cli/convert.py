@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgert.cli._shared import FILE, check_output, json_option, print_json, size_text
+from edgert.cli._source import report_check, source_arguments, source_options
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,54 +22,59 @@ if TYPE_CHECKING:
 
 @click.command("convert")
 @click.argument("source", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, metavar="OUT.ert", help="The package to write.")
+@click.option("-o", "--output", type=FILE, metavar="OUT.ert", help="The package to write.")
+@click.option("--check", is_flag=True, help="Write nothing; say what can be converted and what cannot, and why.")
 @click.option("--calibrate", metavar="DATA", help="Samples: .npz, .npy, a folder of images or .bin, module:function.")
 @click.option("--quantize", type=click.Choice(["int8", "none"]), help="Default: int8 with --calibrate, else none.")
 @click.option("--labels", type=FILE, metavar="FILE", help="Class names, one a line.")
 @click.option("--mean", metavar="A[,B,C]", help="Per channel, in units of pixels: x = (pixel - mean) / std.")
 @click.option("--std", metavar="A[,B,C]", help="See --mean.")
-@click.option(
-    "--input-shape", "shapes", multiple=True, metavar="NAME=1,3,48,192", help="Sizes of an input that leaves some open."
-)
 @click.option("--io", type=click.Choice(["float", "int8"]), help="Element type of inputs and outputs.")
 @click.option(
     "--target", "targets", multiple=True, metavar="NAME",
     help="Pack weights for NAME too, where the package then opens quicker (edgert targets). May be repeated.",
 )  # fmt: skip
+@source_options
 @json_option
 def command(
     source: Path,
-    output: Path,
+    output: Path | None,
+    check: bool,
     calibrate: str | None,
     quantize: Literal["int8", "none"] | None,
     labels: Path | None,
     mean: str | None,
     std: str | None,
-    shapes: tuple[str, ...],
     io: Literal["float", "int8"] | None,
     targets: tuple[str, ...],
     as_json: bool,
+    **source_words: Any,
 ) -> None:
-    """Convert SOURCE (.tflite, .onnx) into an .ert package; --calibrate quantises a float model to int8."""
+    """Convert SOURCE, a trained model of PyTorch, TensorFlow, Keras, TFLite, ONNX, Caffe, MXNet or Torch7, into an .ert
+    package; --calibrate quantises a float model to int8. `edgert ops` lists what each format's importer knows."""
     from edgert.compile import convert
-    from edgert.report.console import print_facts, progress
+    from edgert.report.console import print_facts, stages
     from edgert.runtime.model import Model
     from edgert.targets import target
 
+    reading = source_arguments(**source_words)
+    if check:
+        report_check(source, reading, as_json)
+        return
+    if output is None:
+        raise InputError("name the package to write with -o OUT.ert; --check alone writes none")
     check_output(output, [path for path in (source, labels, calibrate and Path(calibrate)) if path])
     if calibrate is not None and quantize == "none":
         raise InputError("--calibrate is for quantising, which --quantize none forbids: leave one of them out")
     for name in targets:
         target(name)  # an unknown one is reported before anything takes long
     normalisation = _normalisation(mean, std)
-    input_shapes = _shapes(shapes)
     samples = None
     if calibrate is not None:
-        samples = _samples(source, calibrate, normalisation, input_shapes)
-    with progress("calibrating", samples.count if samples else None, not as_json) as bar:
+        samples = _samples(source, calibrate, normalisation, reading)
+    with stages({"calibrate": samples.count if samples else None}, not as_json) as bar:
         result = convert(
             source,
-            input_shapes=input_shapes,
             quantize=quantize,
             calibrate=samples.arrays() if samples else None,
             labels=_labels(labels),
@@ -76,7 +82,8 @@ def command(
             std=normalisation[1],
             io=io,
             targets=targets,
-            progress=lambda stage, done: bar(done) if stage == "calibrate" else None,
+            progress=bar,
+            **reading,
         )
     model = Model(result.data)  # what is written has been opened once
     _write(output, result.data)
@@ -123,15 +130,13 @@ class _Calibration:
         self.arrays: Callable[[], Iterator[dict[str, NDArray[Any]]]] = lambda: (sample.inputs for sample in samples)
 
 
-def _samples(
-    source: Path, data: str, normalisation: Normalisation, input_shapes: dict[str, tuple[int, ...]]
-) -> _Calibration:
+def _samples(source: Path, data: str, normalisation: Normalisation, reading: dict[str, Any]) -> _Calibration:
     """The model is converted once without quantising, to learn what its inputs take."""
     from edgert.compile import convert
     from edgert.data import load_samples
     from edgert.runtime.model import Model
 
-    plain = Model(convert(source, input_shapes=input_shapes, quantize="none").data)
+    plain = Model(convert(source, quantize="none", **reading).data)
     return _Calibration(load_samples(data, plain.inputs, normalisation))
 
 
@@ -150,17 +155,6 @@ def _normalisation(mean: str | None, std: str | None) -> Normalisation:
     if len(means) != len(stds):
         raise InputError(f"--mean has {len(means)} channels and --std has {len(stds)}")
     return means, stds
-
-
-def _shapes(words: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    shapes = {}
-    for word in words:
-        name, _, sizes = word.rpartition("=")
-        parts = sizes.split(",")
-        if not name or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-            raise InputError(f"--input-shape is {word!r}, needed a name and sizes such as image=1,3,224,224")
-        shapes[name] = tuple(int(part) for part in parts)
-    return shapes
 
 
 def _labels(path: Path | None) -> tuple[str, ...]:

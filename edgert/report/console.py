@@ -4,7 +4,7 @@ it. What goes to a file or a pipe is plain text always."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -74,20 +74,36 @@ def _escape(cell: str) -> str:
 @contextmanager
 def progress(text: str, total: int | None, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Gives a function that takes how much is done; draws a bar on stderr while a person watches it there."""
+    with stages({text: total}, shown) as report:
+        yield lambda done: report(text, done)
+
+
+@contextmanager
+def stages(totals: Mapping[str, int | None], shown: bool = True) -> Iterator[Callable[[str, int], None]]:
+    """Gives a function that takes a stage's name and how much of it is done; a bar on stderr, while a person watches it
+    there, shows the stage at hand. totals: how much there is of a stage, where it is known."""
     if not shown or not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda stage, done: None
         return
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     except ImportError:
-        yield lambda done: print(f"\r{text} {done}{'' if total is None else f'/{total}'}", end="", file=sys.stderr)
+        yield lambda stage, done: print(f"\r\x1b[K{_stage(stage, done, totals.get(stage))}", end="", file=sys.stderr)
         print(file=sys.stderr)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task("", total=None)
+        yield lambda stage, done: bar.update(
+            task, description=_stage(stage, done, totals.get(stage)), completed=done, total=totals.get(stage)
+        )
+
+
+def _stage(stage: str, done: int, total: int | None) -> str:
+    if total is not None:
+        return f"{stage} {done}/{total}"
+    return f"{stage} {done}" if done else stage
 
 
 def tracked(items: Iterable[T], text: str, total: int | None, shown: bool = True) -> Iterator[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,50 +10,36 @@ from pathlib import Path
 import pytest
 from cli.helpers import DIGITS, Command
 
-UNSUPPORTED = ("ConvTranspose", "NonZero", "LSTM", "Hardmax", "TopK")
+UNSUPPORTED = ("RandomNormalLike", "NonZero", "Bernoulli", "StringNormalizer", "BatchNormalization")
 
 
-def five_unsupported(path: Path) -> None:
-    """An ONNX model with five operators that edgert does not have, and two that it has."""
+def five_unsupported(path: Path, more: int = 0) -> None:
+    """An ONNX model with five operators that edgert does not have (and `more` of one kind), and two that it has."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
-    def weight(name: str, shape: list[int]) -> object:
-        count = 1
-        for dim in shape:
-            count *= dim
-        return helper.make_tensor(name, TensorProto.FLOAT, shape, [0.5] * count)
-
     nodes = [
         helper.make_node("Relu", ["x"], ["r"], "known_relu"),
-        helper.make_node("ConvTranspose", ["r", "w"], ["u"], "upsample", group=2),
-        helper.make_node("NonZero", ["u"], ["z"], "where_not_zero"),
-        helper.make_node("LSTM", ["s", "lw", "lr"], ["l"], "recurrent", hidden_size=2),
-        helper.make_node("Hardmax", ["s"], ["e"], "one_hot"),
-        helper.make_node("TopK", ["s", "k"], ["values", "indices"], "best"),
-        helper.make_node("Sigmoid", ["values"], ["y"], "known_sigmoid"),
+        helper.make_node("RandomNormalLike", ["r"], ["n"], "noise"),
+        helper.make_node("NonZero", ["n"], ["z"], "where_not_zero"),
+        helper.make_node("Bernoulli", ["r"], ["d"], "dice"),
+        helper.make_node("StringNormalizer", ["r"], ["e"], "words"),
+        helper.make_node("BatchNormalization", ["x", "c", "c", "c", "c"], ["t"], "training", training_mode=1),
+        helper.make_node("Sigmoid", ["t"], ["y"], "known_sigmoid"),
+        *(helper.make_node("NonZero", ["x"], [f"more_{i}"], f"again_{i}") for i in range(more)),
     ]
     graph = helper.make_graph(
         nodes,
         "five",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 4, 4])],
         [
-            helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 4, 4]),
-            helper.make_tensor_value_info("s", TensorProto.FLOAT, [3, 1, 4]),
-        ],
-        [
-            helper.make_tensor_value_info("y", TensorProto.FLOAT, [3, 1, 2]),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 4, 4]),
             helper.make_tensor_value_info("z", TensorProto.INT64, [4, None]),
-            helper.make_tensor_value_info("l", TensorProto.FLOAT, [3, 1, 1, 2]),
-            helper.make_tensor_value_info("e", TensorProto.FLOAT, [3, 1, 4]),
+            helper.make_tensor_value_info("d", TensorProto.FLOAT, [1, 2, 4, 4]),
         ],
-        [
-            weight("w", [2, 2, 2, 2]),
-            weight("lw", [1, 8, 4]),
-            weight("lr", [1, 8, 2]),
-            helper.make_tensor("k", TensorProto.INT64, [1], [2]),
-        ],
+        [helper.make_tensor("c", TensorProto.FLOAT, [2], [0.5, 0.5])],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)]), path)
 
 
 def test_five_at_once(edgert: Command, tmp_path: Path) -> None:
@@ -62,7 +49,7 @@ def test_five_at_once(edgert: Command, tmp_path: Path) -> None:
     lines = result.err.splitlines()
     assert "5 operators cannot be converted" in lines[0]
     assert len(lines) == 6
-    names = ("upsample", "where_not_zero", "recurrent", "one_hot", "best")
+    names = ("noise", "where_not_zero", "dice", "words", "training")
     for operator, name, line in zip(UNSUPPORTED, names, lines[1:], strict=True):
         assert operator in line
         assert repr(name) in line
@@ -70,6 +57,36 @@ def test_five_at_once(edgert: Command, tmp_path: Path) -> None:
         assert len(fix) > 15, line  # what to do
     assert "known_" not in result.err
     assert not (tmp_path / "five.ert").exists()
+
+
+def test_check_tells_counts_and_writes_nothing(edgert: Command, tmp_path: Path) -> None:
+    five_unsupported(tmp_path / "five.onnx", more=7)
+    result = edgert("convert", "--check", tmp_path / "five.onnx")
+    assert result.code == 1
+    assert result.err.splitlines()[0] == "edgert: 12 operators cannot be converted:"
+    (line,) = [line for line in result.err.splitlines() if "again_0" in line]
+    assert "NonZero (8 times: 'where_not_zero', 'again_0', 'again_1', 'again_2' and 4 more):" in line
+    result = edgert("convert", "--check", "--json", tmp_path / "five.onnx")
+    assert result.code == 1
+    facts = json.loads(result.out)
+    assert not facts["convertible"]
+    assert len(facts["unsupported"]) == 12
+    assert {"node", "operator", "reason", "fix"} == set(facts["unsupported"][0])
+    assert [path.name for path in tmp_path.iterdir()] == ["five.onnx"]
+
+
+def test_check_of_what_can_be_converted(edgert: Command) -> None:
+    result = edgert("convert", "--check", DIGITS / "digits.onnx")
+    assert result.code == 0
+    assert "Conv" in result.out
+    assert json.loads(edgert("convert", "--check", DIGITS / "digits.onnx", "--json").out)["convertible"]
+
+
+def test_convert_needs_an_output_or_check(edgert: Command) -> None:
+    result = edgert("convert", DIGITS / "digits.onnx")
+    assert result.code == 2
+    assert "-o OUT.ert" in result.err
+    assert "--check" in result.err
 
 
 @pytest.mark.parametrize(

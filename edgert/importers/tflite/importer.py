@@ -10,6 +10,7 @@ A graph input or output that is uint8 in the source stays uint8: a `quantize` no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, UnsupportedError
@@ -22,6 +23,7 @@ from edgert.importers.tflite import (
 )
 from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
 from edgert.importers.tflite.read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
+from edgert.importers.tflite.signature import signature_entries
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
@@ -76,6 +78,14 @@ def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]
         raise ModelError(f"{error.reason}; {error.fix}") from error
     builder.graph.verify()
     return builder.graph
+
+
+def load_file(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+    """As load, of a file; with the names of its signature as metadata entries."""
+    data = path.read_bytes()
+    graph = load(data, path.stem, input_shapes)
+    graph.entries.update(signature_entries(data))
+    return graph
 
 
 def _make_inputs(b: Builder, source: SourceGraph, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
