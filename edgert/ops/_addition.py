@@ -8,15 +8,16 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Value
+from edgert.ops import _fixed_point
 from edgert.ops._broadcast import infer_binary
 from edgert.ops._def import Array, Attrs, TensorSpec
 from edgert.ops._quantmath import activation_bounds_i8, activation_clip, given
 
-DTYPES = (DType.FLOAT32, DType.INT8, DType.INT32, DType.INT64)
+DTYPES = (DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32, DType.INT64)
 
 
 def infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
-    return [infer_binary(inputs, DTYPES)]
+    return [_fixed_point.check_scales(inputs, infer_binary(inputs, DTYPES))]
 
 
 def add_int8(a: Array, b: Array, sign: int, quants: Sequence[QuantParams], bounds: tuple[int, int]) -> Array:
@@ -54,6 +55,8 @@ def reference(
             y = given(out_quants[0], "output")
             quants = (given(in_quants[0], "first input"), given(in_quants[1], "second input"), y)
             return [add_int8(a, b, sign, quants, activation_bounds_i8(attrs["activation"], y))]
+        if a.dtype == np.int16:
+            return [_fixed_point.add(a, b, sign, *_fixed_point.arithmetic(in_quants, out_quants, attrs["activation"]))]
         return [activation_clip(attrs["activation"], a + b if sign > 0 else a - b)]
 
     return run

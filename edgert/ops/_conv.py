@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Value
+from edgert.ops import _fixed_point
 from edgert.ops._def import Attrs
 from edgert.ops._quantmath import activation_bounds_i8, given, multipliers, requantize, wrap_int32
 
@@ -20,6 +21,9 @@ WINDOW_ATTRS = {
     "stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1,
     "pad_top": 0, "pad_left": 0, "pad_bottom": 0, "pad_right": 0,
 }  # fmt: skip
+
+# Types that a bias may have, by the input's type.
+_BIASES = {DType.FLOAT32: (DType.FLOAT32,), DType.INT8: (DType.INT32,), DType.INT16: (DType.INT32, DType.INT64)}
 
 
 def output_size(size: int, kernel: int, stride: int, dilation: int, before: int, after: int, axis: str) -> int:
@@ -52,17 +56,21 @@ def check_weighted(inputs: Sequence[Value | None], channels: int) -> tuple[Value
     bias = inputs[2] if len(inputs) > 2 else None
     assert x is not None
     assert w is not None
-    if x.dtype not in (DType.FLOAT32, DType.INT8):
-        raise ModelError(f"input is {x.dtype.name}, needed FLOAT32 or INT8")
-    if w.dtype != x.dtype:
-        raise ModelError(f"weights are {w.dtype.name}, needed {x.dtype.name} as the input")
+    if x.dtype not in _BIASES:
+        raise ModelError(f"input is {x.dtype.name}, needed FLOAT32, INT8 or INT16")
+    needed_weights = DType.INT8 if x.dtype == DType.INT16 else x.dtype
+    if w.dtype != needed_weights:
+        raise ModelError(f"weights are {w.dtype.name}, needed {needed_weights.name} for an input of {x.dtype.name}")
     if bias is not None:
-        needed = DType.INT32 if x.dtype == DType.INT8 else DType.FLOAT32
-        if bias.dtype != needed or bias.shape != (channels,):
+        needed = _BIASES[x.dtype]
+        if bias.dtype not in needed or bias.shape != (channels,):
             raise ModelError(
-                f"bias is {bias.dtype.name}{list(bias.shape)}, needed {needed.name}{[channels]} "
-                f"({channels} output channels)"
+                f"bias is {bias.dtype.name}{list(bias.shape)}, needed "
+                f"{' or '.join(dtype.name for dtype in needed)}{[channels]} ({channels} output channels)"
             )
+    if x.dtype == DType.INT16:
+        _fixed_point.check_symmetric(x, "input")
+        _fixed_point.check_symmetric(w, "weights")
     return x, w
 
 
@@ -93,9 +101,17 @@ def weight_zero_point(quant: QuantParams) -> int | Array:
 
 
 def requantize_weighted(
-    acc: Array, bias: Array | None, quants: Sequence[QuantParams | None], out: QuantParams | None, activation: int
+    acc: Array,
+    bias: Array | None,
+    quants: Sequence[QuantParams | None],
+    out: QuantParams | None,
+    activation: int,
+    wide: bool,
+    exact: bool = False,
 ) -> Array:
-    """int64 sums [..., channels] of (x - zero_x) * (w - zero_w), plus bias, to int8."""
+    """int64 sums [..., channels] of (x - zero_x) * (w - zero_w), plus bias, to int8, or to int16 (wide)."""
+    if wide:
+        return _fixed_point.weighted(acc, bias, quants, out, activation, exact)
     x, w, y = given(quants[0], "input"), given(quants[1], "weights"), given(out, "output")
     if bias is not None:
         acc = acc + bias.astype(np.int64)

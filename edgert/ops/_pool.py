@@ -31,8 +31,8 @@ def pool_infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]
     """x [N, H, W, C] -> [N, OH, OW, C]."""
     (x,) = inputs
     assert x is not None
-    if x.dtype not in (DType.FLOAT32, DType.INT8):
-        raise ModelError(f"input is {x.dtype.name}, needed FLOAT32 or INT8")
+    if x.dtype not in (DType.FLOAT32, DType.INT8, DType.INT16):
+        raise ModelError(f"input is {x.dtype.name}, needed FLOAT32, INT8 or INT16")
     if len(x.shape) != 4:
         raise ModelError(f"input has {len(x.shape)} dimensions, needed 4 (N, H, W, C)")
     if attrs["kernel_h"] * attrs["kernel_w"] > _MAX_TAPS:

@@ -1,6 +1,7 @@
 """The integer arithmetic of DESIGN.md section 4 in NumPy, bit for bit what ext/requant and ext/ops compute.
 
-NumPy's float32 operations round once to nearest even and never fuse, which is all that the rules ask for.
+This is int8; int16 has rules of its own, in _fixed_point.py. NumPy's float32 operations round once to nearest even and
+never fuse, which is all that the rules ask for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from edgert.ops._enums import Activation
 
 Array = NDArray[Any]
 
-_REAL_BOUNDS: dict[Activation, tuple[float, float]] = {
+REAL_BOUNDS: dict[Activation, tuple[float, float]] = {
     Activation.NONE: (-np.inf, np.inf),
     Activation.RELU: (0.0, np.inf),
     Activation.RELU6: (0.0, 6.0),
@@ -65,13 +66,13 @@ def activation_bounds_i8(activation: int, quant: QuantParams) -> tuple[int, int]
         steps = np.clip(steps, np.float32(-128 - quant.zero_point), np.float32(127 - quant.zero_point))
         return int(np.rint(steps)) + quant.zero_point
 
-    low, high = _REAL_BOUNDS[Activation(activation)]
+    low, high = REAL_BOUNDS[Activation(activation)]
     return quantized(low), quantized(high)
 
 
 def activation_clip(activation: int, x: Array) -> Array:
     """A fused activation on real numbers or plain integers; NaN stays NaN and the dtype stays as it is."""
-    low, high = _REAL_BOUNDS[Activation(activation)]
+    low, high = REAL_BOUNDS[Activation(activation)]
     if np.isfinite(low):
         x = np.maximum(x, np.asarray(low, x.dtype))
     if np.isfinite(high):

@@ -9,8 +9,9 @@ import numpy as np
 from edgert.dtypes import QuantParams
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule
 from edgert.ops._enums import Activation, OpCode
+from edgert.ops._fixed_point import activation_bounds, average
 from edgert.ops._pool import POOL_ATTRS, padding, pool_infer, tap_images
-from edgert.ops._quantmath import activation_bounds_i8, activation_clip, given
+from edgert.ops._quantmath import activation_clip, given
 
 
 def _reference(
@@ -19,13 +20,13 @@ def _reference(
     in_quants: Sequence[QuantParams | None],
     out_quants: Sequence[QuantParams | None],
 ) -> list[Array]:
-    """int8: TFLite's integer formula (tensorflow/lite/kernels/internal/reference/integer_ops/pooling.h), the mean of
-    the quantised values rounded half away from zero. Padding that counts is real 0, the zero point."""
+    """int8 and int16: TFLite's integer formula (tensorflow/lite/kernels/internal/reference/integer_ops/pooling.h), the
+    mean of the quantised values rounded half away from zero. Padding that counts is real 0, the zero point."""
     (x,) = arrays
     assert x is not None
-    integer = x.dtype == np.int8
+    integer = x.dtype != np.float32
     zero = given(in_quants[0], "input").zero_point if integer and attrs["count_include_pad"] else 0
-    total_type = np.int32 if integer else np.float32
+    total_type = np.int64 if integer else np.float32
     padded = np.pad(x.astype(total_type), padding(attrs), constant_values=zero)
     total = sum(tap_images(padded, attrs), np.zeros((), total_type))
     inside = np.full(x.shape[1:3], 1, np.int32)[None, :, :, None]
@@ -33,9 +34,8 @@ def _reference(
     count = sum(tap_images(counted, attrs), np.zeros((), np.int32))
     if not integer:
         return [activation_clip(attrs["activation"], total / count.astype(np.float32))]
-    mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    low, high = activation_bounds_i8(attrs["activation"], given(out_quants[0], "output"))
-    return [np.clip(mean, low, high).astype(np.int8)]
+    low, high = activation_bounds(attrs["activation"], given(out_quants[0], "output"), x.dtype)
+    return [np.clip(average(total, count), low, high).astype(x.dtype)]
 
 
 AVERAGE_POOL2D = OpDef(

@@ -52,7 +52,7 @@ def _reference(
     bias = arrays[2] if len(arrays) > 2 else None
     assert x is not None
     assert w is not None
-    integer = x.dtype == np.int8
+    integer = x.dtype in (np.int8, np.int16)
     out_channels, kernel_h, kernel_w, group_channels = w.shape
     if integer:
         zero_x, w_quant = given(in_quants[0], "input").zero_point, given(in_quants[1], "weights")
@@ -68,7 +68,7 @@ def _reference(
         pieces.append(integer_dot(rows.astype(np.int64) - zero_x, columns) if integer else rows @ columns)
     y = np.concatenate(pieces, axis=-1)
     if integer:
-        return [requantize_weighted(y, bias, in_quants, out_quants[0], attrs["activation"])]
+        return [requantize_weighted(y, bias, in_quants, out_quants[0], attrs["activation"], x.dtype == np.int16)]
     if bias is not None:
         y = y + bias
     return [activation_clip(attrs["activation"], y)]

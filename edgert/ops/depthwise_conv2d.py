@@ -52,13 +52,13 @@ def _reference(
     bias = arrays[2] if len(arrays) > 2 else None
     assert x is not None
     assert w is not None
-    integer = x.dtype == np.int8
+    integer = x.dtype in (np.int8, np.int16)
     zero_x = given(in_quants[0], "input").zero_point if integer else 0
     windows = np.repeat(taps(x, w.shape[0], w.shape[1], attrs, zero_x), attrs["multiplier"], axis=-1)
     if integer:
         wide = w.astype(np.int64) - weight_zero_point(given(in_quants[1], "weights"))
         acc = np.einsum("nhwijc,ijc->nhwc", windows.astype(np.int64) - zero_x, wide)
-        return [requantize_weighted(acc, bias, in_quants, out_quants[0], attrs["activation"])]
+        return [requantize_weighted(acc, bias, in_quants, out_quants[0], attrs["activation"], x.dtype == np.int16)]
     y = np.einsum("nhwijc,ijc->nhwc", windows, w)
     if bias is not None:
         y = y + bias

@@ -37,10 +37,11 @@ def _reference(
     bias = arrays[2] if len(arrays) > 2 else None
     assert x is not None
     assert w is not None
-    if x.dtype == np.int8:
+    if x.dtype in (np.int8, np.int16):
         wide = w.astype(np.int64) - np.reshape(weight_zero_point(given(in_quants[1], "weights")), (-1, 1))
         acc = integer_dot(x.astype(np.int64) - given(in_quants[0], "input").zero_point, wide.T)
-        return [requantize_weighted(acc, bias, in_quants, out_quants[0], attrs["activation"])]
+        wide_x = x.dtype == np.int16
+        return [requantize_weighted(acc, bias, in_quants, out_quants[0], attrs["activation"], wide_x, exact=True)]
     y = x @ w.T
     if bias is not None:
         y = y + bias

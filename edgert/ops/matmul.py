@@ -10,6 +10,7 @@ import numpy as np
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Value
+from edgert.ops import _fixed_point
 from edgert.ops._broadcast import broadcast_shape
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule, Shape, TensorSpec
 from edgert.ops._enums import Activation, OpCode
@@ -27,8 +28,11 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     a, b = inputs[0], inputs[1]
     assert a is not None
     assert b is not None
-    if a.dtype not in (DType.FLOAT32, DType.INT8) or b.dtype != a.dtype:
-        raise ModelError(f"inputs are {a.dtype.name} and {b.dtype.name}, needed both FLOAT32 or both INT8")
+    if a.dtype not in (DType.FLOAT32, DType.INT8, DType.INT16) or b.dtype != a.dtype:
+        raise ModelError(f"inputs are {a.dtype.name} and {b.dtype.name}, needed both FLOAT32, both INT8 or both INT16")
+    if a.dtype == DType.INT16:
+        _fixed_point.check_symmetric(a, "first input")
+        _fixed_point.check_symmetric(b, "second input")
     if len(a.shape) < 2 or len(b.shape) < 2:
         raise ModelError(f"inputs have {len(a.shape)} and {len(b.shape)} dimensions, needed at least 2")
     m, k = a.shape[-2:][:: -1 if attrs["transpose_a"] else 1]
@@ -51,13 +55,16 @@ def _reference(
         a = np.swapaxes(a, -1, -2)
     if attrs["transpose_b"]:
         b = np.swapaxes(b, -1, -2)
-    if a.dtype != np.int8:
+    if a.dtype not in (np.int8, np.int16):
         return [a @ b]
     a_quant, b_quant, y = (
         given(in_quants[0], "input"),
         given(in_quants[1], "second input"),
         given(out_quants[0], "output"),
     )
+    if a.dtype == np.int16:
+        total = a.astype(np.int64) @ b.astype(np.int64)
+        return [_fixed_point.weighted(total, None, in_quants, y, Activation.NONE)]
     acc = integer_dot(a.astype(np.int64) - a_quant.zero_point, b.astype(np.int64) - b_quant.zero_point)
     multiplier = multipliers(a_quant.scale, b_quant.scales, y.scale)[0]
     return [requantize(wrap_int32(acc), multiplier, y.zero_point, activation_bounds_i8(Activation.NONE, y))]

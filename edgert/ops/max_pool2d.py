@@ -10,8 +10,9 @@ import numpy as np
 from edgert.dtypes import QuantParams
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule
 from edgert.ops._enums import Activation, OpCode
+from edgert.ops._fixed_point import activation_bounds
 from edgert.ops._pool import POOL_ATTRS, padding, pool_infer, tap_images
-from edgert.ops._quantmath import activation_bounds_i8, activation_clip, given
+from edgert.ops._quantmath import activation_clip, given
 
 
 def _reference(
@@ -22,11 +23,12 @@ def _reference(
 ) -> list[Array]:
     (x,) = arrays
     assert x is not None
-    integer = x.dtype == np.int8
-    padded = np.pad(x, padding(attrs), constant_values=-128 if integer else -np.inf)
+    integer = x.dtype != np.float32
+    lowest = np.iinfo(x.dtype).min if integer else -np.inf
+    padded = np.pad(x, padding(attrs), constant_values=lowest)
     y = reduce(np.maximum, tap_images(padded, attrs))
     if integer:
-        low, high = activation_bounds_i8(attrs["activation"], given(out_quants[0], "output"))
+        low, high = activation_bounds(attrs["activation"], given(out_quants[0], "output"), x.dtype)
         return [np.clip(y, low, high)]
     return [activation_clip(attrs["activation"], y)]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Value
+from edgert.ops import _fixed_point
 from edgert.ops._broadcast import infer_binary
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
 from edgert.ops._enums import Activation, OpCode
@@ -15,7 +16,8 @@ from edgert.ops._quantmath import activation_bounds_i8, activation_clip, given, 
 
 
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
-    return [infer_binary(inputs, (DType.FLOAT32, DType.INT8, DType.INT32, DType.INT64))]
+    dtypes = (DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32, DType.INT64)
+    return [_fixed_point.check_scales(inputs, infer_binary(inputs, dtypes))]
 
 
 def _reference(
@@ -27,6 +29,8 @@ def _reference(
     a, b = arrays[0], arrays[1]
     assert a is not None
     assert b is not None
+    if a.dtype == np.int16:
+        return [_fixed_point.mul(a, b, *_fixed_point.arithmetic(in_quants, out_quants, attrs["activation"]))]
     if a.dtype != np.int8:
         return [activation_clip(attrs["activation"], a * b)]
     a_quant, b_quant = given(in_quants[0], "first input"), given(in_quants[1], "second input")

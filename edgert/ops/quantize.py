@@ -1,7 +1,8 @@
-"""quantize: float32 to integers, int8 from one scale to another, and uint8 to int8 or back.
+"""quantize: float32 to integers, integers from one scale to another, and uint8 to int8 or back.
 
-The last is exact, the same number under another name (q xor 128): scales are equal and zero points 128 apart. It
-stands at the inputs and outputs of models that are uint8 outside.
+Where int16 or int32 takes part, integers go from scale to scale by the 32-bit rescaling of _fixed_point.py. uint8 to int8
+and back is exact, the same number under another name (q xor 128): scales are equal and zero points 128 apart. It stands
+at the inputs and outputs of models that are uint8 outside.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Value
+from edgert.ops import _fixed_point
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
 from edgert.ops._enums import OpCode
 from edgert.ops._quantmath import given
@@ -30,6 +32,12 @@ def quantize(x: Array, quant: QuantParams, dtype: DType = DType.INT8) -> Array:
     return np.asarray(np.rint(steps).astype(np.int32) + zero_point, dtype.numpy_name)
 
 
+def _rescales(x: DType, y: DType) -> bool:
+    """Whether the 32-bit rescaling leads from one type to the other."""
+    integers = (DType.INT8, DType.INT16, DType.INT32)
+    return x in integers and y in integers and not x == y == DType.INT8
+
+
 _BYTES = (DType.INT8, DType.UINT8)
 _SHIFT = {DType.INT8: -128, DType.UINT8: 128}  # of the zero point, by what it becomes
 
@@ -39,8 +47,12 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     assert x is not None
     dtype = attrs.get("dtype", DType.INT8)
     bytes_only = x.dtype in _BYTES and dtype in _BYTES and not (x.dtype == dtype == DType.UINT8)
-    if x.dtype != DType.FLOAT32 and not bytes_only:
-        raise ModelError(f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, or int8 and uint8 only")
+    if x.dtype == DType.FLOAT32 and dtype == DType.INT32:
+        raise ModelError("float32 to int32, needed int8, uint8 or int16 as the result")
+    if x.dtype != DType.FLOAT32 and not bytes_only and not _rescales(x.dtype, dtype):
+        raise ModelError(
+            f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, int8 and uint8 alone, or int8, int16, int32"
+        )
     return [TensorSpec(x.shape, dtype)]
 
 
@@ -54,6 +66,8 @@ def _reference(
     assert x is not None
     y = given(out_quants[0], "output")
     dtype = attrs.get("dtype", DType.INT8)
+    if _rescales(DType.of(x.dtype), dtype):
+        return [_fixed_point.rescaled(x, given(in_quants[0], "input"), y, np.dtype(dtype.numpy_name))]
     if {DType.of(x.dtype), dtype} == set(_BYTES):
         zero_points = (given(in_quants[0], "input").zero_point, y.zero_point)
         if given(in_quants[0], "input").scale != y.scale or zero_points[1] - zero_points[0] != _SHIFT[dtype]:
@@ -71,5 +85,5 @@ QUANTIZE = OpDef(
     infer=_infer,
     reference=_reference,
     quant=QuantRule.FLOAT,
-    out_dtypes=(DType.INT8, DType.UINT8, DType.INT16),
+    out_dtypes=(DType.INT8, DType.UINT8, DType.INT16, DType.INT32),
 )

@@ -9,6 +9,7 @@ import numpy as np
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.ir import Value
+from edgert.ops import _softmax_int16
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
 from edgert.ops._enums import OpCode
 from edgert.ops._move import normal_axis
@@ -36,11 +37,14 @@ def softmax_int8(x: Array, table: Sequence[int], axis: int) -> Array:
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     (x,) = inputs
     assert x is not None
-    if x.dtype not in (DType.FLOAT32, DType.INT8):
-        raise ModelError(f"input is {x.dtype.name.lower()}, needed float32 or int8")
-    if len(attrs["exp_table"]) not in (0, 256):
-        raise ModelError(f"exp_table has {len(attrs['exp_table'])} entries, needed 256 or none yet")
-    normal_axis(attrs["axis"], len(x.shape))
+    if x.dtype not in (DType.FLOAT32, DType.INT8, DType.INT16):
+        raise ModelError(f"input is {x.dtype.name.lower()}, needed float32, int8 or int16")
+    entries = _softmax_int16.ENTRIES if x.dtype == DType.INT16 else 256
+    if len(attrs["exp_table"]) not in (0, entries):
+        raise ModelError(f"exp_table has {len(attrs['exp_table'])} entries, needed {entries} or none yet")
+    axis = normal_axis(attrs["axis"], len(x.shape))
+    if x.dtype == DType.INT16 and x.shape[axis] > _softmax_int16.LONGEST_ROW:
+        raise ModelError(f"{x.shape[axis]} int16 numbers in a row, needed at most {_softmax_int16.LONGEST_ROW}")
     return [TensorSpec(x.shape, x.dtype)]
 
 
@@ -56,6 +60,9 @@ def _reference(
     if x.dtype == np.int8:
         table = attrs["exp_table"] or exp_table(given(in_quants[0], "input").scale, beta)
         return [softmax_int8(x, table, axis)]
+    if x.dtype == np.int16:
+        table = attrs["exp_table"] or _softmax_int16.tables()
+        return [_softmax_int16.softmax_int16(x, table, given(in_quants[0], "input").scale, beta, axis)]
     wide = x.astype(np.float64)
     with np.errstate(invalid="ignore"):
         e = np.exp((wide - wide.max(axis, keepdims=True)) * float(np.float32(beta)))

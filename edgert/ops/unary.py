@@ -16,6 +16,7 @@ from edgert.ops._enums import OpCode, UnaryFunction
 from edgert.ops._functions import unary_function
 from edgert.ops._quantmath import given
 from edgert.ops._table import build_table, look_up
+from edgert.ops._unary_int16 import unary_int16
 
 _INTEGERS = (DType.INT32, DType.INT64)
 # Functions of integers: (x, low, high) -> y, modulo 2^n. The bounds are clip's, truncated and saturated.
@@ -38,7 +39,9 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     if function == UnaryFunction.LOGICAL_NOT:
         fits = x.dtype == DType.BOOL
     else:
-        fits = x.dtype in (DType.FLOAT32, DType.INT8) or (x.dtype in _INTEGERS and function in _INTEGER_FUNCTIONS)
+        fits = x.dtype in (DType.FLOAT32, DType.INT8, DType.INT16) or (
+            x.dtype in _INTEGERS and function in _INTEGER_FUNCTIONS
+        )
     if not fits:
         raise ModelError(f"input is {x.dtype.name.lower()}, which {function.name.lower()} does not take")
     if math.isnan(attrs["alpha"]) or math.isnan(attrs["beta"]):
@@ -76,6 +79,9 @@ def _reference(
     if x.dtype == np.int8:
         table = build_table(real, given(in_quants[0], "input"), given(out_quants[0], "output"))
         return [look_up(table, x)]
+    if x.dtype == np.int16:
+        quants = given(in_quants[0], "input"), given(out_quants[0], "output")
+        return [unary_int16(function, x, alpha, beta, *quants)]
     with np.errstate(all="ignore"):
         return [np.asarray(real(x.astype(np.float64))).astype(np.float32)]
 
