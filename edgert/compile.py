@@ -23,6 +23,7 @@ from edgert.data import Normalisation, load_samples
 from edgert.dtypes import DType
 from edgert.errors import InputError
 from edgert.importers import formats
+from edgert.importers.formats import FORMATS as FORMATS
 from edgert.ir import Graph
 from edgert.pack.metadata import Metadata
 from edgert.pack.packed import Packed, PackedTarget, PackedWeights

@@ -20,10 +20,11 @@ from edgert.errors import EdgertError
 # Name: (module, what it does). A module is imported when its command runs; its command is called `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "quickstart": ("edgert.cli.quickstart", "Try edgert on a small model and data of its own."),
-    "convert": ("edgert.cli.convert", "Convert a trained model (.tflite, .onnx) into an .ert package."),
+    "convert": ("edgert.cli.convert", "Convert a trained model into an .ert package."),
     "run": ("edgert.cli.run", "Run a model on images, sound or arrays."),
     "bench": ("edgert.cli.bench", "Measure a model's speed, alone or against other engines."),
     "targets": ("edgert.cli.targets", "List what convert can pack weights for."),
+    "ops": ("edgert.cli.ops", "List the operators that each format's importer knows, and their kernels."),
     "inspect": ("edgert.cli.inspect", "Show what a model holds."),
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
     "evaluate": ("edgert.cli.evaluate", "Measure a classifier's accuracy on labelled data."),

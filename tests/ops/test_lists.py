@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edgert.ops import ALL_OPS, OpDef, _enums
+from edgert.ops._kernels import FAMILIES, KERNELS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +38,7 @@ ENUMS = {
     if isinstance(member, type) and issubclass(member, enum.IntEnum) and member is not enum.IntEnum
 }
 FAMILY_TESTS = {"add": "arithmetic", "sub": "arithmetic", "mul": "arithmetic"}  # tested together
+OUTPUTS = {"assign": 0, "top_k": 2, "non_max_suppression": 3, "detection_postprocess": 4}  # all others have 1
 NAMES = [op.name for op in ALL_OPS]
 
 
@@ -72,7 +74,7 @@ def test_c_definition_has_its_name_and_inputs(name: str) -> None:
     assert found[1] == found[2] == name
     assert int(found[3]) == op.inputs[0]
     assert int(found[4]) == min(op.inputs[1], 255)
-    assert int(found[5]) == (0 if name == "assign" else 1)
+    assert int(found[5]) == OUTPUTS.get(name, 1)
 
 
 @pytest.mark.parametrize("op", ALL_OPS, ids=NAMES)
@@ -128,3 +130,49 @@ def test_element_types_are_those_of_the_schema() -> None:
 
 def test_no_enumeration_is_missing_from_the_schema() -> None:
     assert set(ENUMS) <= set(SCHEMA.enums)
+
+
+# --- kernels ---
+
+
+def _instruction_sets(family: str) -> set[str]:
+    """Instruction sets named by the file names of a family: avx512vnni_8.c is of avx512vnni."""
+    known = {isa for _what, sets in FAMILIES.values() for isa in sets}
+    stems = (path.stem.partition("_")[0] for path in (ROOT / "ext" / "kernels" / family).glob("*.c"))
+    return {stem for stem in stems if stem in known}
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_families_have_the_instruction_sets_of_their_files(family: str) -> None:
+    assert set(FAMILIES[family][1]) == _instruction_sets(family)
+
+
+def test_every_family_is_listed() -> None:
+    folders = {path.parent.name for path in (ROOT / "ext" / "kernels").glob("*/select.c")}
+    assert folders == set(FAMILIES)
+
+
+def _families_of(source: Path, seen: set[Path]) -> set[str]:
+    """Kernel families whose headers a C file includes, by way of other files of ext/ops too."""
+    found: set[str] = set()
+    if source in seen or not source.is_file():
+        return found
+    seen.add(source)
+    for include in re.findall(r'#\s*include "([^"]+)"', source.read_text()):
+        if include.startswith("kernels/"):
+            found.add(include.split("/")[1])
+        elif include.startswith("ops/"):
+            header = ROOT / "ext" / include
+            found |= _families_of(header, seen) | _families_of(header.with_suffix(".c"), seen)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_operators_reach_their_kernels(name: str) -> None:
+    assert set(KERNELS[name]) <= _families_of(ROOT / "ext" / "ops" / f"{name}.c", set())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_that_an_operator_includes_are_listed(name: str) -> None:
+    source = (ROOT / "ext" / "ops" / f"{name}.c").read_text()
+    assert set(re.findall(r'#\s*include "kernels/(\w+)/', source)) <= set(KERNELS.get(name, ()))
