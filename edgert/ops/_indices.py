@@ -47,8 +47,8 @@ def check_tuples(x: Value, indices: Value, batch_dims: int) -> int:
     if indices.shape[:batch_dims] != x.shape[:batch_dims]:
         raise ModelError(f"indices {list(indices.shape)} and input {list(x.shape)} differ in their batch dimensions")
     depth = indices.shape[-1]
-    if depth > len(x.shape) - batch_dims:
-        raise ModelError(f"tuples have {depth} indices, needed at most {len(x.shape) - batch_dims}")
+    if not 1 <= depth <= len(x.shape) - batch_dims:
+        raise ModelError(f"tuples have {depth} indices, needed 1 to {len(x.shape) - batch_dims}")
     check_constant(indices, x.shape[batch_dims : batch_dims + depth])
     return depth
 

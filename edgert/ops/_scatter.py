@@ -37,5 +37,5 @@ def join(y: Array, where: tuple[Any, ...], updates: Array, reduction: ScatterRed
     if reduction == ScatterReduction.NONE:
         y[where] = updates
     else:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             _JOIN[ScatterReduction(reduction)].at(y, where, updates)

@@ -38,10 +38,11 @@ def _reference(
     where = settled(indices, x.shape[batch : batch + depth])
     lead, rest = indices.shape[:-1], x.shape[batch + depth :]
     positions = math.prod(x.shape[:batch])
-    flat = x.reshape(positions, *x.shape[batch:])
+    flat = x.reshape((positions, *x.shape[batch:]))
     tuples = where.reshape(positions, math.prod(indices.shape[batch:-1]), depth)
     first = np.arange(positions)[:, np.newaxis]
-    return [flat[(np.broadcast_to(first, tuples.shape[:2]), *np.moveaxis(tuples, -1, 0))].reshape(*lead, *rest)]
+    picked = flat[(np.broadcast_to(first, tuples.shape[:2]), *np.moveaxis(tuples, -1, 0))]
+    return [picked.reshape((*lead, *rest))]
 
 
 GATHER_ND = OpDef(

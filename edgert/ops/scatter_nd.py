@@ -41,11 +41,7 @@ def _reference(
     assert updates is not None
     y = x.copy()
     where = settled(indices, x.shape[: indices.shape[-1]])
-    if indices.shape[-1] == 0:  # tuples of nothing name the whole of x
-        for update in updates.reshape(-1, *x.shape):
-            join(y, (...,), update, attrs["reduction"])
-    else:
-        join(y, tuple(np.moveaxis(where, -1, 0)), updates, attrs["reduction"])
+    join(y, tuple(np.moveaxis(where, -1, 0)), updates, attrs["reduction"])
     return [y]
 
 

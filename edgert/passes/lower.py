@@ -75,7 +75,7 @@ def _visit(sweep: Sweep, node: Node) -> bool:
         return True
     if OPS_BY_NAME[node.op].quant is QuantRule.SHARED:
         return _several(sweep, node, first=0)
-    if OPS_BY_NAME[node.op].quant is QuantRule.SAME and x.quant != output.quant:
+    if OPS_BY_NAME[node.op].quant is QuantRule.SAME and x.quant != output.quant and len(node.outputs) == 1:
         return _one(sweep, node, x, output)
     return False
 

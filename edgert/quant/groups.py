@@ -35,9 +35,10 @@ class _Groups:
 
 def rule_of(node: Node) -> QuantRule:
     """What the quantiser does with a node of a float graph."""
-    if any(value.dtype != DType.FLOAT32 for value in node.outputs) and OPS_BY_NAME[node.op].quant != QuantRule.FOLLOW:
-        return QuantRule.FLOAT
     rule = OPS_BY_NAME[node.op].quant
+    results = node.outputs[:1] if rule == QuantRule.SAME else node.outputs  # top_k's others are indices
+    if any(value.dtype != DType.FLOAT32 for value in results) and rule != QuantRule.FOLLOW:
+        return QuantRule.FLOAT
     if rule == QuantRule.WEIGHTED and not (node.inputs[1] is not None and node.inputs[1].constant):
         return QuantRule.FLOAT
     return rule

@@ -108,7 +108,7 @@ def make_case(
     dtype: DType | None = None,
     seed: int = 0,
 ) -> Case:
-    """quant: of every output. dtype: of the output, where the node decides it (cast, quantize, arg_max)."""
+    """quant: of every output but indices. dtype: of the output, where the node decides it (cast, quantize, arg_max)."""
     rng = np.random.default_rng(seed)
     arrays = [None if spec is None else spec.draw(rng) for spec in inputs]
     values = [
@@ -120,7 +120,10 @@ def make_case(
     definition = OPS_BY_NAME[op]
     complete = definition.complete(attrs)
     specs = definition.infer(values, complete if dtype is None else {**complete, "dtype": dtype})
-    outputs = [Value(f"out{i}", spec.shape, spec.dtype, quant) for i, spec in enumerate(specs)]
+    outputs = [
+        Value(f"out{i}", spec.shape, spec.dtype, None if spec.dtype in (DType.INT32, DType.INT64) else quant)
+        for i, spec in enumerate(specs)
+    ]
     node = Node(op, values, outputs, dict(attrs), "node under test")
     feeds = [
         (value, array)
