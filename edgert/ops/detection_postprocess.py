@@ -30,8 +30,8 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     ranks = len(encodings.shape), len(scores.shape), len(anchors.shape)
     fits = ranks == (3, 3, 2) and encodings.shape[0] == scores.shape[0] == 1 and encodings.shape[2] >= 4
     if not fits or (scores.shape[1], 4) != anchors.shape or encodings.shape[1] != scores.shape[1]:
-        shapes = ", ".join(str(list(value.shape)) for value in (encodings, scores, anchors))
-        raise ModelError(f"encodings, scores and anchors are {shapes}, needed [1, N, 4], [1, N, C] and [N, 4]")
+        found = ", ".join(str(list(value.shape)) for value in (encodings, scores, anchors))
+        raise ModelError(f"encodings, scores and anchors are {found}, needed [1, N, 4], [1, N, C] and [N, 4]")
     for name in ("max_detections", "max_classes_per_detection", "detections_per_class", "classes"):
         if attrs[name] < 1:
             raise ModelError(f"{name} is {attrs[name]}, needed 1 or more")

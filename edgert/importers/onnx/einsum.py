@@ -1,4 +1,4 @@
-"""ONNX handlers: Einsum and CumSum, as matrix products with transposes and reshapes around them."""
+"""ONNX handlers: Einsum, as matrix products with transposes and reshapes around them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from edgert.ir import Value
 from edgert.ops._enums import ReduceFunction
 
 WRITE_OUT = "write it as MatMul, Transpose and Reshape"
-LONGEST_SUM = 1024  # elements along the axis of a CumSum, whose matrix is the square of it
 
 
 class Term(NamedTuple):
@@ -108,25 +107,4 @@ def _product(b: Builder, first: Term, second: Term, kept: str) -> Term:
     return Term(b.reshape(b.emit("matmul", [left, across]), shape), letters)
 
 
-def cumulative_sum(b: Builder, node: SourceNode) -> Value:
-    """A product with a triangle of ones."""
-    x = b.value(node, 0)
-    if x.dtype != DType.FLOAT32:
-        raise RefusedError(f"a running sum of {x.dtype.name}", "cast to float32 before it")
-    rank = len(x.shape)
-    (axis,) = b.ints(node, 1, "axis")
-    axis %= rank
-    length = x.shape[axis]
-    if length > LONGEST_SUM:
-        raise RefusedError(f"a running sum of {length} elements", f"split it into parts of at most {LONGEST_SUM}")
-    triangle = np.tri(length, length, -1 if node.integer("exclusive", 0) else 0, np.float32)
-    if node.integer("reverse", 0):
-        triangle = np.ascontiguousarray(triangle.T)
-    order = [other for other in range(rank) if other != axis] + [axis]
-    rows = b.transpose(x, order)
-    rows = b.reshape(rows, (1, length)) if rank == 1 else rows
-    total = b.emit("fully_connected", [rows, triangle])
-    return b.transpose(b.reshape(total, [x.shape[item] for item in order]), list(np.argsort(order)))
-
-
-HANDLERS: dict[str, Handler] = {"Einsum": einsum, "CumSum": cumulative_sum}
+HANDLERS: dict[str, Handler] = {"Einsum": einsum}

@@ -22,7 +22,7 @@ SAME_TYPE = {
     "CumSum", "CumProd",
 }  # fmt: skip
 # Operators that are exact in float32 for 8-bit numbers.
-AS_FLOAT = {"MaxPool", "GlobalMaxPool", "TopK", "Hardmax"}
+AS_FLOAT = {"MaxPool", "GlobalMaxPool", "Hardmax"}
 NARROW = (DType.UINT8, DType.INT8, DType.INT16)
 
 
