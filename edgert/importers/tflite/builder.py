@@ -252,6 +252,23 @@ class Builder:
         self._fresh.add(output)
         return output
 
+    def emit_all(self, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, Any] | None = None) -> list[Value]:
+        """All outputs of a new node, of which those of the first input's type have its quantisation. Never folded."""
+        complete = OPS_BY_NAME[op].complete(attrs or {})
+        specs = OPS_BY_NAME[op].infer(inputs, complete)
+        first = inputs[0]
+        outputs = [
+            Value(
+                self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype,
+                first.quant if first is not None and first.dtype == spec.dtype else None,
+            )
+            for spec in specs
+        ]  # fmt: skip
+        kind = self.current.kind if self.current else ""
+        self.graph.nodes.append(Node(op, list(inputs), outputs, complete, self.label(), kind))
+        self._fresh.update(outputs)
+        return outputs
+
     def unary(self, function: UnaryFunction, x: Value, quant: QuantParams | None, alpha: float = 0.0) -> Value:
         return self.emit("unary", [x], {"function": function, "alpha": alpha}, quant)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, UnsupportedError
 from edgert.importers.tflite import (
+    detection,
     elementwise,
+    indices,
     linear,
     movement,
     reduce,
@@ -32,11 +34,12 @@ HANDLERS: dict[str, Handler] = {
     **movement.HANDLERS,
     **reduce.HANDLERS,
     **state.HANDLERS,
+    **indices.HANDLERS,
+    **detection.HANDLERS,
 }
 
 # What to do about operators that have no handler; any other gets the general advice.
 UNROLL = "replace the recurrent layer by convolutional ones, or unroll it when exporting (unroll=True in Keras)"
-CUT = "cut the model before it and do this step in the application"
 ADVICE = {
     "LSTM": UNROLL,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
@@ -45,10 +48,6 @@ ADVICE = {
     "UNIDIRECTIONAL_SEQUENCE_RNN": UNROLL,
     "WHILE": UNROLL,
     "IF": "export the model with a fixed path",
-    "CUSTOM TFLite_Detection_PostProcess": CUT,
-    "NON_MAX_SUPPRESSION_V4": CUT,
-    "NON_MAX_SUPPRESSION_V5": CUT,
-    "TOPK_V2": CUT,
     "WHERE": "its output's shape depends on the data: cut the model before it",
     "UNIQUE": "its output's shape depends on the data: cut the model before it",
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
+from edgert.importers.layers.indices import gather_along, reverse
 from edgert.importers.tflite.builder import FOLD_LIMIT, Batched, Builder, Handler, RefusedError
 from edgert.importers.tflite.linear import fused
 from edgert.importers.tflite.read import SourceOp
@@ -199,19 +200,13 @@ def strided_slice(b: Builder, op: SourceOp) -> Value:
 
 def gather(b: Builder, op: SourceOp) -> Value:
     options, x, indices = op.options("GatherOptions"), b.value(op, 0), b.value(op, 1)
-    if options.BatchDims():
-        raise RefusedError("it gathers batch by batch", "gather along one axis for all batches")
     if b.out_dtype(op) == DType.FLOAT32:
         x = b.real(x)  # an embedding with int8 weights in a float model
-    return b.emit("gather", [x, indices], {"axis": b.axis(options.Axis(), len(x.shape))})
+    return gather_along(b, x, indices, options.Axis(), options.BatchDims())
 
 
 def reverse_v2(b: Builder, op: SourceOp) -> Value:
-    x = b.value(op, 0)
-    axes = {b.axis(axis, len(x.shape)) for axis in b.ints(op, 1, "axes")}
-    begin = [size - 1 if axis in axes else 0 for axis, size in enumerate(x.shape)]
-    end = [-1 if axis in axes else size for axis, size in enumerate(x.shape)]
-    return b.slice(x, begin, end, [-1 if axis in axes else 1 for axis in range(len(x.shape))])
+    return reverse(b, b.value(op, 0), b.ints(op, 1, "axes"))
 
 
 def tile(b: Builder, op: SourceOp) -> Value:

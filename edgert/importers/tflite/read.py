@@ -60,6 +60,7 @@ class SourceOp:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Callable[[str], Any]
+    custom: bytes = b""  # options of a custom operator, as its kernel packs them
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,9 @@ class _Reader:
             kind = self.kind(op, i)
             inputs = indices(f"operator {i} ({kind})", _ints(op.InputsAsNumpy()), optional=True)
             outputs = indices(f"operator {i} ({kind})", _ints(op.OutputsAsNumpy()))
-            ops.append(SourceOp(kind, i, inputs, outputs, self.options(op, i, kind)))
+            custom = op.CustomOptionsAsNumpy()
+            packed = custom.tobytes() if isinstance(custom, np.ndarray) else b""
+            ops.append(SourceOp(kind, i, inputs, outputs, self.options(op, i, kind), packed))
         return SourceGraph(
             _text(graph.Name()),
             tensors,
