@@ -14,7 +14,8 @@ import numpy as np
 from edgert.dtypes import QuantParams
 from edgert.ops import _recurrent as recurrent
 from edgert.ops._def import Array, Attrs
-from edgert.ops._fixedpoint import ONE, Multiplier, saturate16, shift_right, sigmoid16, tanh16
+from edgert.ops._fixed_point import multiplier_of, rescale_32
+from edgert.ops._gemmlowp import ONE, saturate16, shift_right, sigmoid16, tanh16
 from edgert.ops._quantmath import given, integer_dot
 
 GATE_SCALE = 2.0**-12
@@ -27,9 +28,12 @@ def _gate_scales(quant: QuantParams, gates: int) -> list[float]:
     return [scales[gate * each] for gate in range(gates)]
 
 
+Multiplier = tuple[Array, Array]
+
+
 def _ratio(a: float, b: float, c: float) -> Multiplier:
     """a * b / c in float32."""
-    return Multiplier.of(float(np.float32(a) * np.float32(b) / np.float32(c)))
+    return multiplier_of(float(np.float32(a) * np.float32(b) / np.float32(c)))
 
 
 def lstm_int8(
@@ -61,7 +65,7 @@ def lstm_int8(
     peepholes: list[tuple[Array, Multiplier] | None] = [None] * 3
     if peephole is not None:
         scales = _gate_scales(given(quants[6], "peephole"), 3)
-        factors = [Multiplier.of(float(np.float32(c_quant.scale * s / GATE_SCALE))) for s in scales]
+        factors = [multiplier_of(float(np.float32(c_quant.scale * s / GATE_SCALE))) for s in scales]
         peepholes = [(row.astype(np.int64), factor) for row, factor in zip(peephole, factors, strict=True)]
 
     def gate(part: int, now: Array, h: Array, c: Array, peep: tuple[Array, Multiplier] | None = None) -> Array:
@@ -69,13 +73,13 @@ def lstm_int8(
         columns = slice(part * units, (part + 1) * units)
         for operand, (matrix, offset, factors) in zip((now, h), products, strict=True):
             sums = integer_dot(operand, matrix[:, columns]) + offset[columns]
-            total = saturate16(total + factors[part].apply(sums))
+            total = saturate16(total + rescale_32(sums, *factors[part]))
         if peep is not None:
-            total = saturate16(total + peep[1].apply(peep[0] * c))
+            total = saturate16(total + rescale_32(peep[0] * c, *peep[1]))
         return total
 
     hidden_scale = float(np.float32(attrs["hidden_scale"]))
-    hidden = Multiplier.of(float(np.float32(2.0**-15 / hidden_scale * 2.0**-15)))
+    hidden = multiplier_of(float(np.float32(2.0**-15 / hidden_scale * 2.0**-15)))
     cell_limit = int(np.clip(np.float32(attrs["cell_clip"]) / np.float32(c_quant.scale), 0, 32767))
     out_limit = int(np.clip(np.float32(attrs["projection_clip"]) / np.float32(h_quant.scale), 0, 127))
 
@@ -87,14 +91,14 @@ def lstm_int8(
         c = saturate16(shift_right(f * c, 15) + shift_right(i * g, 15 + cell_bits))
         c = np.clip(c, -cell_limit, cell_limit) if cell_limit > 0 else c
         o = sigmoid16(gate(gates - 1, now, h, c, peepholes[2]))
-        made = hidden.apply(o * tanh16(c, cell_bits)) + attrs["hidden_zero_point"]
+        made = rescale_32(o * tanh16(c, cell_bits), *hidden) + attrs["hidden_zero_point"]
         h = np.clip(made, -128, 127)
         if projection is not None:
             known = given(quants[7], "projection")
             wide = projection.astype(np.int64)
             sums = integer_dot(h, wide.T) - attrs["hidden_zero_point"] * wide.sum(axis=1)
             sums = sums + (0 if projection_bias is None else projection_bias)
-            made = _ratio(known.scale, hidden_scale, h_quant.scale).apply(sums) + h_quant.zero_point
+            made = rescale_32(sums, *_ratio(known.scale, hidden_scale, h_quant.scale)) + h_quant.zero_point
             h = np.clip(made, -128, 127)
             h = np.clip(h, -out_limit, out_limit) if out_limit > 0 else h
         return h, c

@@ -73,12 +73,10 @@ def _check_int8(items: Sequence[Value | None], attrs: Attrs) -> None:
         raise ModelError("int8 with other activations than TANH, needed float32")
 
 
-def _normalised(x: Array, units: int) -> Array:
-    """Every gate of every row less its mean, by its standard deviation. x: [B, G * H]."""
-    split = x.reshape(x.shape[0], -1, units)
-    mean = split.mean(axis=2, keepdims=True)
-    spread = np.sqrt(split.var(axis=2, keepdims=True) + NORM_EPSILON)
-    return np.asarray(((split - mean) / spread).reshape(x.shape))
+def _normalised(x: Array) -> Array:
+    """Every row of a gate's sums [B, H] less its mean, by its standard deviation."""
+    spread = np.sqrt(x.var(axis=1, keepdims=True) + NORM_EPSILON)
+    return np.asarray((x - x.mean(axis=1, keepdims=True)) / spread)
 
 
 def _reference(
@@ -108,7 +106,7 @@ def _reference(
         """A gate's sum with its normalisation, ready for its function."""
         columns = slice(part * units, (part + 1) * units)
         if norm is not None:
-            x = _normalised(x, units) * norm[part] + b[columns]
+            x = _normalised(x) * norm[part] + b[columns]
         return recurrent.clipped(x, attrs["clip"])
 
     def step(now: Array, states: tuple[Array, ...]) -> tuple[Array, ...]:

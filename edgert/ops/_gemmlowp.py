@@ -1,15 +1,10 @@
-"""TensorFlow Lite's integer arithmetic of recurrent operators, bit for bit: multipliers of 31 bits, and sigmoid and
-tanh of int16.
+"""sigmoid and tanh of int16 by products and shifts alone, as gemmlowp has them and TensorFlow Lite's integer lstm uses.
 
-Sources: tensorflow/lite/kernels/internal/quantization_util.cc (QuantizeMultiplier) and common.h
-(MultiplyByQuantizedMultiplier, both of its roundings), gemmlowp's fixedpoint/fixedpoint.h (logistic, tanh). Arrays are
-int64 that hold what the int16 and int32 of those hold.
+Source: gemmlowp, fixedpoint/fixedpoint.h (logistic, tanh, exp_on_negative_values). ext/ops/gemmlowp.h is the same in C.
+Arrays are int64 that hold what int16 and int32 hold there.
 """
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,31 +15,6 @@ ONE = 32767  # nearly 1 with 15 fractional bits
 
 def saturate16(x: Array) -> Array:
     return np.clip(x, -32768, 32767)
-
-
-@dataclass(frozen=True)
-class Multiplier:
-    """A positive real number as mantissa * 2^(shift - 31)."""
-
-    mantissa: int  # of 31 bits, or 0
-    shift: int  # to the left
-
-    @classmethod
-    def of(cls, real: float) -> Multiplier:
-        fraction, shift = math.frexp(real)
-        mantissa = math.floor(fraction * 2.0**31 + 0.5)
-        if mantissa == 1 << 31:
-            mantissa, shift = mantissa // 2, shift + 1
-        if shift < -31:
-            return cls(0, 0)
-        return cls((1 << 31) - 1, 30) if shift > 30 else cls(mantissa, shift)
-
-    def apply(self, x: Array) -> Array:
-        """round(x * real): twice rounded, as SaturatingRoundingDoublingHighMul and RoundingDivideByPOT do."""
-        wide = np.clip(x << max(self.shift, 0), -(1 << 31), (1 << 31) - 1) * self.mantissa
-        nudge = np.where(wide >= 0, 1 << 30, 1 - (1 << 30))
-        high = _divide_toward_zero(wide + nudge, 1 << 31)
-        return shift_right(high, max(-self.shift, 0))
 
 
 def _divide_toward_zero(x: Array, by: int) -> Array:
