@@ -41,4 +41,4 @@ def softmax_int16(x: Array, table: Sequence[int], scale: float, beta: float, axi
     mantissa = ((total << (31 - bits)) + (1 << 13)) >> 14
     reciprocal = look_up(reciprocals, np.clip(mantissa - 3 * (1 << 15), LOW, HIGH)).astype(np.int64)
     shift = (bits - 1).astype(np.int64)
-    return np.clip((e * reciprocal + (np.int64(1) << (shift - 1))) >> shift, 0, HIGH).astype(np.int16)
+    return np.asarray(np.clip((e * reciprocal + (np.int64(1) << (shift - 1))) >> shift, 0, HIGH), np.int16)

@@ -82,7 +82,7 @@ def unary_int16(function: int, x: Array, alpha: float, beta: float, x_quant: Qua
         with np.errstate(all="ignore"):
             exact = real((x.astype(np.float32) * np.float32(x_quant.scale)).astype(np.float64)).astype(np.float32)
             steps = exact / np.float32(y.scale)
-        return np.rint(np.clip(np.where(np.isnan(steps), 0, steps), LOW, HIGH)).astype(np.int16)
+        return np.asarray(np.rint(np.clip(np.where(np.isnan(steps), 0, steps), LOW, HIGH)), np.int16)
     return look_up(table_of(real, x_quant, y), x)
 
 
@@ -171,7 +171,7 @@ def look_up(table: Array, x: Array) -> Array:
     wide, entries = x.astype(np.int64), table.reshape(TABLE_SIZE).astype(np.int64)
     place = 256 + (wide >> 7)
     base = entries[place]
-    return (base + (((entries[place + 1] - base) * (wide & 127) + 64) >> 7)).astype(np.int16)
+    return np.asarray(base + (((entries[place + 1] - base) * (wide & 127) + 64) >> 7), np.int16)
 
 
 def _round(x: Array) -> Array:

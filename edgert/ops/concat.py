@@ -11,9 +11,8 @@ from edgert.errors import ModelError
 from edgert.ir import Value
 from edgert.ops._def import Array, Attrs, OpDef, QuantRule, TensorSpec
 from edgert.ops._enums import Activation, OpCode
-from edgert.ops._fixed_point import activation_bounds
 from edgert.ops._move import check_shape, normal_axis
-from edgert.ops._quantmath import activation_clip, given
+from edgert.ops._quantmath import activation_bounds_i8, activation_clip, given
 
 
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
@@ -28,8 +27,8 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
         others = [size for at, size in enumerate(value.shape) if at != axis]
         if len(value.shape) != len(first.shape) or others != [*first.shape[:axis], *first.shape[axis + 1 :]]:
             raise ModelError(f"input {i} is {list(value.shape)}, needed {list(first.shape)} but for axis {axis}")
-    if attrs["activation"] != Activation.NONE and first.dtype not in (DType.FLOAT32, DType.INT8, DType.INT16):
-        raise ModelError(f"an activation on {first.dtype.name}, needed FLOAT32, INT8 or INT16")
+    if attrs["activation"] != Activation.NONE and first.dtype not in (DType.FLOAT32, DType.INT8):
+        raise ModelError(f"an activation on {first.dtype.name}, needed FLOAT32 or INT8")
     joined = sum(value.shape[axis] for value in values)
     return [TensorSpec(check_shape([*first.shape[:axis], joined, *first.shape[axis + 1 :]]), first.dtype)]
 
@@ -43,8 +42,8 @@ def _reference(
     joined = np.concatenate([array for array in arrays if array is not None], axis=attrs["axis"])
     if attrs["activation"] == Activation.NONE:
         return [joined]
-    if joined.dtype in (np.int8, np.int16):
-        low, high = activation_bounds(attrs["activation"], given(out_quants[0], "output"), joined.dtype)
+    if joined.dtype == np.int8:
+        low, high = activation_bounds_i8(attrs["activation"], given(out_quants[0], "output"))
         return [np.clip(joined, low, high)]
     return [activation_clip(attrs["activation"], joined)]
 

@@ -23,6 +23,8 @@ from edgert.ops._quantmath import (
     wrap_int32,
 )
 
+_LONGEST_SUM = 1 << 16  # of products of two int16 numbers: it stays below 2^47
+
 
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     a, b = inputs[0], inputs[1]
@@ -33,6 +35,8 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     if a.dtype == DType.INT16:
         _fixed_point.check_symmetric(a, "first input")
         _fixed_point.check_symmetric(b, "second input")
+        if a.shape[-2 if attrs["transpose_a"] else -1] > _LONGEST_SUM:
+            raise ModelError(f"sums of more than {_LONGEST_SUM} products of int16 numbers")
     if len(a.shape) < 2 or len(b.shape) < 2:
         raise ModelError(f"inputs have {len(a.shape)} and {len(b.shape)} dimensions, needed at least 2")
     m, k = a.shape[-2:][:: -1 if attrs["transpose_a"] else 1]

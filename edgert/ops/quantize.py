@@ -1,8 +1,8 @@
 """quantize: float32 to integers, integers from one scale to another, and uint8 to int8 or back.
 
-Where int16 or int32 takes part, integers go from scale to scale by the 32-bit rescaling of _fixed_point.py. uint8 to int8
-and back is exact, the same number under another name (q xor 128): scales are equal and zero points 128 apart. It stands
-at the inputs and outputs of models that are uint8 outside.
+Where int16 or int32 takes part, integers go from scale to scale by the 32-bit rescaling of _fixed_point.py. uint8 to
+int8 and back is exact, the same number under another name (q xor 128): scales are equal and zero points 128 apart. It
+stands at the inputs and outputs of models that are uint8 outside.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
         raise ModelError("float32 to int32, needed int8, uint8 or int16 as the result")
     if x.dtype != DType.FLOAT32 and not bytes_only and not _rescales(x.dtype, dtype):
         raise ModelError(
-            f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, int8 and uint8 alone, or int8, int16, int32"
+            f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, int8 and uint8, or int8, int16, int32"
         )
     return [TensorSpec(x.shape, dtype)]
 

@@ -8,9 +8,9 @@ static void run_band(const ert_op *op, const ert_band *band);
 ert_status ert_arithmetic_prepare(ert_prepare *p, ert_op *op, ert_fvec_op operation, int activation,
                                   ert_arithmetic **made) {
   const ert_tensor *a = op->in[0], *b = op->in[1], *y = op->out[0];
-  const bool known = a->dtype == ERT_DTYPE_FLOAT32 || a->dtype == ERT_DTYPE_INT8 || a->dtype == ERT_DTYPE_INT32 ||
-                     a->dtype == ERT_DTYPE_INT64;
-  ERT_REQUIRE(p, known, "first input is %s, needed float32, int8, int32 or int64", ert_dtype_name(a->dtype));
+  const bool known = a->dtype == ERT_DTYPE_FLOAT32 || a->dtype == ERT_DTYPE_INT8 || a->dtype == ERT_DTYPE_INT16 ||
+                     a->dtype == ERT_DTYPE_INT32 || a->dtype == ERT_DTYPE_INT64;
+  ERT_REQUIRE(p, known, "first input is %s, needed float32, int8, int16, int32 or int64", ert_dtype_name(a->dtype));
   ERT_TRY(ert_check_dtype(p, b, "second input", a->dtype));
   ERT_TRY(ert_check_dtype(p, y, "output", a->dtype));
   ERT_TRY(ert_check_activation(p, activation));
@@ -31,6 +31,11 @@ ert_status ert_arithmetic_prepare(ert_prepare *p, ert_op *op, ert_fvec_op operat
     state->zero_b = b->zero_points[0];
     state->zero_y = y->zero_points[0];
     ert_activation_range_i8(activation, y->scales[0], state->zero_y, &state->lo_i8, &state->hi_i8);
+  } else if (a->dtype == ERT_DTYPE_INT16) {
+    ERT_TRY(ert_check_symmetric(p, a, "first input"));
+    ERT_TRY(ert_check_symmetric(p, b, "second input"));
+    ERT_TRY(ert_check_symmetric(p, y, "output"));
+    ert_activation_range_i16(activation, y->scales[0], &state->lo_i16, &state->hi_i16);
   } else if (a->dtype == ERT_DTYPE_FLOAT32) {
     op->kernel = state->fvec->name;
   }
@@ -53,9 +58,31 @@ static void add_i8(const ert_arithmetic *state, size_t n, const int8_t *a, size_
   }
 }
 
+/* requant/fixed_point.h: both terms at twice the larger scale, with 15 bits more. */
+static ert_status prepare_sum_i16(ert_prepare *p, const ert_op *op, ert_arithmetic *state) {
+  const double a = (double)op->in[0]->scales[0], b = (double)op->in[1]->scales[0], twice = 2.0 * (a > b ? a : b);
+  ERT_TRY(ert_fixed_init(p, a / twice, 0, &state->fixed_a));
+  ERT_TRY(ert_fixed_init(p, b / twice, 0, &state->fixed_b));
+  return ert_fixed_init(p, twice / (32768.0 * (double)op->out[0]->scales[0]), ERT_FIXED_SHIFT_32, &state->fixed_y);
+}
+
+static void run_i16(const ert_arithmetic *state, size_t n, const int16_t *a, size_t a_step, const int16_t *b,
+                    size_t b_step, int16_t *out) {
+  for (size_t i = 0; i < n; i++) {
+    const int32_t u = a[i * a_step], v = b[i * b_step];
+    int32_t sum = u * v;
+    if (state->operation != ERT_FVEC_MUL) {
+      const int32_t left = ert_rescale_32(u * 32768, state->fixed_a), right = ert_rescale_32(v * 32768, state->fixed_b);
+      sum = state->operation == ERT_FVEC_ADD ? left + right : left - right;
+    }
+    out[i] = ert_clamp_i16(ert_rescale_32(sum, state->fixed_y), state->lo_i16, state->hi_i16);
+  }
+}
+
 ert_status ert_addition_prepare(ert_prepare *p, ert_op *op, int b_sign, int activation) {
   ert_arithmetic *state = NULL;
   ERT_TRY(ert_arithmetic_prepare(p, op, b_sign > 0 ? ERT_FVEC_ADD : ERT_FVEC_SUB, activation, &state));
+  if (op->in[0]->dtype == ERT_DTYPE_INT16) return prepare_sum_i16(p, op, state);
   if (op->in[0]->dtype != ERT_DTYPE_INT8) return ERT_OK;
   const float a_scale = op->in[0]->scales[0], b_scale = op->in[1]->scales[0], y_scale = op->out[0]->scales[0];
   ERT_REQUIRE(p,
@@ -98,6 +125,7 @@ static void run_from(const ert_op *op, size_t n, const void *a, size_t a_step, c
   switch (op->in[0]->dtype) {
     case ERT_DTYPE_FLOAT32: run_f32(state, n, a, a_step, b, b_step, y); break;
     case ERT_DTYPE_INT8: state->run_i8(state, n, a, a_step, b, b_step, y); break;
+    case ERT_DTYPE_INT16: run_i16(state, n, a, a_step, b, b_step, y); break;
     case ERT_DTYPE_INT32: run_i32(state, n, a, a_step, b, b_step, y); break;
     default: run_i64(state, n, a, a_step, b, b_step, y); break;
   }

@@ -6,6 +6,7 @@
 #include "kernels/qadd/qadd.h"
 #include "ops/broadcast.h"
 #include "ops/repeat.h"
+#include "ops/rule_i16.h"
 
 /* int8 runs: out[i] from a[i * a_step] and b[i * b_step]. */
 typedef struct ert_arithmetic ert_arithmetic;
@@ -25,9 +26,11 @@ struct ert_arithmetic {
   float multiplier;                      /* int8 mul */
   int32_t zero_a, zero_b, zero_y;
   int8_t lo_i8, hi_i8;
+  ert_fixed fixed_a, fixed_b, fixed_y;   /* int16: of a sum; of a product fixed_y alone */
+  int16_t lo_i16, hi_i16;
 };
 
-/* Checks both inputs (of one dtype: float32, int8, int32 or int64) and the activation, states the output's shape, and
+/* Checks both inputs (of one dtype: float32, int8, int16, int32 or int64) and the activation, states the output's shape, and
  * fills a state for op->state. The caller sets what int8 needs. */
 ert_status ert_arithmetic_prepare(ert_prepare *p, ert_op *op, ert_fvec_op operation, int activation,
                                   ert_arithmetic **state);

@@ -1,12 +1,13 @@
 /* The mean of each window, over the taps that lie inside the image; with count_include_pad over all of the padded
  * window, the padding counting as real 0.
  *
- * int8 is TFLite's integer formula (tensorflow/lite/kernels/internal/reference/integer_ops/pooling.h, AveragePool):
+ * int8 and int16 are TFLite's integer formula (tensorflow/lite/kernels/internal/reference/integer_ops/pooling.h, AveragePool):
  * the mean of the quantised values, rounded half away from zero. Padding that counts adds its zero point.
  */
 #include <string.h>
 
 #include "ops/pool2d.h"
+#include "ops/rule_i16.h"
 
 typedef struct average_state {
   ert_pool2d pool; /* first: ert_pool2d_run's functions read op->state as one */
@@ -108,6 +109,26 @@ static void average_pool_i8(const ert_op *op, size_t begin, size_t end) {
   }
 }
 
+static void average_pool_i16(const ert_op *op, size_t begin, size_t end) {
+  const average_state *state = op->state;
+  const ert_pool2d *pool = &state->pool;
+  for (size_t item = begin; item < end; item++) {
+    ert_pool2d_window window;
+    ert_pool2d_window_at(pool, item, &window);
+    const int64_t count = counted_taps(state, valid_taps(&window));
+    int64_t sum[ERT_POOL2D_CHANNELS] = {0};
+    for (int32_t ky = window.ky_begin; ky < window.ky_end; ky++) {
+      for (int32_t kx = window.kx_begin; kx < window.kx_end; kx++) {
+        const int16_t *x = (const int16_t *)op->in[0]->data + ert_pool2d_tap(pool, &window, ky, kx);
+        for (int32_t c = 0; c < window.channels; c++) sum[c] += x[c];
+      }
+    }
+    int16_t *y = (int16_t *)op->out[0]->data + window.out;
+    for (int32_t c = 0; c < window.channels; c++)
+      y[c] = ert_clamp_i16((sum[c] + (sum[c] < 0 ? -(count / 2) : count / 2)) / count, pool->lo_i16, pool->hi_i16);
+  }
+}
+
 static void average_pool_f32(const ert_op *op, size_t begin, size_t end) {
   const average_state *state = op->state;
   const ert_pool2d *pool = &state->pool;
@@ -158,7 +179,10 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 
 static ert_status invoke(ert_op *op) {
   const average_state *state = op->state;
-  ert_pool2d_run(op, &state->pool, op->in[0]->dtype == ERT_DTYPE_INT8 ? average_pool_i8 : average_pool_f32);
+  const int dtype = op->in[0]->dtype;
+  ert_pool2d_run(op, &state->pool, dtype == ERT_DTYPE_INT8    ? average_pool_i8
+                                   : dtype == ERT_DTYPE_INT16 ? average_pool_i16
+                                                              : average_pool_f32);
   return ERT_OK;
 }
 

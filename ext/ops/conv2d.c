@@ -1,6 +1,7 @@
 /* conv2d: x[N,H,W,C] with w[O,KH,KW,C/groups]. */
 #include "ops/conv_direct.h"
 #include "ops/conv_grouped.h"
+#include "ops/conv_i16.h"
 
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *w = op->in[1];
@@ -26,6 +27,9 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   };
   ert_window window;
   ERT_TRY(ert_window_init(p, x, (size_t)w->dims[1], (size_t)w->dims[2], &attrs, out_channels, op->out[0], &window));
+  if (x->dtype == ERT_DTYPE_INT16)
+    return ert_conv_i16_prepare(p, op, &window, (size_t)groups, (size_t)out_channels,
+                                ert_conv2d_attrs_activation(op->attrs), ERT_RESCALE_64);
   ert_output_rule rule;
   ERT_TRY(ert_output_rule_init(p, x, w, op->out[0], (size_t)out_channels, 0,
                                ert_conv2d_attrs_activation(op->attrs), &rule));
@@ -49,6 +53,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 }
 
 static ert_status invoke(ert_op *op) {
+  if (op->in[0]->dtype == ERT_DTYPE_INT16) return ert_conv_i16_invoke(op);
   const ert_conv_direct *conv = op->state;
   return conv->grouped != NULL ? ert_conv_grouped_invoke(op, conv->grouped) : ert_conv_direct_invoke(op, conv);
 }

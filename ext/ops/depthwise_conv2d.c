@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ops/conv_direct.h"
+#include "ops/conv_i16.h"
 #include "ops/packing.h"
 
 /* Multiplications below which another thread costs more than it saves; a float takes as long as four int8. */
@@ -235,6 +236,12 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
       .pad_bottom = ert_depthwise_conv2d_attrs_pad_bottom(op->attrs),
       .pad_right = ert_depthwise_conv2d_attrs_pad_right(op->attrs),
   };
+  if (x->dtype == ERT_DTYPE_INT16) {
+    ert_window window;
+    ERT_TRY(ert_window_init(p, x, (size_t)w->dims[0], (size_t)w->dims[1], &attrs, w->dims[2], op->out[0], &window));
+    return ert_depthwise_i16_prepare(p, op, &window, (size_t)multiplier,
+                                     ert_depthwise_conv2d_attrs_activation(op->attrs));
+  }
   depthwise *d = ert_prepare_alloc(p, sizeof *d);
   if (d == NULL) return ERT_OUT_OF_MEMORY;
   *d = (depthwise){.multiplier = (size_t)multiplier};
@@ -387,6 +394,7 @@ static depthwise_run make_run(const ert_op *op, const void *x, size_t x_rows) {
 }
 
 static ert_status invoke(ert_op *op) {
+  if (op->in[0]->dtype == ERT_DTYPE_INT16) return ert_depthwise_i16_invoke(op);
   const depthwise *d = op->state;
   if (d->dense != NULL) return ert_conv_direct_invoke(op, d->dense);
   const void *x = op->in[0]->data;

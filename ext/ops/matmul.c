@@ -1,5 +1,5 @@
 /* matmul: a[...,M,K] with b[...,K,N]; leading dimensions broadcast as in NumPy. */
-#include "ops/product.h"
+#include "ops/matmul_i16.h"
 
 /* Dimension i of y's leading ones, as an operand has it: 1 where its rank is smaller. */
 static int32_t leading(const ert_tensor *t, int batch_rank, int i) {
@@ -47,10 +47,15 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   dims[shape.batch_rank + 1] = n;
   ERT_TRY(ert_prepare_shape(p, op->out[0], shape.batch_rank + 2, dims));
   ERT_TRY(ert_check_dtype(p, b, "second input", a->dtype));
+  if (b->dtype == ERT_DTYPE_INT16) return ert_matmul_i16_prepare(p, op, &shape);
   if (b->dtype == ERT_DTYPE_INT8) ERT_TRY(ert_check_per_tensor(p, b, "second input"));
   ert_output_rule rule;
   ERT_TRY(ert_output_rule_init(p, a, b, op->out[0], shape.n, -1, ERT_ACTIVATION_NONE, &rule));
   return ert_product_prepare(p, op, &shape, &rule, NULL);
 }
 
-const ert_op_def ert_op_matmul = {"matmul", 2, 2, 1, prepare, ert_product_invoke};
+static ert_status invoke(ert_op *op) {
+  return op->in[0]->dtype == ERT_DTYPE_INT16 ? ert_matmul_i16_invoke(op) : ert_product_invoke(op);
+}
+
+const ert_op_def ert_op_matmul = {"matmul", 2, 2, 1, prepare, invoke};

@@ -1,4 +1,4 @@
-/* The largest value of each window; padding never wins. Exact on int8. */
+/* The largest value of each window; padding never wins. Exact on int8 and int16. */
 #include <math.h>
 #include <string.h>
 
@@ -23,6 +23,7 @@
   }
 MAX_POOL(f32, float, -INFINITY, lo, hi)
 MAX_POOL(i8, int8_t, INT8_MIN, lo_i8, hi_i8)
+MAX_POOL(i16, int16_t, INT16_MIN, lo_i16, hi_i16)
 
 /* Sixteen channels in each of the compiler's own vectors, which stay in registers over the whole window. */
 enum { VECTOR_CHANNELS = 16, MOST_VECTORS = 4 };
@@ -62,11 +63,15 @@ static inline __attribute__((always_inline)) void max_pool_vectors(const ert_poo
 
 static void max_pool_items(const ert_op *op, size_t begin, size_t end) {
   const ert_pool2d *pool = op->state;
-  const bool integer = op->in[0]->dtype == ERT_DTYPE_INT8;
+  const int dtype = op->in[0]->dtype;
   for (size_t item = begin; item < end; item++) {
     ert_pool2d_window window;
     ert_pool2d_window_at(pool, item, &window);
-    if (!integer) {
+    if (dtype == ERT_DTYPE_INT16) {
+      max_pool_i16(pool, &window, op->in[0]->data, (int16_t *)op->out[0]->data + window.out, window.channels);
+      continue;
+    }
+    if (dtype == ERT_DTYPE_FLOAT32) {
       max_pool_f32(pool, &window, op->in[0]->data, (float *)op->out[0]->data + window.out, window.channels);
       continue;
     }

@@ -19,6 +19,11 @@ static void mul_i8(const ert_arithmetic *state, size_t n, const int8_t *a, size_
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   ert_arithmetic *state = NULL;
   ERT_TRY(ert_arithmetic_prepare(p, op, ERT_FVEC_MUL, ert_mul_attrs_activation(op->attrs), &state));
+  if (op->in[0]->dtype == ERT_DTYPE_INT16) {
+    float ratio;
+    ERT_TRY(ert_combined_scale(p, op->in[0]->scales[0], op->in[1]->scales[0], op->out[0]->scales[0], &ratio));
+    return ert_fixed_init(p, (double)ratio, ERT_FIXED_SHIFT_32, &state->fixed_y);
+  }
   if (op->in[0]->dtype != ERT_DTYPE_INT8) return ERT_OK;
   state->run_i8 = mul_i8;
   op->kernel = state->fvec->name;

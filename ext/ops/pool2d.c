@@ -1,6 +1,7 @@
 #include "ops/pool2d.h"
 
 #include "ops/move.h"
+#include "ops/rule_i16.h"
 
 /* Bounds every product below: coordinates stay far inside int32, and a sum of int8 taps inside int32. */
 enum { MAX_TAPS = 1 << 22, MAX_IMAGE = 1 << 24 };
@@ -33,10 +34,11 @@ static ert_status output_size(ert_prepare *p, const axis_spec *a, int32_t *out) 
 ert_status ert_pool2d_prepare(ert_prepare *p, const ert_op *op, ert_pool2d *pool) {
   const ert_tensor *in = op->in[0];
   ert_tensor *out = op->out[0];
-  ERT_REQUIRE(p, in->dtype == ERT_DTYPE_FLOAT32 || in->dtype == ERT_DTYPE_INT8, "input is %s, needed float32 or int8",
-              ert_dtype_name(in->dtype));
+  ERT_REQUIRE(p, in->dtype == ERT_DTYPE_FLOAT32 || in->dtype == ERT_DTYPE_INT8 || in->dtype == ERT_DTYPE_INT16,
+              "input is %s, needed float32, int8 or int16", ert_dtype_name(in->dtype));
   ERT_TRY(ert_check_rank(p, in, "input", 4));
   if (in->dtype == ERT_DTYPE_INT8) ERT_TRY(ert_check_per_tensor(p, in, "input"));
+  if (in->dtype == ERT_DTYPE_INT16) ERT_TRY(ert_check_symmetric(p, in, "input"));
   ERT_TRY(ert_check_move(p, in, out));
   const axis_spec height = {"height", in->dims[1], pool->kernel_h, pool->stride_h, pool->dilation_h, pool->pad_top,
                             pool->pad_bottom};
@@ -60,6 +62,8 @@ ert_status ert_pool2d_prepare(ert_prepare *p, const ert_op *op, ert_pool2d *pool
   if (in->dtype == ERT_DTYPE_INT8) {
     ert_activation_range_i8(pool->activation, out->scales[0], out->zero_points[0], &pool->lo_i8, &pool->hi_i8);
   }
+  if (in->dtype == ERT_DTYPE_INT16)
+    ert_activation_range_i16(pool->activation, out->scales[0], &pool->lo_i16, &pool->hi_i16);
   return ERT_OK;
 }
 

@@ -17,6 +17,7 @@ typedef struct ert_pool2d {
   size_t items;          /* output pixels times channel blocks: what tasks share out */
   float lo, hi;          /* bounds of the fused activation */
   int8_t lo_i8, hi_i8;
+  int16_t lo_i16, hi_i16;
 } ert_pool2d;
 
 /* One item: the taps of a window that lie inside the image, for a block of channels. */
@@ -28,7 +29,7 @@ typedef struct ert_pool2d_window {
   int32_t channels;
 } ert_pool2d_window;
 
-/* Checks input, output and attributes, and states the output's shape. int8 needs equal quantisation on both sides. */
+/* Checks input, output and attributes, and states the output's shape. int8 and int16 need equal quantisation on both sides. */
 ert_status ert_pool2d_prepare(ert_prepare *p, const ert_op *op, ert_pool2d *pool);
 
 void ert_pool2d_window_at(const ert_pool2d *pool, size_t item, ert_pool2d_window *window);

@@ -1,15 +1,19 @@
 /* q = clamp(rne(x / scale) + zero_point): float32 to int8, uint8 or int16. NaN gives the zero point.
  * int8 to uint8 and back with equal scales and zero points 128 apart: the same number under another name (q xor 128),
  * for models whose inputs and outputs are uint8.
+ * int8, int16 and int32 to each other: the 32-bit rescaling of requant/fixed_point.h.
  * int8 to int8 (a change of scale) exists in the toolchain alone, which turns it into a lut. */
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
+#include "ops/rule_i16.h"
 
 typedef struct quantize_state {
   const ert_fvec_kernel *vectors;
   float scale;
   int32_t zero_point;
   float lo, hi; /* of the output type, less the zero point */
+  ert_fixed fixed; /* integers to integers */
+  int32_t zero_x;
 } quantize_state;
 
 static bool is_byte(const ert_tensor *t) { return t->dtype == ERT_DTYPE_INT8 || t->dtype == ERT_DTYPE_UINT8; }
@@ -27,8 +31,26 @@ static ert_status prepare_shift(ert_prepare *p, ert_op *op) {
   return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
 }
 
+static bool is_wide(const ert_tensor *t) { return t->dtype == ERT_DTYPE_INT16 || t->dtype == ERT_DTYPE_INT32; }
+
+static ert_status prepare_rescale(ert_prepare *p, ert_op *op) {
+  const ert_tensor *x = op->in[0], *y = op->out[0];
+  ERT_REQUIRE(p, (is_wide(x) || x->dtype == ERT_DTYPE_INT8) && (is_wide(y) || y->dtype == ERT_DTYPE_INT8),
+              "from %s to %s, needed int8, int16 or int32", ert_dtype_name(x->dtype), ert_dtype_name(y->dtype));
+  ERT_TRY(ert_check_per_tensor(p, x, "input"));
+  ERT_TRY(ert_check_per_tensor(p, y, "output"));
+  quantize_state *state = ert_prepare_alloc(p, sizeof *state);
+  if (state == NULL) return ERT_OUT_OF_MEMORY;
+  state->zero_x = x->zero_points[0];
+  state->zero_point = y->zero_points[0];
+  ERT_TRY(ert_fixed_init(p, (double)x->scales[0] / (double)y->scales[0], ERT_FIXED_SHIFT_32, &state->fixed));
+  op->state = state;
+  return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
+}
+
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *y = op->out[0];
+  if (x->dtype != ERT_DTYPE_FLOAT32 && (is_wide(x) || is_wide(y))) return prepare_rescale(p, op);
   if (is_byte(x)) return prepare_shift(p, op);
   ERT_TRY(ert_check_dtype(p, x, "input", ERT_DTYPE_FLOAT32));
   ERT_REQUIRE(p, y->dtype == ERT_DTYPE_INT8 || y->dtype == ERT_DTYPE_UINT8 || y->dtype == ERT_DTYPE_INT16,
@@ -91,7 +113,32 @@ static void run_shift(void *arg, size_t begin, size_t end) {
   for (size_t i = begin; i < end; i++) y[i] = x[i] ^ 0x80u;
 }
 
+static inline int64_t integer_at(const ert_tensor *t, size_t i) {
+  return t->dtype == ERT_DTYPE_INT8    ? ((const int8_t *)t->data)[i]
+         : t->dtype == ERT_DTYPE_INT16 ? ((const int16_t *)t->data)[i]
+                                       : ((const int32_t *)t->data)[i];
+}
+
+static void run_rescale(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const quantize_state *s = op->state;
+  ert_tensor *y = op->out[0];
+  const int64_t most = y->dtype == ERT_DTYPE_INT8 ? INT8_MAX : y->dtype == ERT_DTYPE_INT16 ? INT16_MAX : INT32_MAX;
+  for (size_t i = begin; i < end; i++) {
+    const int32_t x = (int32_t)(uint32_t)(uint64_t)(integer_at(op->in[0], i) - s->zero_x);
+    int64_t q = (int64_t)ert_rescale_32(x, s->fixed) + s->zero_point;
+    q = q > most ? most : q < -most - 1 ? -most - 1 : q;
+    if (y->dtype == ERT_DTYPE_INT8) ((int8_t *)y->data)[i] = (int8_t)q;
+    else if (y->dtype == ERT_DTYPE_INT16) ((int16_t *)y->data)[i] = (int16_t)q;
+    else ((int32_t *)y->data)[i] = (int32_t)q;
+  }
+}
+
 static ert_status invoke(ert_op *op) {
+  if (op->in[0]->dtype != ERT_DTYPE_FLOAT32 && (is_wide(op->in[0]) || is_wide(op->out[0]))) {
+    ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run_rescale, op);
+    return ERT_OK;
+  }
   if (is_byte(op->in[0])) {
     ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run_shift, op);
     return ERT_OK;

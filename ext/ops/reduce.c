@@ -2,12 +2,13 @@
  *
  * Floats are summed and multiplied in float64, in the order of the input; an innermost reduced axis goes to 8 lanes in
  * turn, which are put together at the end. The order depends on the shape alone, never on threads. int8 sums follow
- * XNNPACK: see edgert/ops/reduce.py for the rule and where it comes from.
+ * XNNPACK, int16 sums TFLite: see edgert/ops/reduce.py for the rules and where they come from.
  */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/fvec/fvec.h"
+#include "ops/rule_i16.h"
 #include "ops/weighted.h"
 #include "requant/requant.h"
 
@@ -15,6 +16,7 @@
 #define LANES 8
 #define WORK_PER_TASK ((size_t)1 << 15)
 #define INT8_LIMIT ((size_t)1 << 23) /* elements of an int8 sum: it and N * zero_x stay within int32 */
+#define INT16_LIMIT (((size_t)1 << 16) - 1)
 
 /* Accumulators: float64 for floats, int64 for all else. Many of them are an array of either. */
 typedef union accumulator {
@@ -38,6 +40,7 @@ typedef struct reduce {
   float multiplier, offset; /* int8 */
   bool rescale;             /* int8 max and min: the output has another scale or zero point */
   int32_t zero_x, zero_y;
+  ert_fixed fixed;          /* int16 */
 } reduce;
 
 static void merge_axes(reduce *r, const ert_tensor *x, const bool *is_reduced) {
@@ -96,9 +99,9 @@ static ert_status check_types(ert_prepare *p, const ert_op *op, int function) {
               ERT_REDUCE_FUNCTION_PROD);
   const bool is_integer = x->dtype == ERT_DTYPE_INT32 || x->dtype == ERT_DTYPE_INT64;
   const bool known = x->dtype == ERT_DTYPE_FLOAT32 ||
-                     (x->dtype == ERT_DTYPE_INT8 && function != ERT_REDUCE_FUNCTION_PROD) ||
+                     ((x->dtype == ERT_DTYPE_INT8 || x->dtype == ERT_DTYPE_INT16) && function != ERT_REDUCE_FUNCTION_PROD) ||
                      (is_integer && function != ERT_REDUCE_FUNCTION_MEAN);
-  ERT_REQUIRE(p, known, "%s of %s, needed float32, int8 (not prod), int32 or int64 (not mean)", names[function],
+  ERT_REQUIRE(p, known, "%s of %s, needed float32, int8 or int16 (not prod), int32 or int64 (not mean)", names[function],
               ert_dtype_name(x->dtype));
   return ert_check_dtype(p, op->out[0], "output", x->dtype);
 }
@@ -117,6 +120,27 @@ static ert_status prepare_int8(ert_prepare *p, const ert_op *op, reduce *r) {
   r->offset = (float)r->zero_y - shift;
   ERT_REQUIRE(p, isfinite(r->offset), "the scales %g / %g overflow over %zu elements", (double)x->scales[0],
               (double)y->scales[0], r->count);
+  return ERT_OK;
+}
+
+/* TFLite's: a mean's division is part of the multiplier. */
+static ert_status prepare_int16(ert_prepare *p, const ert_op *op, reduce *r) {
+  const ert_tensor *x = op->in[0], *y = op->out[0];
+  ERT_TRY(ert_check_symmetric(p, x, "input"));
+  ERT_TRY(ert_check_symmetric(p, y, "output"));
+  ERT_REQUIRE(p, r->count <= INT16_LIMIT, "reduces %zu int16 elements to one, needed at most %zu", r->count, INT16_LIMIT);
+  r->rescale = !ert_same_quant(x, y);
+  const bool extreme = r->function == ERT_REDUCE_FUNCTION_MAX || r->function == ERT_REDUCE_FUNCTION_MIN;
+  const float ratio = x->scales[0] / y->scales[0];
+  const double exact = (double)x->scales[0] / (double)y->scales[0];
+  ERT_REQUIRE(p, isfinite(ratio), "the scales %g / %g overflow", (double)x->scales[0], (double)y->scales[0]);
+  ERT_TRY(ert_fixed_init(p, extreme ? exact : (double)ratio, ERT_FIXED_SHIFT_32, &r->fixed));
+  if (r->function != ERT_REDUCE_FUNCTION_MEAN || r->count == 0) return ERT_OK;
+  int more = 0;
+  while (r->count >> (more + 1) != 0) more++;
+  if (more > 31 + r->fixed.shift) more = 31 + r->fixed.shift;
+  r->fixed.multiplier = (int32_t)(((int64_t)r->fixed.multiplier << more) / (int64_t)r->count);
+  r->fixed.shift -= more;
   return ERT_OK;
 }
 
@@ -140,6 +164,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   *r = (reduce){.function = function, .fvec = ert_fvec_select(ert_prepare_isa(p))};
   merge_axes(r, x, is_reduced);
   if (x->dtype == ERT_DTYPE_INT8) ERT_TRY(prepare_int8(p, op, r));
+  if (x->dtype == ERT_DTYPE_INT16) ERT_TRY(prepare_int16(p, op, r));
   r->pieces = (r->columns + COLUMNS - 1) / COLUMNS;
   r->units = r->pieces;
   for (int i = 0; i < r->kept_rank; i++) r->units *= r->kept_dims[i];
@@ -176,6 +201,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 FOLDS(float, f32, f, a + v, a *v)
 FOLDS(double, f64, f, a + v, a *v)
 FOLDS(int8_t, i8, i, WRAP(+), WRAP(*))
+FOLDS(int16_t, i16, i, WRAP(+), WRAP(*))
 FOLDS(int32_t, i32, i, WRAP(+), WRAP(*))
 FOLDS(int64_t, i64, i, WRAP(+), WRAP(*))
 
@@ -191,6 +217,7 @@ static void fold(const reduce *r, int dtype, const void *x, size_t at, size_t ro
   switch (dtype) {
     case ERT_DTYPE_FLOAT32: fold_f32(r->function, rows, n, row_stride, (const float *)x + at, acc); break;
     case ERT_DTYPE_INT8: fold_i8(r->function, rows, n, row_stride, (const int8_t *)x + at, acc); break;
+    case ERT_DTYPE_INT16: fold_i16(r->function, rows, n, row_stride, (const int16_t *)x + at, acc); break;
     case ERT_DTYPE_INT32: fold_i32(r->function, rows, n, row_stride, (const int32_t *)x + at, acc); break;
     default: fold_i64(r->function, rows, n, row_stride, (const int64_t *)x + at, acc); break;
   }
@@ -243,12 +270,19 @@ static int8_t finish_i8(const reduce *r, int64_t value) {
   return (int8_t)rintf(y);
 }
 
+static int16_t finish_i16(const reduce *r, int64_t value) {
+  const bool extreme = r->function == ERT_REDUCE_FUNCTION_MAX || r->function == ERT_REDUCE_FUNCTION_MIN;
+  return extreme && !r->rescale ? (int16_t)value
+                                : ert_clamp_i16(ert_rescale_32((int32_t)value, r->fixed), INT16_MIN, INT16_MAX);
+}
+
 static void store(const reduce *r, int dtype, size_t n, const accumulator *acc, void *y, size_t at) {
   const double divisor = r->function == ERT_REDUCE_FUNCTION_MEAN ? (double)r->count : 1.0;
   for (size_t c = 0; c < n; c++) {
     switch (dtype) {
       case ERT_DTYPE_FLOAT32: ((float *)y)[at + c] = (float)(acc[c].f / divisor); break;
       case ERT_DTYPE_INT8: ((int8_t *)y)[at + c] = finish_i8(r, acc[c].i); break;
+      case ERT_DTYPE_INT16: ((int16_t *)y)[at + c] = finish_i16(r, acc[c].i); break;
       case ERT_DTYPE_INT32: ((int32_t *)y)[at + c] = (int32_t)acc[c].i; break;
       default: ((int64_t *)y)[at + c] = acc[c].i; break;
     }

@@ -14,6 +14,7 @@
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
 #include "ops/rows.h"
+#include "ops/softmax_i16.h"
 
 #define ENTRIES 256
 #define ONE (1u << 23)
@@ -23,6 +24,7 @@ typedef struct softmax_state {
   float beta;
   const ert_fvec_kernel *fvec;
   uint32_t exp_table[ENTRIES];
+  ert_softmax_i16 *i16;
 } softmax_state;
 
 static ert_status prepare_int8(ert_prepare *p, ert_op *op, softmax_state *state) {
@@ -46,8 +48,8 @@ static ert_status prepare_int8(ert_prepare *p, ert_op *op, softmax_state *state)
 static ert_status prepare(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0];
   int axis;
-  ERT_REQUIRE(p, x->dtype == ERT_DTYPE_FLOAT32 || x->dtype == ERT_DTYPE_INT8, "input is %s, needed float32 or int8",
-              ert_dtype_name(x->dtype));
+  ERT_REQUIRE(p, x->dtype == ERT_DTYPE_FLOAT32 || x->dtype == ERT_DTYPE_INT8 || x->dtype == ERT_DTYPE_INT16,
+              "input is %s, needed float32, int8 or int16", ert_dtype_name(x->dtype));
   ERT_TRY(ert_check_dtype(p, op->out[0], "output", x->dtype));
   ERT_TRY(ert_check_axis(p, ert_softmax_attrs_axis(op->attrs), x->rank, &axis));
   softmax_state *state = ert_prepare_alloc(p, sizeof *state);
@@ -56,7 +58,11 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   state->fvec = ert_fvec_select(ert_prepare_isa(p));
   state->beta = ert_softmax_attrs_beta(op->attrs);
   op->state = state;
-  if (x->dtype == ERT_DTYPE_INT8) ERT_TRY(prepare_int8(p, op, state));
+  if (x->dtype == ERT_DTYPE_INT16) {
+    state->i16 = ert_prepare_alloc(p, sizeof *state->i16);
+    if (state->i16 == NULL) return ERT_OUT_OF_MEMORY;
+    ERT_TRY(ert_softmax_i16_init(p, op, &state->rows, state->beta, state->i16));
+  } else if (x->dtype == ERT_DTYPE_INT8) ERT_TRY(prepare_int8(p, op, state));
   else ERT_REQUIRE(p, isfinite(state->beta), "beta is %g, needed a finite number", (double)state->beta);
   return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
 }
@@ -125,7 +131,8 @@ static void run(void *arg, size_t begin, size_t end) {
   const softmax_state *s = op->state;
   for (size_t row = begin; row < end; row++) {
     const size_t at = ert_row_start(&s->rows, row);
-    if (op->in[0]->dtype == ERT_DTYPE_FLOAT32) row_f32(s, (const float *)op->in[0]->data + at, (float *)op->out[0]->data + at);
+    if (s->i16 != NULL) ert_softmax_i16_row(s->i16, &s->rows, (const int16_t *)op->in[0]->data + at, (int16_t *)op->out[0]->data + at);
+    else if (op->in[0]->dtype == ERT_DTYPE_FLOAT32) row_f32(s, (const float *)op->in[0]->data + at, (float *)op->out[0]->data + at);
     else row_i8(s, (const int8_t *)op->in[0]->data + at, (int8_t *)op->out[0]->data + at);
   }
 }

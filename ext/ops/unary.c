@@ -5,6 +5,7 @@
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
 #include "ops/pick.h"
+#include "ops/unary_i16.h"
 
 typedef struct unary_state {
   ert_chunk_fn run;
@@ -207,6 +208,10 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   const int function = ert_unary_attrs_function(op->attrs);
   ERT_REQUIRE(p, function < ERT_UNARY_FUNCTION_COUNT, "function is %d, needed 0 to %d", function,
               ERT_UNARY_FUNCTION_COUNT - 1);
+  if (x->dtype == ERT_DTYPE_INT16) {
+    ERT_TRY(ert_check_dtype(p, op->out[0], "output", ERT_DTYPE_INT16));
+    return ert_unary_i16_prepare(p, op, function, ert_unary_attrs_alpha(op->attrs), ert_unary_attrs_beta(op->attrs));
+  }
   const ert_chunk_fn run = run_of(function, x->dtype);
   ERT_REQUIRE(p, run != NULL, "input is %s, which function %d does not take", ert_dtype_name(x->dtype), function);
   ERT_TRY(ert_check_dtype(p, op->out[0], "output", x->dtype));
@@ -240,6 +245,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 }
 
 static ert_status invoke(ert_op *op) {
+  if (op->in[0]->dtype == ERT_DTYPE_INT16) return ert_unary_i16_invoke(op);
   const unary_state *state = op->state;
   ert_run_chunks(op->pool, op->out[0]->elements, state->chunk, state->run, op);
   return ERT_OK;

@@ -29,6 +29,7 @@ from edgert.runtime import _native
 
 Array = NDArray[Any]
 THREADS = (1, 2, 4)
+_PLAIN = (DType.INT32, DType.INT64)  # types of indices and counts, which have no scale
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ def f32(*shape: int, **options: Any) -> Input:
 def i8(*shape: int, **options: Any) -> Input:
     """int8 over the whole range, quantised unless told otherwise."""
     return Input(shape, DType.INT8, **{"quant": quant_i8(), "low": -128, "high": 127, **options})
+
+
+def quant_i16(scale: float = 0.001) -> QuantParams:
+    """int16 is symmetric."""
+    return quant_i8(scale, 0)
+
+
+def i16(*shape: int, **options: Any) -> Input:
+    """int16 over the whole range, quantised."""
+    return Input(shape, DType.INT16, **{"quant": quant_i16(), "low": -32768, "high": 32767, **options})
 
 
 def i32(*shape: int, **options: Any) -> Input:
@@ -121,7 +132,7 @@ def make_case(
     complete = definition.complete(attrs)
     specs = definition.infer(values, complete if dtype is None else {**complete, "dtype": dtype})
     outputs = [
-        Value(f"out{i}", spec.shape, spec.dtype, None if spec.dtype in (DType.INT32, DType.INT64) else quant)
+        Value(f"out{i}", spec.shape, spec.dtype, quant if spec.dtype not in _PLAIN or op == "quantize" else None)
         for i, spec in enumerate(specs)
     ]
     node = Node(op, values, outputs, dict(attrs), "node under test")
