@@ -40,7 +40,8 @@ def constant(
 
 @dataclass(frozen=True)
 class Op:
-    """kind: a BuiltinOperator. inputs, outputs: indices into the model's tensors. options: fields of its table."""
+    """kind: a BuiltinOperator, or "CUSTOM" and a name. inputs, outputs: indices into the model's tensors. options:
+    fields of its table, or what a custom operator packs into a map of FlexBuffers."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -76,13 +77,17 @@ def build(tensors: Sequence[Tensor], ops: Sequence[Op], inputs: Sequence[int], o
     model.operatorCodes, graph.operators = [], []
     for op in ops:
         code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, op.kind)
+        kind, _, custom = op.kind.partition(" ")
+        code.builtinCode = getattr(schema.BuiltinOperator, kind)
+        code.customCode = custom or None
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
         code.version = 2 if op.kind == "BROADCAST_TO" else 1  # the oldest that LiteRT has; kernels do not ask
         node = schema.OperatorT()
         node.opcodeIndex = len(model.operatorCodes)
         node.inputs, node.outputs = list(op.inputs), list(op.outputs)
-        if op.options_table:
+        if custom:
+            node.customOptions = np.frombuffer(_flexbuffer(op.options), np.uint8)
+        elif op.options_table:
             node.builtinOptionsType = getattr(schema.BuiltinOptions, op.options_table)
             node.builtinOptions = getattr(schema, f"{op.options_table}T")()
             for name, value in op.options.items():
@@ -95,6 +100,16 @@ def build(tensors: Sequence[Tensor], ops: Sequence[Op], inputs: Sequence[int], o
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _flexbuffer(options: Mapping[str, Any]) -> bytes:
+    flexbuffers = pytest.importorskip("flatbuffers.flexbuffers")
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for name, value in options.items():
+            builder.Key(name)
+            builder.Bool(value) if isinstance(value, bool) else builder.Add(value)
+    return bytes(builder.Finish())
 
 
 def one_op(

@@ -182,6 +182,17 @@ def test_dynamic_range_weights_keep_the_accuracy(shared_data: Find) -> None:
     assert np.mean(right) >= 0.89
 
 
+def test_detector(shared_data: Find) -> None:
+    """Boxes, classes, scores and count of a detector, its post-processing within: the same bits on every photograph."""
+    ours, theirs = engines(shared_data("tflite/ssd_mobilenet_v1_coco_uint8.tflite"), cut=False)
+    total = 0
+    for i, x in enumerate(photos(shared_data, 300, 300)):
+        for a, b in zip(ours.run(x), theirs.run(x), strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=f"photograph {i}")
+        total += 1
+    assert total > 0
+
+
 def test_variables_live_between_runs(shared_data: Find) -> None:
     """The wake word model: 12 variables, a probability after each 30 ms of audio."""
     ours, theirs = engines(shared_data("tflite/wakeword_okay_nabu_int8_stateful.tflite"), cut=False)
