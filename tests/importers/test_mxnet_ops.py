@@ -1,0 +1,39 @@
+"""Every MXNet operator, against what mxnet 1.9.1 itself computed (tests/data/record_mxnet.py recorded it)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from reference_executor import ReferenceExecutor
+
+from edgert.importers import mxnet
+
+RECORDED = Path(__file__).resolve().parents[1] / "data" / "mxnet_ops.npz"
+ARRAYS = dict(np.load(RECORDED))
+INDEX: dict[str, dict[str, Any]] = json.loads(ARRAYS["index"].tobytes())
+
+
+def write_model(folder: Path, name: str) -> Path:
+    """The symbol's file; its parameters lie beside it."""
+    (folder / f"{name}-0000.params").write_bytes(ARRAYS[f"{name}/params"].tobytes())
+    path = folder / f"{name}-symbol.json"
+    path.write_text(INDEX[name]["symbol"])
+    return path
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_equals_mxnet(name: str, tmp_path: Path) -> None:
+    inputs = {key: ARRAYS[f"{name}/in/{key}"] for key in INDEX[name]["inputs"]}
+    graph = mxnet.load(write_model(tmp_path, name), {key: array.shape for key, array in inputs.items()})
+    graph.verify()
+    assert {value.name for value in graph.inputs} == set(inputs)
+    results = ReferenceExecutor(graph).run(*(inputs[value.name] for value in graph.inputs))
+    assert len(results) == INDEX[name]["outputs"]
+    for place, result in enumerate(results):
+        expected = ARRAYS[f"{name}/out/{place}"]
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
