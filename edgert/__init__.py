@@ -15,12 +15,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgert.compile import convert as convert
+    from edgert.custom import CustomOp as CustomOp
+    from edgert.custom import TensorType as TensorType
+    from edgert.custom import add_custom_op as add_custom_op
+    from edgert.custom import remove_custom_op as remove_custom_op
+    from edgert.dtypes import DType as DType
     from edgert.errors import EdgertError as EdgertError
     from edgert.runtime.compat import Interpreter as Interpreter
     from edgert.runtime.model import Model as Model
     from edgert.runtime.model import load as load
 
 _HOMES = {
+    "CustomOp": "edgert.custom",
+    "DType": "edgert.dtypes",
+    "TensorType": "edgert.custom",
+    "add_custom_op": "edgert.custom",
+    "remove_custom_op": "edgert.custom",
     "EdgertError": "edgert.errors",
     "Interpreter": "edgert.runtime.compat",
     "Model": "edgert.runtime.model",
@@ -28,7 +38,10 @@ _HOMES = {
     "load": "edgert.runtime.model",
 }
 
-__all__ = ["EdgertError", "Interpreter", "Model", "__version__", "convert", "load"]
+__all__ = [
+    "CustomOp", "DType", "EdgertError", "Interpreter", "Model", "TensorType", "__version__", "add_custom_op", "convert",
+    "load", "remove_custom_op",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

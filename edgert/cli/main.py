@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ import click
 
 from edgert import __version__
 from edgert.cli._shared import CheckFailedError
+from edgert.custom import ENVIRONMENT, custom_ops
 from edgert.errors import EdgertError
 
 # Name: (module, what it does). A module is imported when its command runs; its command is called `command`.
@@ -51,8 +53,16 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, epilog="--debug shows the traceback of an error.")
 @click.version_option(__version__, prog_name="edgert")
-def cli() -> None:
+@click.option(
+    "--custom", multiple=True, metavar="MODULE",
+    help="Import a Python module that brings operators of its own (edgert.add_custom_op). May be repeated.",
+)  # fmt: skip
+def cli(custom: tuple[str, ...]) -> None:
     """Converts, measures and runs int8 models for phones and small Linux boards."""
+    if custom:
+        given = os.environ.get(ENVIRONMENT)
+        os.environ[ENVIRONMENT] = ",".join([given, *custom] if given else custom)  # the commands' own processes too
+        custom_ops()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

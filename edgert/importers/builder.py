@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgert.custom import CustomOp, encode_options
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import Unsupported, UnsupportedError
 from edgert.ir import Graph, Node, Value
@@ -233,6 +234,10 @@ class GraphBuilder:
             Value(value.name, value.shape, value.dtype, value.quant, np.ascontiguousarray(array).reshape(value.shape))
             for value, array in zip(node.outputs, results, strict=True)
         ]
+
+    def custom(self, op: CustomOp, inputs: Sequence[Operand], attrs: Mapping[str, Any]) -> list[Value]:
+        """The outputs of an operator from outside, with the source's attributes."""
+        return self.emit_all("custom", inputs, {"name": op.name, "options": encode_options(attrs)})
 
     # Shorthand for operators that many handlers use
 

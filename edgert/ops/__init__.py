@@ -15,6 +15,7 @@ from edgert.ops.concat import CONCAT
 from edgert.ops.conv2d import CONV2D
 from edgert.ops.copy import COPY
 from edgert.ops.cumsum import CUMSUM
+from edgert.ops.custom import CUSTOM
 from edgert.ops.depth_to_space import DEPTH_TO_SPACE
 from edgert.ops.depthwise_conv2d import DEPTHWISE_CONV2D
 from edgert.ops.dequantize import DEQUANTIZE
@@ -95,6 +96,7 @@ ALL_OPS: tuple[OpDef, ...] = (
     SCATTER_ELEMENTS,
     NON_MAX_SUPPRESSION,
     DETECTION_POSTPROCESS,
+    CUSTOM,
 )
 
 OPS_BY_NAME: dict[str, OpDef] = {op.name: op for op in ALL_OPS}

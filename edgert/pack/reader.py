@@ -129,6 +129,8 @@ class _Reader:
         if hasattr(table, f"{accessor}Length"):
             return self.numbers(table, accessor)
         value = getattr(table, accessor)()
+        if isinstance(default, str):
+            return self.text(value)
         return type(default)(value) if isinstance(default, enum.IntEnum) else value
 
     def numbers(self, table: Any, accessor: str) -> tuple[Any, ...]:

@@ -201,6 +201,8 @@ class _Writer:
         """An attribute as a table takes it: a scalar as it is, a tuple as the offset of its vector."""
         if isinstance(value, tuple):
             return self.ints(value)
+        if isinstance(value, str):
+            return self.string(value)
         return int(value) if isinstance(value, enum.IntEnum | np.integer) else value
 
     def metadata(self, graph: Graph, metadata: Metadata) -> int:

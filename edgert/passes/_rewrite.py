@@ -44,7 +44,7 @@ class Sweep:
         """
         for node in self.graph.nodes:
             node.inputs = [None if value is None else self.current(value) for value in node.inputs]
-            if node.outputs and visit(self, node):  # assign has none, and stays as it is
+            if len(node.outputs) == 1 and visit(self, node):  # assign has none; none with several is rewritten
                 self.changed = True
             else:
                 self.keep(node)

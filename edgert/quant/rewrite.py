@@ -148,7 +148,7 @@ def quantize_graph(
 
 
 def _has_float_input(node: Node) -> bool:
-    first = node.inputs[0]
+    first = node.inputs[0] if node.inputs else None
     return first is not None and first.dtype == DType.FLOAT32
 
 

@@ -35,13 +35,6 @@ cdef extern from "edgert.h" nogil:
         const int32_t *inputs
         const int32_t *outputs
 
-    ctypedef struct ert_session_options:
-        int threads
-        const char *isa_max
-        size_t memory_limit
-        bint keep_all_tensors
-        ert_fusion fusion
-
     ctypedef struct ert_tensor_info:
         const char *name
         ert_dtype dtype
@@ -54,6 +47,33 @@ cdef extern from "edgert.h" nogil:
         int32_t quant_axis
         const float *scales
         const int32_t *zero_points
+
+    ctypedef struct ert_custom_call:
+        const char *name
+        const char *options
+        uint32_t input_count
+        uint32_t output_count
+        const ert_tensor_info *inputs
+        const ert_tensor_info *outputs
+
+    ctypedef ert_status (*ert_custom_fn)(void *user, const ert_custom_call *call, ert_error *error) noexcept
+
+    ctypedef struct ert_custom_op:
+        const char *name
+        ert_custom_fn prepare
+        ert_custom_fn invoke
+        void *user
+
+    const char *ERT_CUSTOM_LIBRARY_SYMBOL
+
+    ctypedef struct ert_session_options:
+        int threads
+        const char *isa_max
+        size_t memory_limit
+        bint keep_all_tensors
+        ert_fusion fusion
+        const ert_custom_op *custom_ops
+        uint32_t custom_op_count
 
     const char *ert_version()
     ert_status ert_model_open_file(const char *path, ert_model **model, ert_error *error)
@@ -174,6 +194,7 @@ cdef class Session:
     cdef ert_session *handle
     cdef readonly Model model
     cdef int exports  # buffers that point into this session's memory
+    cdef list custom  # names and functions of custom operators, which the C session points to
     cdef bint running  # a thread is in the C core, without the interpreter lock
     cdef int enter(self) except -1
 

@@ -3,9 +3,11 @@
 model.py and compat.py; the meaning of operators stands in C."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_WRITE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 import operator
 import os
@@ -250,6 +252,44 @@ cdef class Model:
         return tuple(mean[i] for i in range(count)), tuple(std[i] for i in range(count))
 
 
+CUSTOM_LIBRARY_SYMBOL = (<bytes>ERT_CUSTOM_LIBRARY_SYMBOL).decode()
+
+
+def custom_library(size_t first, uint32_t count):
+    """Name -> address of every entry of an array of ert_custom_op."""
+    cdef const ert_custom_op *ops = <const ert_custom_op *>first
+    found = {}
+    for i in range(count):
+        if ops != NULL and ops[i].name != NULL:
+            found[text(ops[i].name)] = <size_t>&ops[i]
+    return found
+
+
+cdef list raw_tensors(const ert_tensor_info *infos, uint32_t count, int access):
+    """(memory, dtype code, shape) of tensors, for as long as the call lasts."""
+    return [
+        (PyMemoryView_FromMemory(<char *>infos[i].data, <Py_ssize_t>infos[i].bytes, access), <int>infos[i].dtype,
+         tuple(infos[i].dims[j] for j in range(infos[i].rank)))
+        for i in range(count)
+    ]
+
+
+cdef ert_status run_python(void *user, const ert_custom_call *call, ert_error *error) noexcept with gil:
+    """invoke of a custom operator that is a Python function."""
+    cdef bytes message
+    cdef Py_ssize_t size
+    try:
+        (<object>user)(text(call.options), raw_tensors(call.inputs, call.input_count, PyBUF_READ),
+                       raw_tensors(call.outputs, call.output_count, PyBUF_WRITE))
+        return ERT_OK
+    except BaseException as raised:
+        message = " ".join(f"{type(raised).__name__}: {raised}".split()).encode()[:400]
+        size = len(message)
+        memcpy(error.message, <const char *>message, <size_t>size)
+        error.message[size] = 0
+        return ERT_RUNTIME_ERROR
+
+
 cdef class Session:
     """An instance of a model with its own memory. One thread at a time: while invoke or step runs, another thread that
     calls invoke, step, resize_input, rewind or reset_variables gets an InputError. What it writes into the tensors'
@@ -258,10 +298,11 @@ cdef class Session:
     threads: those that share the work, the caller's included. isa: highest instruction set ("avx2"), or None.
     memory_limit: bytes, 0 for the default (1 GiB). keep_all_tensors: nothing in the arena is reused, nothing is fused.
     fusion: operators run together where it pays; the environment's ERT_FUSION overrides True.
+    custom: (name, function or address of an ert_custom_op) of operators from outside; see runtime/custom_ops.py.
     """
 
     def __cinit__(self, Model model not None, int threads=1, isa=None, size_t memory_limit=0, bint keep_all_tensors=False,
-                  bint fusion=True):
+                  bint fusion=True, custom=()):
         cdef ert_error error
         cdef ert_session_options options
         cdef bytes isa_name = b"" if isa is None else isa.encode()
@@ -275,8 +316,23 @@ cdef class Session:
         options.memory_limit = memory_limit
         options.keep_all_tensors = keep_all_tensors
         options.fusion = ERT_FUSION_AUTO if fusion else ERT_FUSION_OFF
+        self.custom = [(name.encode(), function) for name, function in custom]
+        cdef ert_custom_op *ops = <ert_custom_op *>malloc(max(len(self.custom), 1) * sizeof(ert_custom_op))
+        if ops == NULL:
+            raise MemoryError()
+        for i, (name, function) in enumerate(self.custom):
+            if isinstance(function, int):
+                ops[i] = (<ert_custom_op *><size_t>function)[0]
+            else:
+                ops[i].name = <bytes>name
+                ops[i].prepare = NULL
+                ops[i].invoke = run_python
+                ops[i].user = <void *>function
+        options.custom_ops = ops
+        options.custom_op_count = <uint32_t>len(self.custom)
         with nogil:
             status = ert_session_create(model.handle, &options, &self.handle, &error)
+        free(ops)
         check(status, &error)
 
     def __dealloc__(self):

@@ -68,6 +68,14 @@ ert_isa_set ert_prepare_isa(const ert_prepare *p) { return p->session->isa; }
 
 int ert_prepare_threads(const ert_prepare *p) { return ert_pool_threads(p->session->pool); }
 
+const ert_custom_op *ert_prepare_custom(const ert_prepare *p, const char *name) {
+  for (uint32_t i = 0; i < p->session->custom_op_count; i++)
+    if (strcmp(p->session->custom_ops[i].name, name) == 0) return &p->session->custom_ops[i];
+  return NULL;
+}
+
+bool ert_prepare_only_packs(const ert_prepare *p) { return p->session->packer != NULL; }
+
 ert_status ert_prepare_fail(ert_prepare *p, const char *format, ...) {
   if (p->error != NULL) {
     char *message = p->error->message;

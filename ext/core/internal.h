@@ -75,6 +75,8 @@ struct ert_session {
   size_t memory_limit;
   bool keep_all;
   ert_fusion fusion;
+  ert_custom_op *custom_ops;
+  uint32_t custom_op_count;
   uint32_t next_op;
   ert_binding binding;
 };

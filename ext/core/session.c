@@ -34,6 +34,22 @@ static ert_status allowed_fusion(ert_fusion given, ert_fusion *fusion, ert_error
   return ert_report(error, ERT_INVALID_ARGUMENT, "ERT_FUSION is '%s'; on, off and all are possible", text);
 }
 
+static ert_status copy_custom_ops(ert_session *session, const ert_session_options *options, ert_error *error) {
+  if (options->custom_op_count == 0) return ERT_OK;
+  if (options->custom_ops == NULL)
+    return ert_report(error, ERT_INVALID_ARGUMENT, "%u custom operators are announced and none is given",
+                      options->custom_op_count);
+  for (uint32_t i = 0; i < options->custom_op_count; i++)
+    if (options->custom_ops[i].name == NULL || options->custom_ops[i].invoke == NULL)
+      return ert_report(error, ERT_INVALID_ARGUMENT, "custom operator %u has no %s", i,
+                        options->custom_ops[i].name == NULL ? "name" : "invoke");
+  session->custom_ops = calloc(options->custom_op_count, sizeof *session->custom_ops);
+  if (session->custom_ops == NULL) return ert_report(error, ERT_OUT_OF_MEMORY, "no memory for a session");
+  memcpy(session->custom_ops, options->custom_ops, options->custom_op_count * sizeof *session->custom_ops);
+  session->custom_op_count = options->custom_op_count;
+  return ERT_OK;
+}
+
 ert_status ert_session_create(const ert_model *model, const ert_session_options *given, ert_session **out,
                               ert_error *error) {
   *out = NULL;
@@ -47,7 +63,8 @@ ert_status ert_session_create(const ert_model *model, const ert_session_options 
   session->model = model;
   session->memory_limit = options.memory_limit ? options.memory_limit : ERT_DEFAULT_MEMORY_LIMIT;
   session->keep_all = options.keep_all_tensors;
-  ert_status status = ert_allowed_isa(options.isa_max, &session->isa, error);
+  ert_status status = copy_custom_ops(session, &options, error);
+  if (status == ERT_OK) status = ert_allowed_isa(options.isa_max, &session->isa, error);
   if (status == ERT_OK) status = allowed_fusion(options.fusion, &session->fusion, error);
   if (status == ERT_OK && threads > 1) {
     status = ert_pool_create(threads, &session->pool);
@@ -66,6 +83,7 @@ void ert_session_destroy(ert_session *session) {
   if (session == NULL) return;
   ert_unbind(&session->binding);
   ert_pool_destroy(session->pool);
+  free(session->custom_ops);
   free(session);
 }
 
@@ -100,6 +118,8 @@ ert_status ert_session_resize_input(ert_session *session, uint32_t i, uint32_t r
 }
 
 static ert_status fail_op(const ert_op *op, ert_status status, ert_error *error) {
+  if (op->failure != NULL)
+    return ert_report(error, status, "operator %u '%.100s' (%s): %s", op->index, op->name, op->def->name, op->failure);
   return ert_report(error, status,
                     "operator %u '%.100s' (%s): its data make it fail (an index out of range or a division by zero)",
                     op->index, op->name, op->def->name);

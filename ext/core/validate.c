@@ -114,7 +114,7 @@ static ert_status read_op(const ert_model *model, ert_fb_table file, uint32_t in
   if (in.count < op->def->min_inputs || in.count > op->def->max_inputs)
     REFUSE("operator %u '%s' (%s) has %u inputs; %d to %d are needed", index, op->name, type, in.count,
            op->def->min_inputs, op->def->max_inputs);
-  if (out.count != op->def->outputs)
+  if (op->def->outputs == ERT_ANY_NUMBER ? out.count == 0 : out.count != op->def->outputs)
     REFUSE("operator %u '%s' (%s) has %u outputs; %d are needed", index, op->name, type, out.count, op->def->outputs);
   for (uint32_t i = 0; i < in.count; i++) {
     int32_t t = ert_fb_i32_at(in, i);

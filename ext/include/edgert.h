@@ -121,19 +121,7 @@ typedef enum ert_fusion {
   ERT_FUSION_ALL = 2   /* wherever it is possible: for tests */
 } ert_fusion;
 
-typedef struct ert_session_options {
-  int threads;             /* the caller's included; 0: 1 */
-  const char *isa_max;     /* highest instruction set ("scalar", "sse41", "avx2", ...); NULL: the environment's
-                              ERT_ISA_MAX, or all that the processor has */
-  size_t memory_limit;     /* bytes that the session may take; 0: 1 GiB */
-  bool keep_all_tensors;   /* every activation keeps its own memory, for looking at them after invoke; nothing is fused */
-  ert_fusion fusion;
-} ert_session_options;
-
-ert_status ert_session_create(const ert_model *model, const ert_session_options *options, ert_session **session,
-                              ert_error *error);
-void ert_session_destroy(ert_session *session);
-
+/* Operators from outside: a model names them (code CUSTOM), and whoever runs it brings them. */
 typedef struct ert_tensor_info {
   const char *name;
   ert_dtype dtype;
@@ -147,6 +135,43 @@ typedef struct ert_tensor_info {
   const float *scales; /* real = scale * (q - zero_point) */
   const int32_t *zero_points;
 } ert_tensor_info;
+
+typedef struct ert_custom_call {
+  const char *name;    /* of the source node */
+  const char *options; /* the source's attributes, as JSON: {"alpha": 0.5} */
+  uint32_t input_count, output_count;
+  const ert_tensor_info *inputs; /* name is NULL for one that is absent */
+  const ert_tensor_info *outputs;
+} ert_custom_call;
+
+typedef struct ert_custom_op {
+  const char *name; /* "com.example.Magic" */
+  /* May be NULL. Refuses (ERT_INVALID_MODEL and a message) what invoke cannot run; only constants have data yet. */
+  ert_status (*prepare)(void *user, const ert_custom_call *call, ert_error *error);
+  /* Computes the outputs. Any status but ERT_OK ends ert_session_invoke with it and the message. */
+  ert_status (*invoke)(void *user, const ert_custom_call *call, ert_error *error);
+  void *user;
+} ert_custom_op;
+
+/* What a shared library of custom operators exports under this name: its operators, and how many. */
+#define ERT_CUSTOM_LIBRARY_SYMBOL "edgert_custom_ops"
+typedef const ert_custom_op *(*ert_custom_library)(uint32_t *count);
+
+typedef struct ert_session_options {
+  int threads;             /* the caller's included; 0: 1 */
+  const char *isa_max;     /* highest instruction set ("scalar", "sse41", "avx2", ...); NULL: the environment's
+                              ERT_ISA_MAX, or all that the processor has */
+  size_t memory_limit;     /* bytes that the session may take; 0: 1 GiB */
+  bool keep_all_tensors;   /* every activation keeps its own memory, for looking at them after invoke; nothing is fused */
+  ert_fusion fusion;
+  const ert_custom_op *custom_ops; /* copied; what they point to must outlive the session */
+  uint32_t custom_op_count;
+} ert_session_options;
+
+ert_status ert_session_create(const ert_model *model, const ert_session_options *options, ert_session **session,
+                              ert_error *error);
+void ert_session_destroy(ert_session *session);
+
 ert_status ert_session_tensor(const ert_session *session, uint32_t index, ert_tensor_info *info);
 
 /* Gives input i another shape and plans anew: addresses of tensors change. On failure the session keeps its old shape. */

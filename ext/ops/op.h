@@ -62,11 +62,14 @@ typedef struct ert_op {
   const char *kernel; /* name of the kernel that prepare chose, for profiles; NULL when there is no choice */
   bool packed_in_file; /* its weights are used as they lie in the file (ert_prepare_packed) */
   void *scratch;      /* invoke: as many bytes as ert_prepare_scratch asked for, aligned to ERT_ALIGN */
+  const char *failure; /* why invoke failed, where it can say more than its status; else NULL */
   ert_bands bands;    /* prepare: the form that lets it run in a group; kind ERT_BAND_NONE: none */
   ert_pool *pool;
 } ert_op;
 
 typedef struct ert_prepare ert_prepare; /* the core's side of prepare */
+
+#define ERT_ANY_NUMBER 255 /* of outputs */
 
 struct ert_op_def {
   const char *name;
@@ -106,6 +109,10 @@ ert_status ert_prepare_shape(ert_prepare *p, ert_tensor *out, int rank, const in
 /* Instruction sets that kernels may use in this session. */
 ert_isa_set ert_prepare_isa(const ert_prepare *p);
 int ert_prepare_threads(const ert_prepare *p);
+/* The operator from outside that the session was given under this name; NULL when there is none. */
+const ert_custom_op *ert_prepare_custom(const ert_prepare *p, const char *name);
+/* Whether the binding is for its packed weights alone and will not be run. */
+bool ert_prepare_only_packs(const ert_prepare *p);
 
 /* Reports why the model is refused; the message gets the operator's index, name and type in front.
  * Say what was found and what was needed. */

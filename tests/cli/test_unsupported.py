@@ -103,3 +103,27 @@ def test_a_missing_extra(package: str, words: list[str], tmp_path: Path) -> None
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "pip install 'edgert[build]'" in done.stderr
     assert package in done.stderr
+
+
+def test_a_custom_operator_by_option(edgert: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--custom MODULE brings what the model lacks, to convert and to run."""
+    five_unsupported(tmp_path / "five.onnx")
+    (tmp_path / "brought.py").write_text(
+        "from edgert import CustomOp, add_custom_op\n"
+        f"for name in {UNSUPPORTED}:\n"
+        "    add_custom_op(CustomOp(name, lambda types, attrs: types[:1], lambda arrays, attrs: arrays[:1]))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for words in (["convert", "five.onnx", "-o", "five.ert"], ["inspect", "five.ert"], ["bench", "five.ert"]):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "edgert", "--custom", "brought", *words], capture_output=True, text=True
+        )
+        assert done.returncode == 0, (words, done.stderr)
+    lacking = edgert("bench", tmp_path / "five.ert")
+    assert lacking.code == 2
+    assert "was not given" in lacking.err
+    wrong = subprocess.run(
+        [sys.executable, "-P", "-m", "edgert", "--custom", "no_such_module", "ops"], capture_output=True, text=True
+    )
+    assert wrong.returncode == 2
+    assert "no_such_module" in wrong.stderr

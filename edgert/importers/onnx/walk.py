@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from edgert.custom import custom_op_of_source
 from edgert.dtypes import DType
 from edgert.errors import ModelError, Unsupported, UnsupportedError
 from edgert.importers.onnx import functions, quant
@@ -159,7 +160,7 @@ class Walk:
 
     def _node(self, node: SourceNode, proto: Any) -> None:
         b = self.builder
-        handler = self.handlers.get(node.op)
+        handler = from_outside(node.op) or self.handlers.get(node.op)
         control = CONTROL.get(node.op)
         if any(name in self.lost for name in node.inputs):
             known = handler is not None or control is not None or node.op in ONLY_FOLDED
@@ -170,6 +171,9 @@ class Walk:
         missing = [name for name in node.inputs if name and not b.known(name)]
         if missing:
             raise ModelError(f"it reads {missing[0]!r}, which nothing before it writes")
+        if node.op == "Identity" and node.inputs[0] in (b.sequences.keys() | b.absent):
+            self.alias(node.outputs[0], node.inputs[0])
+            return
         if control is not None:
             b.current = node
             control(self, node)
@@ -209,6 +213,14 @@ def source_node(proto: Any, opsets: Mapping[str, int]) -> SourceNode:
     name = proto.name or next((output for output in outputs if output), op)
     attrs = {item.name: helper.get_attribute_value(item) for item in proto.attribute}
     return SourceNode(name, op, opsets.get(domain, 1), tuple(proto.input), outputs, attrs)
+
+
+def from_outside(kind: str) -> Handler | None:
+    """The handler of an operator that the program has brought (edgert.custom)."""
+    op = custom_op_of_source(kind)
+    if op is None:
+        return None
+    return lambda b, node: b.custom(op, [b.value(node, index) for index in range(len(node.inputs))], node.attrs)
 
 
 def no_handler(node: SourceNode) -> RefusedError:

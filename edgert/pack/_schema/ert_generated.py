@@ -3358,31 +3358,11 @@ class CustomAttrs(object):
         return None
 
     # CustomAttrs
-    def Options(self, j):
+    def Options(self):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
         if o != 0:
-            a = self._tab.Vector(o)
-            return self._tab.Get(flatbuffers.number_types.Uint8Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 1))
-        return 0
-
-    # CustomAttrs
-    def OptionsAsNumpy(self):
-        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
-        if o != 0:
-            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint8Flags, o)
-        return 0
-
-    # CustomAttrs
-    def OptionsLength(self):
-        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
-        if o != 0:
-            return self._tab.VectorLen(o)
-        return 0
-
-    # CustomAttrs
-    def OptionsIsNone(self):
-        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
-        return o == 0
+            return self._tab.String(o + self._tab.Pos)
+        return None
 
 def CustomAttrsStart(builder):
     builder.StartObject(2)
@@ -3392,9 +3372,6 @@ def CustomAttrsAddName(builder, name):
 
 def CustomAttrsAddOptions(builder, options):
     builder.PrependUOffsetTRelativeSlot(1, flatbuffers.number_types.UOffsetTFlags.py_type(options), 0)
-
-def CustomAttrsStartOptionsVector(builder, numElems):
-    return builder.StartVector(1, numElems, 1)
 
 def CustomAttrsEnd(builder):
     return builder.EndObject()
