@@ -76,9 +76,7 @@ def _known() -> dict[str, CustomOp]:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            raise InputError(
-                f"{name}: {error}; needed the name of a module that adds operators, without .py"
-            ) from error
+            raise InputError(f"{name}: {error}; needed a module that adds operators, named without .py") from error
     return _OPS
 
 

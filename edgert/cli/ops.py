@@ -41,7 +41,7 @@ def command(source: str | None, markdown: bool, as_json: bool) -> None:
         (kind.title, " ".join(kind.suffixes) or "folder", kind.needs, f"{len(kind.handlers())} {kind.kinds}")
         for kind in FORMATS
     ]
-    tables = [
+    tables: list[tuple[tuple[str, ...], list[tuple[str, ...]]]] = [
         (operators.SOURCES, sources),
         (operators.OPERATORS, operators.operator_rows()),
         (operators.KERNEL_FAMILIES, operators.family_rows()),
