@@ -158,6 +158,8 @@ def pool_cases():
     yield Case("AveragePool", 12, (x(1, 3, 11),), {"kernel_shape": [2], "strides": [2], "pads": [1, 0]})
     yield Case("GlobalAveragePool", 7, (x(2, 3, 5, 4),))
     yield Case("GlobalMaxPool", 7, (x(1, 3, 5, 4),))
+    for p in (1, 2, 3):
+        yield Case("GlobalLpPool", 7, (x(1, 3, 5, 4),), {"p": p})
     yield Case("GlobalAveragePool", 7, (x(1, 3, 5),))
 
 
@@ -212,6 +214,7 @@ def elementwise_cases():
     yield Case("Where", 9, (x(2, 9, low=0, high=2, dtype="bool"), x(2, 9), w(1, 9)))
     for to in (TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT):
         yield Case("Cast", 13, (x(2, 9, low=-9, high=9),), {"to": to})
+    yield Case("CastLike", 15, (x(2, 9, low=-9, high=9), i(1, 2)))
 
 
 def movement_cases():

@@ -260,12 +260,10 @@ def test_is_nan_sees_nan(tmp_path):
         ("Einsum", {}, {"equation": "ii->i"}, "diagonal"),
         ("Einsum", {"w": cases.w(1, 4)}, {"equation": "ij,ik->jk"}, "'i' is broadcast"),
         ("Einsum", {"w": cases.w(4, 2), "v": cases.w(2)}, {"equation": "ij,jk,k->i"}, "3 operands"),
-        ("CumSum", {"axis": np.asarray(0)}, {}, "running sum of 4000 elements"),
     ],
 )
 def test_products_that_are_refused(tmp_path, op, constants, attrs, reason):
-    size = (4000, 4) if op == "CumSum" else (4, 4)
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, size)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (4, 4))
     tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     onnx.save(cases.model([node(op, ["x", *constants], ["y"], **attrs)], [x], ["y"], tensors, 14), tmp_path / "m.onnx")
     with pytest.raises(UnsupportedError) as caught:

@@ -13,7 +13,6 @@ from passes.pipeline import optimize
 from reference_executor import ReferenceExecutor
 
 from edgert.dtypes import DType
-from edgert.errors import UnsupportedError
 from edgert.importers.onnx import load
 from edgert.importers.onnx.quant import HANDLERS
 from importers import _onnx_cases as cases
@@ -252,19 +251,29 @@ def test_quantised_weights_of_float_layers(tmp_path):
     assert_close(ReferenceExecutor(graph).run(*sample.values()), run_onnxruntime(model, sample))
 
 
-@pytest.mark.parametrize("op", ["DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"])
-def test_dynamic_quantisation_is_refused_with_a_fix(tmp_path, op):
-    given = {"DynamicQuantizeLinear": ["x"], "ConvInteger": ["q", "q"], "MatMulInteger": ["q", "q"]}[op]
-    inputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 8)),
-        helper.make_tensor_value_info("q", TensorProto.UINT8, (1, 3, 8, 8)),
+def test_dynamically_quantised_layers(tmp_path):
+    """What onnxruntime's dynamic quantisation makes of a MatMul and a Conv: scales that only the run knows."""
+    rng = np.random.default_rng(3)
+    constants = {
+        "wm": rng.integers(0, 256, (600, 5)).astype(np.uint8), "zm": u8(131), "sm": cases.scalar(0.01),
+        "wc": rng.integers(-128, 128, (4, 1, 3, 3)).astype(np.int8), "zc": np.asarray(0, np.int8),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], "quantise"),
+        helper.make_node("MatMulInteger", ["q", "wm", "z", "zm"], ["sums"], "product"),
+        helper.make_node("Cast", ["sums"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["real", "s"], ["scaled"]),
+        helper.make_node("Mul", ["scaled", "sm"], ["y"]),
+        helper.make_node("Reshape", ["q", "image"], ["pixels"]),
+        helper.make_node("ConvInteger", ["pixels", "wc", "z", "zc"], ["c"], "convolution", pads=[1, 1, 1, 1]),
     ]
-    outputs = ["a", "b", "c"] if op == "DynamicQuantizeLinear" else ["a"]
-    node = helper.make_node(op, given, outputs, "dynamic")
-    onnx.save(cases.model([node], inputs, ["a"]), tmp_path / "model.onnx")
-    with pytest.raises(UnsupportedError, match="quantise statically") as caught:
-        load(tmp_path / "model.onnx")
-    assert [item.node for item in caught.value.items] == ["dynamic"]
+    constants["image"] = cases.i(3, 1, 20, 30)
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (3, 600))
+    model = cases.model(nodes, [x], ["y", "c", "q", "s", "z"], tensors)
+    onnx.save(model, tmp_path / "model.onnx")
+    sample = {"x": rng.normal(size=(3, 600)).astype(np.float32)}
+    assert_close(run_converted(tmp_path / "model.onnx", sample), run_onnxruntime(model, sample))
 
 
 def u8(*numbers):

@@ -26,6 +26,7 @@ COORDINATES = {
     "align_corners": CoordinateMode.ALIGN_CORNERS,
     "pytorch_half_pixel": CoordinateMode.PYTORCH_HALF_PIXEL,
 }
+LARGEST = 1 << 26  # elements of an output; tables and matrices are made of its sizes
 OTHER_COORDINATES = ("half_pixel_symmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize")
 NEAREST = {
     "floor": NearestMode.FLOOR,
@@ -70,6 +71,8 @@ def resize(
             raise RefusedError(f"{what} {found!r}", f"use one of {', '.join(known)}")
     if len(sizes) != rank or min(sizes) < 1 or len(factors) != rank:
         raise ModelError(f"it resizes {list(x.shape)} to {list(sizes)}")
+    if math.prod(sizes) > LARGEST:
+        raise ModelError(f"it resizes {list(x.shape)} to {list(sizes)}: more than {LARGEST} elements")
     changed = [axis for axis in range(rank) if sizes[axis] != x.shape[axis] or factors[axis] not in (0.0, 1.0)]
     if coordinates == "tf_crop_and_resize":
         changed = [axis for axis in range(rank) if crop is not None and (axis in changed or crop[axis] != (0.0, 1.0))]
@@ -86,6 +89,8 @@ def resize(
         return _operator(b, x, sizes, factors, mode, coordinates, nearest, True)
     for axis in changed:
         size, out = x.shape[axis], sizes[axis]
+        if mode != "nearest" and size * out > LARGEST:
+            raise RefusedError(f"a product with a matrix of {out} x {size}", "resize by steps")
         line = Line(size, out, factors[axis] or out / size, coordinates, crop[axis] if crop else (0.0, 1.0))
         if mode == "nearest":
             x = _gathered(b, x, axis, line, nearest, extrapolation)

@@ -13,6 +13,7 @@ int8 Values that the source calls uint8.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ from edgert.dtypes import QuantParams
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, Operand, QuantizedConstant, RefusedError
 from edgert.ir import Value
+
+LARGEST_CONSTANT = 1 << 24  # elements of a mask or the like that a handler makes in the place of an operator
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,12 @@ class Builder(GraphBuilder):
                 "export the model with fixed shapes (constant folding on), or run onnxsim on it first",
             )
         return array
+
+    def room(self, shape: Sequence[int]) -> Sequence[int]:
+        """The shape, of which a constant is to be made; ModelError when it is too large to be one."""
+        if math.prod(shape) > LARGEST_CONSTANT:
+            raise ModelError(f"a constant {list(shape)}, needed at most {LARGEST_CONSTANT} elements")
+        return shape
 
     def ints(self, node: SourceNode, index: int, what: str) -> tuple[int, ...]:
         """The input as constant integers."""

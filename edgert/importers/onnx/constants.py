@@ -5,6 +5,7 @@ The `onnx` package's reference evaluator does the computing, so that every opera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,9 +30,10 @@ NEVER = {
 KEEPS_INTEGERS = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Concat", "Slice", "Split"}
 # Operators that exist here only because they are computed here, and so have no handler.
 ONLY_FOLDED = {"Shape", "Size", "Constant", "ConstantOfShape", "Range", "EyeLike", "OneHot"}
-# Operators that can make a large array of a few numbers; a damaged model must not fill the memory.
-GROWING = {"ConstantOfShape", "Expand", "Tile", "Range"}
-LARGEST_GROWN = 1 << 28  # elements
+# Elements that an operator may make of constants: so many, or so many times its inputs. A damaged model must not fill
+# the memory.
+LARGEST_GROWN, GROWTH = 1 << 24, 4
+SHAPE_LENGTH = 64  # elements of an input that may state a shape
 
 
 def plain(array: Array) -> Array:
@@ -87,7 +89,8 @@ class Folder:
 
         if node.op == "Constant" and "value" in node.attrs:
             return [onnx.numpy_helper.to_array(node.attrs["value"])]
-        if node.op in GROWING and _grown_size(node, list(inputs.values())) > LARGEST_GROWN:
+        given = sum(array.size for array in inputs.values())
+        if _made(node, proto, inputs) > max(LARGEST_GROWN, GROWTH * given):
             raise ModelError(f"its output would have more than {LARGEST_GROWN} elements")
         imports = [
             helper.make_opsetid("" if domain == "ai.onnx" else domain, version) for domain, version in opsets.items()
@@ -132,10 +135,19 @@ def _has_dtype(array: Any) -> bool:
     return True
 
 
-def _grown_size(node: SourceNode, inputs: list[Array]) -> float:
-    """Elements that the output will have, as far as the inputs tell."""
-    if node.op == "Range":
-        start, limit, delta = (float(item.reshape(-1)[0]) for item in inputs[:3])
-        return abs((limit - start) / delta) if delta else 0.0
-    size = float(np.prod(inputs[-1].astype(np.float64)))
-    return size * inputs[0].size if node.op == "Tile" else size
+def _made(node: SourceNode, proto: Any, inputs: dict[str, Array]) -> int:
+    """Elements of the largest output, as the operator's own shape inference has them; 0 when it does not know."""
+    import onnx
+    from onnx import defs, helper, numpy_helper
+
+    types = {
+        name: helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in inputs.items()
+    }
+    data = {name: numpy_helper.from_array(array) for name, array in inputs.items() if array.size <= SHAPE_LENGTH}
+    schema = defs.get_schema(node.op, node.opset, "")
+    try:
+        outputs = onnx.shape_inference.infer_node_outputs(schema, proto, types, data)
+    except Exception:  # what it cannot infer, the evaluation refuses or the handler does
+        return 0
+    return max((math.prod(dim.dim_value for dim in item.tensor_type.shape.dim) for item in outputs.values()), default=0)

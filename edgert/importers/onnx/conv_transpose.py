@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edgert.errors import ModelError
 from edgert.importers.builder import QuantizedConstant
 from edgert.importers.layers.conv_transposed import transposed_convolution
+from edgert.importers.layers.norm import along
 from edgert.importers.onnx.builder import Builder, Handler, SourceNode
 from edgert.importers.onnx.spatial import weights_of
 from edgert.ir import Value
@@ -20,17 +21,28 @@ def conv_transpose(b: Builder, node: SourceNode) -> Value:
     if len(shape) != rank + 2:
         raise ModelError(f"weights {list(shape)} do not fit an input {list(x.shape)}")
     sides = _sides(node, x.shape[2:], shape[2:])
-    return transposed_convolution(
+    strides, dilations = (node.integers(name) or (1,) * rank for name in ("strides", "dilations"))
+    reach = [
+        step * (size - 1) + (taps - 1) * apart + 1 - crop
+        for size, taps, step, apart, (_, crop) in zip(x.shape[2:], shape[2:], strides, dilations, sides, strict=True)
+    ]
+    beyond = [max(size - most, 0) for (size, _), most in zip(sides, reach, strict=True)]
+    bias = b.optional(node, 2)
+    y = transposed_convolution(
         b,
         x,
         weights,
-        b.optional(node, 2),
-        stride=node.integers("strides") or (1,) * rank,
-        dilation=node.integers("dilations"),
+        None if any(beyond) else bias,
+        stride=strides,
+        dilation=dilations,
         before=[crop for _, crop in sides],
-        out=[size for size, _ in sides],
+        out=[size - more for (size, _), more in zip(sides, beyond, strict=True)],
         groups=node.integer("group", 1),
     )
+    if any(beyond):  # positions that no tap reaches hold the bias alone
+        y = b.pad(y, (0,) * (rank + 2), (0, 0, *beyond))
+        y = y if bias is None else b.add(y, along(b, y, bias, 1))
+    return y
 
 
 def _sides(node: SourceNode, sizes: Sequence[int], kernel: Sequence[int]) -> list[tuple[int, int]]:

@@ -29,6 +29,15 @@ PLAIN = {
     "Round": UnaryFunction.ROUND,
     "Sin": UnaryFunction.SIN,
     "Cos": UnaryFunction.COS,
+    "Tan": UnaryFunction.TAN,
+    "Asin": UnaryFunction.ASIN,
+    "Acos": UnaryFunction.ACOS,
+    "Atan": UnaryFunction.ATAN,
+    "Sinh": UnaryFunction.SINH,
+    "Cosh": UnaryFunction.COSH,
+    "Asinh": UnaryFunction.ASINH,
+    "Acosh": UnaryFunction.ACOSH,
+    "Atanh": UnaryFunction.ATANH,
     "Erf": UnaryFunction.ERF,
     "Softplus": UnaryFunction.SOFTPLUS,
     "Softsign": UnaryFunction.SOFTSIGN,
@@ -67,25 +76,13 @@ def unary_with_attributes(
     return b.unary(function, b.value(node, 0), *numbers)
 
 
-def tangent(b: Builder, node: SourceNode) -> Value:
-    x = b.value(node, 0)
-    sine, cosine = b.unary(UnaryFunction.SIN, x), b.unary(UnaryFunction.COS, x)
-    return b.emit("binary", [sine, cosine], {"function": BinaryFunction.DIV})
-
-
-def hyperbolic(op: str, b: Builder, node: SourceNode) -> Value:
-    """sinh and cosh: half the difference, half the sum (op) of exp(x) and exp(-x)."""
-    x = b.value(node, 0)
-    rising, falling = (b.unary(UnaryFunction.EXP, item) for item in (x, b.unary(UnaryFunction.NEG, x)))
-    return b.mul(b.emit(op, [rising, falling]), 0.5)
-
-
 def triangle(b: Builder, node: SourceNode) -> Value:
     """The elements of each matrix on one side of diagonal k, and 0 on the other, whatever stands there."""
     x = b.value(node, 0)
     shift = b.ints(node, 1, "diagonal")[0] if node.has(1) else 0
     upper = bool(node.integer("upper", 1))
     rows, columns = x.shape[-2:]
+    b.room((rows, columns))
     below = np.tri(rows, columns, shift - 1 if upper else shift, np.bool_)
     return b.emit("select", [~below if upper else below, x, np.zeros((), np.dtype(x.dtype.numpy_name))])
 
@@ -156,43 +153,6 @@ def arithmetic(op: str, b: Builder, node: SourceNode) -> Value:
     return b.emit(op, [b.value(node, 0), b.value(node, 1)])
 
 
-def binary(function: BinaryFunction, b: Builder, node: SourceNode) -> Value:
-    return b.emit("binary", [b.value(node, 0), b.value(node, 1)], {"function": function})
-
-
-def div(b: Builder, node: SourceNode) -> Value:
-    """Integer division truncates in ONNX; FLOOR_DIV agrees only where nothing is negative."""
-    x = b.value(node, 0)
-    if x.dtype in (DType.FLOAT32, DType.FLOAT16):
-        return binary(BinaryFunction.DIV, b, node)
-    raise RefusedError("it divides integers that depend on the data", "cast to float before it, and floor after it")
-
-
-def power(b: Builder, node: SourceNode) -> Value:
-    """Constant exponents that have a function of their own take it: cheaper, and a table when quantised."""
-    x, exponent = b.value(node, 0), b.constant(node, 1)
-    if exponent is not None and exponent.size == 1 and x.dtype == DType.FLOAT32:
-        number = float(exponent.reshape(-1)[0])
-        if number == 1.0:
-            return b.emit("copy", [x])
-        own = {
-            2.0: UnaryFunction.SQUARE,
-            0.5: UnaryFunction.SQRT,
-            -0.5: UnaryFunction.RSQRT,
-            -1.0: UnaryFunction.RECIPROCAL,
-        }
-        if number in own:
-            return b.unary(own[number], x)
-        return b.emit("binary", [x, number], {"function": BinaryFunction.POW})
-    return binary(BinaryFunction.POW, b, node)
-
-
-def mod(b: Builder, node: SourceNode) -> Value:
-    if node.integer("fmod", 0):
-        raise RefusedError("fmod=1 (the remainder has the dividend's sign)", "use Mod with fmod=0")
-    return binary(BinaryFunction.FLOOR_MOD, b, node)
-
-
 def variadic(op: str, function: BinaryFunction | None, b: Builder, node: SourceNode) -> Value:
     """Sum, Min, Max of any number of inputs, from left to right."""
     attrs = {} if function is None else {"function": function}
@@ -251,9 +211,6 @@ HANDLERS: dict[str, Handler] = {
     **{name: partial(plain_unary, function) for name, function in PLAIN.items()},
     **{name: partial(unary_with_attributes, *entry) for name, entry in WITH_ATTRIBUTES.items()},
     **{name: partial(compare, function) for name, function in COMPARISONS.items()},
-    "Tan": tangent,
-    "Sinh": partial(hyperbolic, "sub"),
-    "Cosh": partial(hyperbolic, "add"),
     "Trilu": triangle,
     "Gelu": gelu,
     "com.microsoft.Gelu": gelu,
@@ -267,11 +224,6 @@ HANDLERS: dict[str, Handler] = {
     "Add": partial(arithmetic, "add"),
     "Sub": partial(arithmetic, "sub"),
     "Mul": partial(arithmetic, "mul"),
-    "Div": div,
-    "Pow": power,
-    "Mod": mod,
-    "And": partial(binary, BinaryFunction.LOGICAL_AND),
-    "Or": partial(binary, BinaryFunction.LOGICAL_OR),
     "Sum": partial(variadic, "add", None),
     "Min": partial(variadic, "binary", BinaryFunction.MINIMUM),
     "Max": partial(variadic, "binary", BinaryFunction.MAXIMUM),

@@ -29,14 +29,27 @@ def expand(walk: Walk, node: SourceNode, proto: Any, body: Any) -> None:
     names = dict.fromkeys(body.input, "")
     names.update(zip(body.input, proto.input, strict=False))
     attributes = {attribute.name: attribute for attribute in body.attribute_proto}
+    attributes.update(_defaults(node, proto))
     attributes.update({attribute.name: attribute for attribute in proto.attribute})
     nodes = instantiate(body.node, names, lambda name: walk.unique(prefix + name), attributes)
-    opsets = {entry.domain or "ai.onnx": entry.version for entry in body.opset_import} or walk.opsets
-    with walk.inside(opsets):
+    own = {entry.domain or "ai.onnx": entry.version for entry in body.opset_import}
+    with walk.inside({**walk.opsets, **own}):
         walk.nodes(nodes)
     for inner, outer in zip(body.output, proto.output, strict=False):
         if outer:
             walk.alias(outer, names.get(inner, inner))
+
+
+def _defaults(node: SourceNode, proto: Any) -> dict[str, Any]:
+    """Attributes that an operator of ONNX has without being given them."""
+    from onnx import defs
+
+    try:
+        schema = defs.get_schema(proto.op_type, node.opset, proto.domain if proto.domain != "ai.onnx" else "")
+    except defs.SchemaError:
+        return {}
+    stated = {name: attribute.default_value for name, attribute in schema.attributes.items()}
+    return {name: value for name, value in stated.items() if value.name}
 
 
 def _schema_body(builder: Builder, node: SourceNode, proto: Any) -> Any:

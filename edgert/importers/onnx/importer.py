@@ -14,12 +14,20 @@ from typing import Any
 
 from edgert.errors import FileFormatError, InputError, MissingExtraError, Unsupported, UnsupportedError
 from edgert.importers.onnx import (
+    arithmetic,
     conv_transpose,
+    detection,
+    dynamic_quant,
     einsum,
     elementwise,
+    indices,
     linear,
+    matrices,
     movement,
+    pooling,
     quant,
+    sampling,
+    signal,
     spatial,
 )
 from edgert.importers.onnx.builder import Array, Builder, Handler
@@ -37,6 +45,14 @@ HANDLERS: dict[str, Handler] = {
     **spatial.HANDLERS,
     **conv_transpose.HANDLERS,
     **quant.HANDLERS,
+    **dynamic_quant.HANDLERS,
+    **arithmetic.HANDLERS,
+    **matrices.HANDLERS,
+    **pooling.HANDLERS,
+    **sampling.HANDLERS,
+    **signal.HANDLERS,
+    **indices.HANDLERS,
+    **detection.HANDLERS,
 }
 
 OLDEST_OPSET = 7

@@ -124,6 +124,9 @@ def add_outputs(builder: Builder, source: Any) -> None:
         builder.current = SourceNode(info.name, "output", 0, (), (info.name,))
         if not builder.known(info.name):
             raise ModelError(f"the graph's output {info.name!r} is written by no node")
+        if info.name in builder.sequences or info.name in builder.absent:
+            fix = "export the model with tensors only"
+            raise UnsupportedError([Unsupported(info.name, "output", "it is no tensor", fix)])
         value = builder.value_of(info.name)
         if value in builder.unsigned and value.quant is not None:
             quant = QuantParams(value.quant.scales, tuple(zero + 128 for zero in value.quant.zero_points))

@@ -10,7 +10,7 @@ import numpy as np
 from edgert.dtypes import DType
 from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
 from edgert.ir import Value
-from edgert.ops._enums import ReduceFunction, UnaryFunction
+from edgert.ops._enums import BinaryFunction, ReduceFunction, UnaryFunction
 
 
 def gemm(b: Builder, node: SourceNode) -> Value:
@@ -111,15 +111,19 @@ def reduce_log_sum_exp(b: Builder, node: SourceNode) -> Value:
 
 
 def arg(minimum: bool, b: Builder, node: SourceNode) -> Value:
-    if node.integer("select_last_index", 0):
-        raise RefusedError("select_last_index=1", "use select_last_index=0")
     x = b.value(node, 0)
+    axis = node.integer("axis", 0) % len(x.shape)
+    last = bool(node.integer("select_last_index", 0))
+    if last:  # the first one from the end
+        x = b.slice(x, axis, x.shape[axis] - 1, -1, -1)
     attrs = {
-        "axis": node.integer("axis", 0) % len(x.shape),
+        "axis": axis,
         "keep_dims": bool(node.integer("keepdims", 1)),
         "minimum": minimum,
     }
     y = b.emit("arg_max", [x], attrs)
+    if last:
+        y = b.sub(np.asarray(x.shape[axis] - 1, np.dtype(y.dtype.numpy_name)), y)
     return y if y.dtype == DType.INT64 else b.emit("cast", [y], dtype=DType.INT64)
 
 
@@ -161,6 +165,8 @@ def lp_normalization(b: Builder, node: SourceNode) -> Value:
         norm = b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.ABS, x), axes)
     else:
         norm = b.unary(UnaryFunction.SQRT, b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.SQUARE, x), axes))
+    least = float(np.finfo(np.float32).tiny)  # zeros stay zeros
+    norm = b.emit("binary", [norm, least], {"function": BinaryFunction.MAXIMUM})
     return b.mul(x, b.unary(UnaryFunction.RECIPROCAL, norm))
 
 

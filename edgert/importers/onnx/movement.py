@@ -21,12 +21,6 @@ def identity(b: Builder, node: SourceNode) -> Outputs:
     return b.quantized.get(node.inputs[0]) or b.value(node, 0)
 
 
-def dropout(b: Builder, node: SourceNode) -> Value:
-    if any(node.outputs[1:]):
-        raise RefusedError("its mask, which serves training, is used", "export the model for inference")
-    return b.value(node, 0)
-
-
 def reshape(b: Builder, node: SourceNode) -> Value:
     """0 copies the input's dimension unless allowzero, one -1 is inferred."""
     x = b.value(node, 0)
@@ -79,10 +73,16 @@ def transpose(b: Builder, node: SourceNode) -> Outputs:
 
 
 def concat(b: Builder, node: SourceNode) -> Value:
-    values = [b.value(node, index) for index in range(len(node.inputs))]
+    given = [b.value(node, index) for index in range(len(node.inputs))]
+    values = [value for value in given if 0 not in value.shape] or given[:1]
     if len(values) == 1:
         return values[0]
     return b.emit("concat", values, {"axis": node.integer("axis", 1) % len(values[0].shape)})
+
+
+def nothing(b: Builder, x: Value, shape: Sequence[int]) -> Value:
+    """An empty part of a tensor: a constant, which joins to nothing."""
+    return b.const(np.zeros(shape, np.dtype(x.dtype.numpy_name)), quant=x.quant)
 
 
 def slice_(b: Builder, node: SourceNode) -> Value:
@@ -102,7 +102,7 @@ def slice_(b: Builder, node: SourceNode) -> Value:
         begin[axis], end[axis], strides[axis] = slice(start, stop, step).indices(x.shape[axis])
     sizes = [len(range(*item)) for item in zip(begin, end, strides, strict=True)]
     if 0 in sizes:
-        raise ModelError(f"it cuts {list(x.shape)} down to {sizes}, which holds nothing")
+        return nothing(b, x, sizes)
     return b.slices(x, begin, end, strides)
 
 
@@ -116,10 +116,13 @@ def split(b: Builder, node: SourceNode) -> list[Value]:
         parts = len(node.outputs)
         chunk = -(-total // parts)
         sizes = tuple(min(chunk, total - chunk * index) for index in range(parts))
-    if sum(sizes) != total or min(sizes) < 1:
+    if sum(sizes) != total or min(sizes) < 0:
         raise ModelError(f"it splits {total} into parts of {list(sizes)}")
     ends = np.cumsum(sizes).tolist()
-    return [b.slice(x, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+    return [
+        b.slice(x, axis, end - size, end) if size else nothing(b, x, (*x.shape[:axis], 0, *x.shape[axis + 1 :]))
+        for size, end in zip(sizes, ends, strict=True)
+    ]
 
 
 def gather(b: Builder, node: SourceNode) -> Value:
@@ -138,24 +141,6 @@ def gather(b: Builder, node: SourceNode) -> Value:
         picked = b.slice(x, axis, flat[0], flat[-1] + 1, min(steps, default=1))
         return b.reshape(picked, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
     return b.emit("gather", [x, np.asarray(indices % size, np.int32)], {"axis": axis})
-
-
-def gather_nd(b: Builder, node: SourceNode) -> Value:
-    """Constant indices [batch..., ..., depth] of the dimensions behind the batch's, taken as one: a gather of rows."""
-    x, indices = b.value(node, 0), b.need_constant(node, 1, "indices")
-    batch, depth = node.integer("batch_dims", 0), indices.shape[-1]
-    lead = batch + depth  # dimensions of x that are picked from
-    if lead > len(x.shape) or not 0 <= batch < indices.ndim or indices.shape[:batch] != x.shape[:batch]:
-        raise ModelError(f"indices {list(indices.shape)} do not fit {list(x.shape)} with batch_dims {batch}")
-    sizes = np.asarray(x.shape[batch:lead], np.int64)
-    if (indices < -sizes).any() or (indices >= sizes).any():
-        raise ModelError(f"an index is outside of {sizes.tolist()}")
-    rows = np.ravel_multi_index(tuple(np.moveaxis(indices % sizes, -1, 0)), tuple(sizes.tolist()))
-    copies = math.prod(x.shape[:batch])
-    rows = rows.reshape(copies, -1) + np.arange(copies)[:, np.newaxis] * math.prod(sizes.tolist())
-    flat = b.reshape(x, (math.prod(x.shape[:lead]), *x.shape[lead:]))
-    picked = b.emit("gather", [flat, rows.reshape(-1).astype(np.int32)], {"axis": 0})
-    return b.reshape(picked, (*indices.shape[:-1], *x.shape[lead:]))
 
 
 def expand(b: Builder, node: SourceNode) -> Value:
@@ -192,6 +177,9 @@ def pad(b: Builder, node: SourceNode) -> Value:
         amounts = b.ints(node, 1, "pads")
         axes = [axis % rank for axis in b.ints(node, 3, "axes")] if node.has(3) else range(rank)
         if node.has(2):
+            fill = b.constant(node, 2)
+            if fill is None and mode == "constant" and node.inputs[2] in b.values:
+                return _padded_with(b, x, b.value(node, 2), (amounts, axes))
             value = float(b.need_constant(node, 2, "value").reshape(-1)[0])
     if x.dtype == DType.INT8 and mode == "constant":
         value = _real_value(b, x, value)
@@ -209,6 +197,19 @@ def pad(b: Builder, node: SourceNode) -> Value:
         return _wrapped(b, x, before, after)
     attrs = {"before": tuple(before), "after": tuple(after), "mode": PAD_MODES[mode], "value": value}
     return b.emit("pad", [x], attrs)
+
+
+def _padded_with(b: Builder, x: Value, fill: Value, placed: tuple[Sequence[int], Sequence[int]]) -> Value:
+    """Padding whose value only the run knows: zeros, and the value chosen wherever they are."""
+    amounts, axes = placed
+    before, after = [0] * len(x.shape), [0] * len(x.shape)
+    for position, axis in enumerate(axes):
+        before[axis], after[axis] = amounts[position], amounts[position + len(axes)]
+    if min(*before, *after) < 0:
+        raise RefusedError("it cuts and pads with a value that depends on the data", "make the value a constant")
+    b.room([size + first + last for size, first, last in zip(x.shape, before, after, strict=True)])
+    inside = np.pad(np.ones(x.shape, np.bool_), list(zip(before, after, strict=True)))
+    return b.emit("select", [inside, b.pad(x, before, after), b.reshape(fill, ())])
 
 
 def _wrapped(b: Builder, x: Value, before: Sequence[int], after: Sequence[int]) -> Value:
@@ -233,7 +234,6 @@ def _real_value(b: Builder, x: Value, number: float) -> float:
 
 HANDLERS: dict[str, Handler] = {
     "Identity": identity,
-    "Dropout": dropout,
     "Reshape": reshape,
     "Flatten": flatten,
     "Squeeze": squeeze,
@@ -243,7 +243,6 @@ HANDLERS: dict[str, Handler] = {
     "Slice": slice_,
     "Split": split,
     "Gather": gather,
-    "GatherND": gather_nd,
     "Expand": expand,
     "Tile": tile,
     "Pad": pad,

@@ -75,13 +75,6 @@ def pool_window(node: SourceNode, x: Value) -> Window:
     return placed(node, x.shape[2:], kernel)
 
 
-def max_pool(b: Builder, node: SourceNode) -> Value:
-    if any(node.outputs[1:]):
-        raise RefusedError("its second output (indices) is used", "replace unpooling by Resize")
-    x = b.value(node, 0)
-    return pool.max_pool(b, x, pool_window(node, x))
-
-
 def average_pool(b: Builder, node: SourceNode) -> Value:
     return average_pooled(b, node, b.value(node, 0))
 
@@ -149,6 +142,15 @@ def depth_to_space(b: Builder, node: SourceNode) -> Value:
 
 
 def space_to_depth(b: Builder, node: SourceNode) -> Value:
+    """DCR: the pixels of a block, each with all channels; CRD: the channels, each with all pixels of a block."""
+    if node.text("mode", "DCR") == "CRD":
+        x, block = b.value(node, 0), node.integer("blocksize", 1)
+        batch, channels, height, width = x.shape
+        if block < 1 or height % block or width % block:
+            raise ModelError(f"blocks of {block} do not divide {height} x {width}")
+        apart = b.reshape(x, (batch, channels, height // block, block, width // block, block))
+        together = b.transpose(apart, (0, 1, 3, 5, 2, 4))
+        return b.reshape(together, (batch, channels * block * block, height // block, width // block))
     attrs = {"block": node.integer("blocksize", 1)}
     return b.from_nhwc(b.emit("space_to_depth", [b.to_nhwc(b.value(node, 0))], attrs), 4)
 
@@ -214,7 +216,6 @@ def _resize_target(b: Builder, node: SourceNode, x: Value, old: bool) -> tuple[l
 
 HANDLERS: dict[str, Handler] = {
     "Conv": conv,
-    "MaxPool": max_pool,
     "AveragePool": average_pool,
     "GlobalAveragePool": partial(global_pool, ReduceFunction.MEAN),
     "GlobalMaxPool": partial(global_pool, ReduceFunction.MAX),

@@ -1,6 +1,6 @@
 """Runs ONNX's own node test cases: each is converted and its outputs in the runtime are compared with the suite's.
 
-Inputs that an importer must know are given at conversion (see conformance_constants.py); all others are the graph's.
+Inputs that an importer must know are given at conversion (see constant_inputs.py); all others are the graph's.
 Types must be the source's own: a float16 output that is float32 here is no pass.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import tomllib
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conformance_constants import PARAMETERS, SHAPES
+from importers.conformance.constant_inputs import PARAMETERS, SHAPES
 
 import edgert
 from edgert.compile import LOWER, optimise, run_passes
@@ -23,6 +24,7 @@ from edgert.importers.onnx import load
 from edgert.pack.writer import write
 
 EXPANDED = re.compile(r"_expanded.*$")
+COMMON = {"float32", "int8", "uint8", "int32", "int64", "bool"}
 RELATIVE, OF_LARGEST = 1e-3, 1e-5  # the suite's own tolerance, and what float32 leaves of numbers near 0
 
 
@@ -43,6 +45,12 @@ class Case:
     shapes: frozenset[str]  # inputs that decide a shape or a branch
     parameters: frozenset[str]  # inputs that are weights or quantisation in every model that is trained
 
+    @property
+    def common(self) -> bool:
+        """Whether every tensor has a type that models of this field have."""
+        arrays = [*self.inputs.values(), *self.outputs]
+        return all(isinstance(array, np.ndarray) and array.dtype.name in COMMON for array in arrays)
+
 
 @cache
 def cases() -> tuple[Case, ...]:
@@ -54,6 +62,13 @@ def cases() -> tuple[Case, ...]:
         found = collect_testcases(None)
     whole = {case.name: case.model.graph.node[0] for case in found if not EXPANDED.search(case.name)}
     return tuple(_case(case, whole) for case in found)
+
+
+@cache
+def left_out() -> dict[str, str]:
+    """Cases that do not pass, each with its reason: left_out.toml."""
+    table = tomllib.loads((Path(__file__).parent / "left_out.toml").read_text(encoding="utf-8"))
+    return {name: entry["reason"] for entry in table["left_out"] for name in entry["cases"]}
 
 
 def _case(case: Any, whole: dict[str, Any]) -> Case:
@@ -97,7 +112,11 @@ def converted_outputs(model: Any, inputs: dict[str, Any], constants: dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "case.onnx"
         path.write_bytes(model.SerializeToString())
-        shapes = {name: np.shape(array) for name, array in inputs.items() if name not in constants and np.ndim(array)}
+        shapes = {
+            name: array.shape
+            for name, array in inputs.items()
+            if isinstance(array, np.ndarray) and array.ndim and name not in constants
+        }
         graph = load(path, shapes, constants=constants)
     optimise(graph)
     run_passes(graph, LOWER)
