@@ -10,7 +10,9 @@ import numpy as np
 from fused_graphs import ChainBuilder
 
 import edgert
+from edgert.custom import CustomOp, TensorType, add_custom_op, remove_custom_op
 from edgert.dtypes import DType, QuantParams
+from edgert.errors import ModelError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import ALL_OPS, OPS_BY_NAME
 from edgert.ops._enums import (
@@ -20,6 +22,7 @@ from edgert.ops._enums import (
     PadMode,
     ReduceFunction,
     ResizeMode,
+    ScatterReduction,
     UnaryFunction,
 )
 from edgert.pack.metadata import Metadata
@@ -76,9 +79,9 @@ class _Builder:
             assert out is not None
             outputs = [Value(name, _TYPED[op](inputs[0], attrs), out, (quant or QUANT) if out == DType.INT8 else None)]
         else:
-            for spec in specs:
+            for number, spec in enumerate(specs):
                 params = (quant or QUANT) if spec.dtype == DType.INT8 else None
-                outputs.append(Value(name, spec.shape, spec.dtype, params))
+                outputs.append(Value(f"{name}_{number}" if number else name, spec.shape, spec.dtype, params))
         self.graph.nodes.append(Node(op, list(inputs), outputs, attrs, name))
         self.graph.outputs += outputs
         return outputs[0] if outputs else None
@@ -147,18 +150,86 @@ def every_operator() -> bytes:
     b.add("dequantize", q)
     b.add("quantize", x, out=DType.INT8)
     b.add("cast", x, out=DType.INT32)
-    for function in BinaryFunction:
-        whole = function in (BinaryFunction.LOGICAL_AND, BinaryFunction.LOGICAL_OR)
-        b.add("binary", mask if whole else x, mask if whole else x, function=function)
-    for function in UnaryFunction:
-        b.add("unary", mask if function == UnaryFunction.LOGICAL_NOT else x, function=function, alpha=0.1, beta=0.5)
+    whole = b.input("whole", (1, 6, 5, 4), DType.INT32)
+    for op, functions in (("binary", BinaryFunction), ("unary", UnaryFunction)):
+        for function in functions:
+            attrs = {"function": function, **({"alpha": 0.1, "beta": 0.5} if op == "unary" else {})}
+            value = next(value for value in (x, mask, whole) if _takes(op, value, attrs))
+            b.add(op, *[value] * (1 + (op == "binary")), **attrs)
     state = Value("state", (1, 6, 5, 4), DType.FLOAT32, data=np.ones((1, 6, 5, 4), np.float32), variable=True)
     b.add("add", state, x)
     b.add("assign", state, x)
+    _add_recurrent(b)
+    _add_indices(b, x, q, index)
     used = {node.op for node in b.graph.nodes}
-    missing = {op.name for op in ALL_OPS} - used
+    missing = {op.name for op in ALL_OPS} - used - {"custom"}  # which has a package of its own
     assert not missing, f"every_operator() leaves out {sorted(missing)}"
     return write(b.graph, Metadata(name="every operator", labels=("a", "b"), input_mean=(0.0,), input_std=(1.0,)))
+
+
+def _takes(op: str, value: Value | None, attrs: dict[str, Any]) -> bool:
+    definition = OPS_BY_NAME[op]
+    try:
+        definition.infer([value] * definition.inputs[0], definition.complete(attrs))
+    except ModelError:
+        return False
+    return True
+
+
+def _add_recurrent(b: _Builder) -> None:
+    """Sequences of 3 steps, 2 at a time, of 4 features; 5 units."""
+    real = DType.FLOAT32
+    x = b.input("sequence", (3, 2, 4), real)
+    h, c = b.constant((2, 5), real), b.constant((2, 5), real)
+    lengths = b.input("lengths", (2,), DType.INT32)
+    lstm = (b.constant((20, 4), real), b.constant((20, 5), real), b.constant((20,), real))
+    b.add("lstm", x, *lstm, h, c, b.constant((3, 5), real), None, None, lengths, clip=3.0, reverse=True)
+    projected = (b.constant((15, 4), real), b.constant((15, 3), real))
+    b.add("lstm", x, *projected, None, None, None, None, b.constant((3, 5), real), coupled=True, cell_clip=1.0)
+    b.add("gru", x, b.constant((15, 4), real), b.constant((15, 5), real), b.constant((15,), real),
+          b.constant((15,), real), h, lengths, reset_after=True)  # fmt: skip
+    b.add("gru", x, b.constant((15, 4), real), b.constant((15, 5), real), reverse=True)
+    b.add("rnn", x, b.constant((5, 4), real), b.constant((5, 5), real), b.constant((5,), real), h, lengths)
+    state = Value("memory", (2, 6, 4), real, data=np.zeros((2, 6, 4), np.float32), variable=True)
+    frame = b.input("frame", (2, 4), real)
+    b.add("svdf", frame, b.constant((6, 4), real), b.constant((6, 4), real), b.constant((3,), real), state, rank=2)
+
+
+def _add_indices(b: _Builder, x: Value, q: Value, index: Value) -> None:
+    for value in (x, q):
+        kind = value.dtype
+        b.add("top_k", value, k=2, axis=1)
+        places = b.input(f"places_{kind.name}", (2, 2), DType.INT32)
+        b.add("gather_nd", value, places)
+        picks = b.input(f"picks_{kind.name}", (1, 2, 5, 4), DType.INT64)
+        b.add("gather_elements", value, picks, axis=1)
+        quant = QUANT if kind == DType.INT8 else None
+        b.add("scatter_nd", value, places, b.constant((2, 5, 4), kind, quant))
+        b.add("scatter_elements", value, picks, b.constant((1, 2, 5, 4), kind, quant), axis=1)
+    b.add("scatter_elements", x, picks, b.constant((1, 2, 5, 4), DType.FLOAT32), axis=1, reduction=ScatterReduction.ADD)
+    b.add("cumsum", x, axis=2, exclusive=True, reverse=True)
+    boxes, scores = b.input("boxes", (1, 7, 4), DType.FLOAT32), b.input("scores", (1, 3, 7), DType.FLOAT32)
+    b.add("non_max_suppression", boxes, scores, max_output=3, iou_threshold=0.5, score_threshold=0.1)
+    classes = b.input("classes", (1, 7, 4), DType.FLOAT32)
+    for regular in (False, True):
+        b.add("detection_postprocess", boxes, classes, b.constant((7, 4), DType.FLOAT32), max_detections=4, classes=3,
+              regular=regular, iou_threshold=0.5, score_threshold=0.1)  # fmt: skip
+
+
+def custom() -> bytes:
+    """An operator from outside, tests.copy, which the programs under tests/c and tests/fuzz bring."""
+    graph = Graph("custom")
+    x = Value("x", (3, 5), DType.FLOAT32)
+    y, z = Value("y", (3, 5), DType.FLOAT32), Value("z", (4,), DType.INT32)
+    graph.inputs, graph.outputs = [x], [y, z]
+    attrs = {"name": "tests.copy", "options": '{"alpha":0.5}'}
+    graph.nodes = [Node("custom", [x], [y, z], attrs, "copy")]
+    types = [TensorType(value.shape, value.dtype) for value in graph.outputs]
+    add_custom_op(CustomOp("tests.copy", lambda inputs, attrs: types, lambda arrays, attrs: arrays))
+    try:
+        return write(graph, Metadata(name="custom"))
+    finally:
+        remove_custom_op("tests.copy")
 
 
 def _exp_table() -> tuple[int, ...]:
@@ -193,6 +264,7 @@ PACKAGES: dict[str, Callable[[], bytes]] = {
     "digits-float": lambda: digits(quantize=False),
     "every-operator": every_operator,
     "fused": fused,
+    "custom": custom,
 }
 
 

@@ -9,6 +9,19 @@
 
 #define FUZZ_MEMORY_LIMIT ((size_t)16 << 20)
 
+/* "tests.copy": reads all of its inputs and options, and writes all of its outputs. */
+static inline ert_status fuzz_custom(void *user, const ert_custom_call *call, ert_error *error) {
+  (void)user, (void)error;
+  unsigned sum = (unsigned)strlen(call->options);
+  for (uint32_t i = 0; i < call->input_count; i++)
+    for (size_t b = 0; call->inputs[i].name != NULL && b < call->inputs[i].bytes; b++)
+      sum += ((const uint8_t *)call->inputs[i].data)[b];
+  for (uint32_t i = 0; i < call->output_count; i++) memset(call->outputs[i].data, (int)(sum & 255), call->outputs[i].bytes);
+  return ERT_OK;
+}
+
+static const ert_custom_op fuzz_custom_ops[] = {{"tests.copy", NULL, fuzz_custom, NULL}};
+
 /* Opens the bytes, in memory of exactly their size so that the sanitizer sees a read beyond them, and binds them.
  * Both handles are NULL when the model was refused; a refusal must come with a message. Free *copy afterwards. */
 static inline ert_status fuzz_bind(const uint8_t *data, size_t bytes, ert_model **model, ert_session **session,
@@ -19,7 +32,8 @@ static inline ert_status fuzz_bind(const uint8_t *data, size_t bytes, ert_model 
   memcpy(*copy, data, bytes);
   ert_status status = ert_model_open_memory(*copy, bytes, model, &error);
   if (status == ERT_OK) {
-    ert_session_options options = {.threads = 1, .memory_limit = FUZZ_MEMORY_LIMIT, .fusion = ERT_FUSION_ALL};
+    ert_session_options options = {.threads = 1, .memory_limit = FUZZ_MEMORY_LIMIT, .fusion = ERT_FUSION_ALL,
+                                   .custom_ops = fuzz_custom_ops, .custom_op_count = 1};
     status = ert_session_create(*model, &options, session, &error);
   }
   if (status != ERT_OK && error.message[0] == 0) abort();
