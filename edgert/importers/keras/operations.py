@@ -1,0 +1,648 @@
+"""Handlers of operations between layers: keras.ops (Keras 3), and TensorFlow's functions in models of tf.keras 2."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from edgert.dtypes import DType
+from edgert.errors import ModelError
+from edgert.importers.builder import GraphBuilder, RefusedError
+from edgert.importers.keras.arguments import (
+    MISSING,
+    argument,
+    axes_of,
+    constant,
+    dtype_of,
+    given,
+    integer,
+    operands,
+    shape_of,
+    tensors,
+)
+from edgert.importers.keras.elementwise import FUNCTIONS, glu, log_softmax, softmax
+from edgert.importers.keras.images import repeated, resized
+from edgert.importers.keras.layer import Call, Handler, real
+from edgert.importers.layers import attention, elementwise, movement, norm
+from edgert.importers.layers.einsum import einsum
+from edgert.ir import Value
+from edgert.ops._enums import BinaryFunction, CompareFunction, PadMode, ReduceFunction, UnaryFunction
+
+X = ("x", "x1", "a", "input", "inputs", "tensor", "features", "input_tensor", "logits", "value", "image", "images")
+Y = ("y", "x2", "b")
+
+# Name -> what the IR has for it; keras.ops and TensorFlow call most of them alike.
+UNARY = {
+    "exp": UnaryFunction.EXP, "log": UnaryFunction.LOG, "sqrt": UnaryFunction.SQRT, "rsqrt": UnaryFunction.RSQRT,
+    "square": UnaryFunction.SQUARE, "abs": UnaryFunction.ABS, "absolute": UnaryFunction.ABS,
+    "negative": UnaryFunction.NEG, "neg": UnaryFunction.NEG, "floor": UnaryFunction.FLOOR, "ceil": UnaryFunction.CEIL,
+    "round": UnaryFunction.ROUND, "sign": UnaryFunction.SIGN, "sin": UnaryFunction.SIN, "cos": UnaryFunction.COS,
+    "tan": UnaryFunction.TAN, "tanh": UnaryFunction.TANH, "sinh": UnaryFunction.SINH, "cosh": UnaryFunction.COSH,
+    "erf": UnaryFunction.ERF, "reciprocal": UnaryFunction.RECIPROCAL, "sigmoid": UnaryFunction.SIGMOID,
+    "arctan": UnaryFunction.ATAN, "arcsin": UnaryFunction.ASIN, "arccos": UnaryFunction.ACOS,
+    "arcsinh": UnaryFunction.ASINH, "arccosh": UnaryFunction.ACOSH, "arctanh": UnaryFunction.ATANH,
+    "atan": UnaryFunction.ATAN, "asin": UnaryFunction.ASIN, "acos": UnaryFunction.ACOS,
+}  # fmt: skip
+ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "sub": "sub", "mul": "mul"}
+BINARY = {
+    "divide": BinaryFunction.DIV, "truediv": BinaryFunction.DIV, "true_divide": BinaryFunction.DIV,
+    "maximum": BinaryFunction.MAXIMUM, "minimum": BinaryFunction.MINIMUM, "power": BinaryFunction.POW,
+    "pow": BinaryFunction.POW, "floor_divide": BinaryFunction.FLOOR_DIV, "floordiv": BinaryFunction.FLOOR_DIV,
+    "mod": BinaryFunction.FLOOR_MOD, "squared_difference": BinaryFunction.SQUARED_DIFFERENCE,
+    "logical_and": BinaryFunction.LOGICAL_AND, "logical_or": BinaryFunction.LOGICAL_OR,
+    "arctan2": BinaryFunction.ATAN2, "atan2": BinaryFunction.ATAN2,
+}  # fmt: skip
+COMPARE = {
+    "equal": CompareFunction.EQUAL, "not_equal": CompareFunction.NOT_EQUAL, "less": CompareFunction.LESS,
+    "less_equal": CompareFunction.LESS_EQUAL, "greater": CompareFunction.GREATER,
+    "greater_equal": CompareFunction.GREATER_EQUAL,
+}  # fmt: skip
+REDUCE = {
+    "mean": ReduceFunction.MEAN, "sum": ReduceFunction.SUM, "max": ReduceFunction.MAX, "min": ReduceFunction.MIN,
+    "amax": ReduceFunction.MAX, "amin": ReduceFunction.MIN, "prod": ReduceFunction.PROD,
+}  # fmt: skip
+
+
+def first(call: Call) -> Value:
+    """The tensor that it works on."""
+    found = argument(call, 0, *X)
+    if isinstance(found, Value):
+        return found
+    values = tensors(call)
+    if not values:
+        raise ModelError("it is called without a tensor")
+    return values[0]
+
+
+def unary(function: UnaryFunction, b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    integers = function in (UnaryFunction.ABS, UnaryFunction.NEG, UnaryFunction.SQUARE, UnaryFunction.SIGN)
+    return b.unary(function, x if integers else real(b, x))
+
+
+def arithmetic(op: str, b: GraphBuilder, call: Call) -> Value:
+    return b.emit(op, operands(b, call, X, Y))
+
+
+def binary(function: BinaryFunction, b: GraphBuilder, call: Call) -> Value:
+    x, y = operands(b, call, X, Y)
+    if function == BinaryFunction.DIV:
+        x, y = real(b, x), real(b, y)
+        if y.constant and y.data is not None and y.data.all():
+            return b.mul(x, (1 / y.data.astype(np.float64)).astype(np.float32))
+    if function == BinaryFunction.POW and y.constant and y.data is not None and y.data.size == 1:
+        return elementwise.power(b, real(b, x), float(y.data.reshape(-1)[0]))
+    return b.emit("binary", [x, y], {"function": function})
+
+
+def compare(function: CompareFunction, b: GraphBuilder, call: Call) -> Value:
+    return b.emit("compare", operands(b, call, X, Y), {"function": function})
+
+
+def reduction(function: ReduceFunction, b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    axes = axes_of(given(call, 1, None, "axis"), len(x.shape))
+    return b.reduce(function, x, axes, bool(given(call, 2, False, "keepdims", "keep_dims")))
+
+
+def variance(root: bool, b: GraphBuilder, call: Call) -> Value:
+    x = real(b, first(call))
+    axes, keep = axes_of(given(call, 1, None, "axis"), len(x.shape)), bool(given(call, 2, False, "keepdims"))
+    spread = b.reduce(ReduceFunction.MEAN, b.unary(UnaryFunction.SQUARE, b.sub(x, b.mean(x, axes))), axes, keep)
+    return b.unary(UnaryFunction.SQRT, spread) if root else spread
+
+
+def log_sum_exp(b: GraphBuilder, call: Call) -> Value:
+    x = real(b, first(call))
+    axes, keep = axes_of(given(call, 1, None, "axis"), len(x.shape)), bool(given(call, 2, False, "keepdims"))
+    top = b.reduce(ReduceFunction.MAX, x, axes)
+    total = b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.EXP, b.sub(x, top)), axes)
+    y = b.add(b.unary(UnaryFunction.LOG, total), top)
+    return y if keep else b.reshape(y, [size for axis, size in enumerate(x.shape) if axis not in axes])
+
+
+def plain_activation(name: str, b: GraphBuilder, call: Call) -> Value:
+    return FUNCTIONS[name](b, real(b, first(call)))
+
+
+def with_axis(function: Callable[[GraphBuilder, Value, int], Value], b: GraphBuilder, call: Call) -> Value:
+    return function(b, real(b, first(call)), integer(given(call, 1, -1, "axis"), "axis"))
+
+
+def hard_sigmoid(b: GraphBuilder, call: Call) -> Value:
+    return b.unary(UnaryFunction.HARD_SIGMOID, real(b, first(call)), 1 / 6, 0.5)
+
+
+def leaky_relu(default: float, b: GraphBuilder, call: Call) -> Value:
+    slope = given(call, 1, default, "negative_slope", "alpha")
+    return elementwise.leaky_relu(b, real(b, first(call)), float(slope))
+
+
+def keras_relu(b: GraphBuilder, call: Call) -> Value:
+    """tf.keras.activations.relu, which has the options of the layer."""
+    x, most = real(b, first(call)), argument(call, 2, "max_value")
+    slope, limit = given(call, 1, 0.0, "alpha", "negative_slope"), given(call, 3, 0.0, "threshold")
+    if slope or limit:
+        raise RefusedError("relu with a slope or a threshold", "use the layer ReLU")
+    return elementwise.clamp(b, x, 0.0, float(most) if isinstance(most, (int, float)) else np.inf)
+
+
+def elu(b: GraphBuilder, call: Call) -> Value:
+    return b.unary(UnaryFunction.ELU, real(b, first(call)), float(given(call, 1, 1.0, "alpha")))
+
+
+def gelu(default: bool, b: GraphBuilder, call: Call) -> Value:
+    near = bool(given(call, 1, default, "approximate"))
+    return b.unary(UnaryFunction.GELU_TANH if near else UnaryFunction.GELU, real(b, first(call)))
+
+
+def clip(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    low, high = (given(call, at, None, *names) for at, names in ((1, LOW), (2, HIGH)))
+    if all(isinstance(bound, (int, float)) for bound in (low, high)):
+        return elementwise.clamp(b, x, float(low), float(high))
+    for bound, function in ((low, BinaryFunction.MAXIMUM), (high, BinaryFunction.MINIMUM)):
+        other = bound if isinstance(bound, Value) else b.const(constant(bound, x))
+        x = b.emit("binary", [x, other], {"function": function})
+    return x
+
+
+LOW, HIGH = ("x_min", "clip_value_min"), ("x_max", "clip_value_max")
+
+
+# --- Shapes ---
+
+
+def reshape(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    return b.reshape(x, movement.resolve_shape(x.shape, shape_of(argument(call, 1, "newshape", "shape"))))
+
+
+def transpose(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    order = given(call, 1, list(reversed(range(len(x.shape)))), "axes", "perm", "pattern")
+    axes = axes_of(order, len(x.shape))
+    if sorted(axes) != list(range(len(x.shape))):
+        raise ModelError(f"axes are {order!r}, needed each of {len(x.shape)} once")
+    return b.transpose(x, axes)
+
+
+def swap_axes(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    order = list(range(len(x.shape)))
+    one, two = axes_of([given(call, 1, 0, "axis1"), given(call, 2, 1, "axis2")], len(order))
+    order[one], order[two] = order[two], order[one]
+    return b.transpose(x, order)
+
+
+def move_axis(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    sources, targets = (
+        axes_of(given(call, at, 0, name), len(x.shape)) for at, name in ((1, "source"), (2, "destination"))
+    )
+    order = [axis for axis in range(len(x.shape)) if axis not in sources]
+    for target, source in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, source)
+    return b.transpose(x, order)
+
+
+def expand_dims(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    found = given(call, 1, 0, "axis")
+    items = found if isinstance(found, (list, tuple)) else [found]
+    shape = list(x.shape)
+    for axis in sorted(axes_of(list(items), len(shape) + len(items))):
+        shape.insert(axis, 1)
+    return b.reshape(x, shape)
+
+
+def squeeze(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    found = given(call, 1, None, "axis")
+    axes = [axis for axis, size in enumerate(x.shape) if size == 1] if found is None else axes_of(found, len(x.shape))
+    if any(x.shape[axis] != 1 for axis in axes):
+        raise ModelError(f"axis {found!r} of {list(x.shape)} is not 1")
+    return b.reshape(x, [size for axis, size in enumerate(x.shape) if axis not in axes])
+
+
+def concatenate(b: GraphBuilder, call: Call) -> Value:
+    values = tensors(call)
+    (axis,) = axes_of(given(call, 1, 0, "axis"), len(values[0].shape))
+    if any(isinstance(item, (int, float)) for item in np.ravel(np.asarray(call.args[:1], object))):
+        raise RefusedError("it joins tensors and numbers", "make the numbers a tensor of the model")
+    return movement.concat(b, values, axis)
+
+
+def stack(b: GraphBuilder, call: Call) -> Value:
+    values = tensors(call)
+    (axis,) = axes_of(given(call, 1, 0, "axis"), len(values[0].shape) + 1)
+    wide = [b.reshape(value, (*value.shape[:axis], 1, *value.shape[axis:])) for value in values]
+    return movement.concat(b, wide, axis)
+
+
+def unstack(b: GraphBuilder, call: Call) -> list[Value]:
+    x = first(call)
+    (axis,) = axes_of(given(call, 2, 0, "axis"), len(x.shape))
+    parts = movement.split(b, x, axis, [1] * x.shape[axis])
+    return [b.reshape(part, (*x.shape[:axis], *x.shape[axis + 1 :])) for part in parts]
+
+
+def split(b: GraphBuilder, call: Call) -> list[Value]:
+    """keras.ops counts the places where it cuts, TensorFlow the sizes of the parts."""
+    x = first(call)
+    (axis,) = axes_of(given(call, 2, 0, "axis"), len(x.shape))
+    found = given(call, 1, 1, "indices_or_sections", "num_or_size_splits")
+    if isinstance(found, int):
+        return movement.split(b, x, axis, movement.equal_parts(x.shape[axis], found))
+    numbers = shape_of(found, "parts")
+    if call.layer.kind.startswith("ops."):
+        edges = [0, *numbers, x.shape[axis]]
+        numbers = [end - begin for begin, end in itertools.pairwise(edges)]
+    elif -1 in numbers:
+        numbers[numbers.index(-1)] = x.shape[axis] - sum(numbers) - 1
+    return movement.split(b, x, axis, numbers)
+
+
+def get_item(b: GraphBuilder, call: Call) -> Value:
+    """x[key]: integers, slices, an ellipsis and new axes."""
+    x = first(call)
+    key = argument(call, 1, "key", "slice_spec")
+    return indexed(b, x, [_index(item) for item in (key if isinstance(key, (list, tuple)) else [key])])
+
+
+def _index(item: Any) -> Any:
+    if isinstance(item, Mapping) and {"start", "stop", "step"} & set(item):  # tf.keras 2
+        return slice(item.get("start"), item.get("stop"), item.get("step"))
+    return Ellipsis if item == "..." else item
+
+
+def indexed(b: GraphBuilder, x: Value, key: list[Any]) -> Value:
+    if next((item for item in key if isinstance(item, Value)), None) is not None:
+        raise RefusedError("it is indexed by a tensor", "use keras.ops.take")
+    dots = sum(item is Ellipsis for item in key)
+    if dots > 1:
+        raise ModelError("there are two ellipses in the index")
+    taken = sum(item is not Ellipsis and item is not None for item in key)
+    if taken > len(x.shape):
+        raise ModelError(f"{taken} indices for {len(x.shape)} dimensions")
+    rest = [slice(None)] * (len(x.shape) - taken)
+    at = next((place for place, item in enumerate(key) if item is Ellipsis), len(key))
+    key = [*key[:at], *rest, *key[at + (1 if dots else 0) :]]
+    begins, ends, strides, shape = [], [], [], []
+    axis = 0
+    for item in key:
+        if item is None:
+            shape.append(1)
+            continue
+        size = x.shape[axis]
+        if isinstance(item, slice):
+            bounds = [bound for bound in (item.start, item.stop, item.step) if bound is not None]
+            if any(isinstance(bound, bool) or not isinstance(bound, int) for bound in bounds):
+                raise RefusedError("it is indexed by a tensor", "index it by numbers")
+            begin, end, step = item.indices(size)
+            count = len(range(begin, end, step))
+            shape.append(count)
+        else:
+            number = integer(item, "index")
+            if not -size <= number < size:
+                raise ModelError(f"index {number} of an axis of {size}")
+            begin, end, step, count = number % size, number % size + 1, 1, 1
+        if count == 0:
+            raise ModelError(f"the index leaves nothing of an axis of {size}")
+        begins.append(begin)
+        ends.append(max(end, -1))
+        strides.append(step)
+        axis += 1
+    return b.reshape(b.slices(x, begins, ends, strides), shape)
+
+
+def strided_slice(b: GraphBuilder, call: Call) -> Value:
+    """keras.ops.slice, tf.slice: where it begins, and sizes."""
+    x = first(call)
+    starts = shape_of(argument(call, 1, "start_indices", "begin"), "begin")
+    sizes = shape_of(argument(call, 2, "shape", "size"), "size")
+    key = [slice(start, None if size == -1 else start + size) for start, size in zip(starts, sizes, strict=True)]
+    return indexed(b, x, key)
+
+
+def flip(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    for axis in axes_of(given(call, 1, None, "axis"), len(x.shape)):
+        x = b.slice(x, axis, x.shape[axis] - 1, -1, -1) if x.shape[axis] > 1 else x
+    return x
+
+
+def repeat(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    count = integer(given(call, 1, None, "repeats"), "repeats")
+    (axis,) = (
+        axes_of(given(call, 2, None, "axis"), len(x.shape))
+        if len(x.shape) == 1
+        else axes_of(given(call, 2, [], "axis"), len(x.shape))
+    )
+    return repeated(b, x, axis, count)
+
+
+def tile(b: GraphBuilder, call: Call) -> Value:
+    x, counts = first(call), shape_of(argument(call, 1, "repeats", "multiples"), "repeats")
+    if len(counts) > len(x.shape):
+        x = b.reshape(x, [*[1] * (len(counts) - len(x.shape)), *x.shape])
+    for axis, count in enumerate(counts, start=len(x.shape) - len(counts)):
+        x = movement.tile(b, x, axis, count)
+    return x
+
+
+PAD_MODES = {
+    "constant": PadMode.CONSTANT,
+    "reflect": PadMode.REFLECT,
+    "symmetric": PadMode.SYMMETRIC,
+    "edge": PadMode.EDGE,
+}
+
+
+def pad(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    found = given(call, 1, 0, "pad_width", "paddings")
+    mode = str(given(call, 2, "constant", "mode")).lower()
+    if mode not in PAD_MODES:
+        raise RefusedError(f"padding mode {mode!r}", f"use one of {', '.join(PAD_MODES)}")
+    widths = np.broadcast_to(constant(found), (len(x.shape), 2)).tolist()
+    value = given(call, 3, 0, "constant_values")
+    attrs = {
+        "before": tuple(low for low, _ in widths), "after": tuple(high for _, high in widths),
+        "mode": PAD_MODES[mode], "value": float(value),
+    }  # fmt: skip
+    return b.emit("pad", [x], attrs)
+
+
+def broadcast_to(b: GraphBuilder, call: Call) -> Value:
+    return b.emit("broadcast_to", [first(call)], {"shape": tuple(shape_of(argument(call, 1, "shape")))})
+
+
+def like(fill: float | None, b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    number = given(call, 1, 0, "fill_value") if fill is None else fill
+    return b.const(np.full(x.shape, number, x.dtype.numpy_name))
+
+
+# --- Others ---
+
+
+def matmul(b: GraphBuilder, call: Call) -> Value:
+    x, y = operands(b, call, X, Y)
+    sides = [bool(given(call, at, False, name)) for at, name in ((2, "transpose_a"), (3, "transpose_b"))]
+    if len(y.shape) == 2 and y.constant and y.data is not None and not sides[0]:
+        weights = np.ascontiguousarray(y.data if sides[1] else y.data.T)
+        return elementwise.linear(b, x, weights, None)
+    if min(len(x.shape), len(y.shape)) < 2:
+        return einsum(b, _vector_product(len(x.shape), len(y.shape)), [x, y])
+    return b.emit("matmul", [x, y], {"transpose_a": sides[0], "transpose_b": sides[1]})
+
+
+def _vector_product(left: int, right: int) -> str:
+    if left == 1:
+        return "k,k->" if right == 1 else "k,...kn->...n"
+    return "...k,k->..."
+
+
+def einstein_sum(b: GraphBuilder, call: Call) -> Value:
+    equation = argument(call, -1, "subscripts", "equation")
+    if equation is MISSING and call.args and isinstance(call.args[0], str):
+        equation = call.args[0]
+    return einsum(b, str(equation), [real(b, value) for value in tensors(call)])
+
+
+def tensor_dot(b: GraphBuilder, call: Call) -> Value:
+    x, y = operands(b, call, X, Y)
+    axes = given(call, 2, 2, "axes")
+    if isinstance(axes, int):
+        left, right = list(range(len(x.shape) - axes, len(x.shape))), list(range(axes))
+    else:
+        left, right = axes_of(axes[0], len(x.shape)), axes_of(axes[1], len(y.shape))
+    letters = [chr(ord("a") + axis) for axis in range(len(x.shape))]
+    others = [chr(ord("m") + axis) for axis in range(len(y.shape))]
+    for one, two in zip(left, right, strict=True):
+        others[two] = letters[one]
+    kept = [letter for letter in letters if letter not in others] + [item for item in others if item not in letters]
+    return einsum(b, f"{''.join(letters)},{''.join(others)}->{''.join(kept)}", [x, y])
+
+
+def where(b: GraphBuilder, call: Call) -> Value:
+    condition = argument(call, 0, "condition")
+    sides = [argument(call, at, *names) for at, names in ((1, ("x1", "x")), (2, ("x2", "y")))]
+    if not isinstance(condition, Value) or any(side is MISSING or side is None for side in sides):
+        raise RefusedError("where without two values to choose from", "give it x1 and x2")
+    typed = next((side for side in sides if isinstance(side, Value)), None)
+    values = [side if isinstance(side, Value) else b.const(constant(side, typed)) for side in sides]
+    chosen = condition if condition.dtype == DType.BOOL else b.emit("cast", [condition], dtype=DType.BOOL)
+    return b.emit("select", [chosen, *values])
+
+
+def cast(b: GraphBuilder, call: Call) -> Value:
+    x, target = first(call), dtype_of(argument(call, 1, "dtype"))
+    return x if x.dtype == target else b.emit("cast", [x], dtype=target)
+
+
+def arg_extreme(smallest: bool, b: GraphBuilder, call: Call) -> Value:
+    x, axis = first(call), given(call, 1, None, "axis")
+    if axis is None:
+        if not call.layer.kind.startswith("ops."):
+            axis = 0
+        else:
+            x, axis = b.reshape(x, (int(np.prod(x.shape)),)), 0
+    (at,) = axes_of(axis, len(x.shape))
+    attrs = {"axis": at, "keep_dims": bool(given(call, 2, False, "keepdims")), "minimum": smallest}
+    tf = not call.layer.kind.startswith("ops.")
+    return b.emit("arg_max", [x], attrs, dtype=DType.INT64 if tf else DType.INT32)
+
+
+def take(b: GraphBuilder, call: Call) -> Value:
+    x, indices = argument(call, 0, "x", "params"), argument(call, 1, "indices")
+    table = x if isinstance(x, Value) else b.const(constant(x))
+    axis = given(call, 2, given(call, 3, 0, "axis"), "axis")
+    (at,) = axes_of(axis, len(table.shape))
+    places = indices if isinstance(indices, Value) else b.const(constant(indices).astype(np.int32))
+    if places.dtype not in (DType.INT32, DType.INT64):
+        places = b.emit("cast", [places], dtype=DType.INT32)
+    return b.emit("gather", [table, places], {"axis": at})
+
+
+def cumulative_sum(b: GraphBuilder, call: Call) -> Value:
+    x = first(call)
+    (axis,) = axes_of(given(call, 1, 0, "axis"), len(x.shape))
+    attrs = {"axis": axis, "exclusive": bool(given(call, 2, False, "exclusive")),
+             "reverse": bool(given(call, 3, False, "reverse"))}  # fmt: skip
+    return b.emit("cumsum", [x], attrs)
+
+
+def add_n(b: GraphBuilder, call: Call) -> Value:
+    values = tensors(call)
+    total = values[0]
+    for value in values[1:]:
+        total = b.add(total, value)
+    return total
+
+
+def normalize(b: GraphBuilder, call: Call) -> Value:
+    """keras.ops.normalize, tf.nn.l2_normalize: to length 1."""
+    x = real(b, first(call))
+    if given(call, 2, 2, "order") != 2:
+        raise RefusedError("a norm that is not the square one", "use order=2")
+    return norm.l2_norm(b, x, axes_of(given(call, 1, -1, "axis"), len(x.shape)), 1e-6)
+
+
+def dot_product_attention(b: GraphBuilder, call: Call) -> Value:
+    """query, key, value [B, T, heads, size]."""
+    parts = [argument(call, at, name) for at, name in enumerate(("query", "key", "value"))]
+    if not all(isinstance(part, Value) for part in parts):
+        raise ModelError("it is called without query, key and value")
+    query, key, value = (b.transpose(part, (0, 2, 1, 3)) for part in parts)
+    mask, scale = given(call, 4, None, "mask"), given(call, 5, None, "scale")
+    causal = bool(given(call, 6, False, "is_causal"))
+    y = attention.attention(b, query, key, value, mask=mask, causal=causal, scale=scale)
+    return b.transpose(y, (0, 2, 1, 3))
+
+
+def image_resize(b: GraphBuilder, call: Call) -> Value:
+    x = real(b, first(call))
+    last = str(given(call, -1, "channels_last", "data_format")) == "channels_last"
+    first_axis = len(x.shape) - (3 if last else 2)
+    sizes = shape_of(argument(call, 1, "size"), "size")
+    method = str(given(call, 2, "bilinear", "interpolation", "method")).lower()
+    return resized(b, x, [first_axis, first_axis + 1], sizes, method,
+                   antialias=bool(given(call, 3, False, "antialias")), channels_last=last)  # fmt: skip
+
+
+def identity(b: GraphBuilder, call: Call) -> Value:
+    return first(call)
+
+
+def chained(functions: tuple[UnaryFunction, float], b: GraphBuilder, call: Call) -> Value:
+    """A function, times a number."""
+    function, factor = functions
+    return b.mul(b.unary(function, real(b, first(call))), factor)
+
+
+COMMON: dict[str, Handler] = {
+    **{name: partial(unary, function) for name, function in UNARY.items()},
+    **{name: partial(arithmetic, op) for name, op in ARITHMETIC.items()},
+    **{name: partial(binary, function) for name, function in BINARY.items()},
+    **{name: partial(compare, function) for name, function in COMPARE.items()},
+    "logical_not": partial(unary, UnaryFunction.LOGICAL_NOT),
+    "log1p": lambda b, call: b.unary(UnaryFunction.LOG, b.add(real(b, first(call)), 1.0)),
+    "expm1": lambda b, call: b.sub(b.unary(UnaryFunction.EXP, real(b, first(call))), 1.0),
+    "log2": partial(chained, (UnaryFunction.LOG, float(1 / np.log(2)))),
+    "log10": partial(chained, (UnaryFunction.LOG, float(1 / np.log(10)))),
+    "softmax": partial(with_axis, softmax),
+    "log_softmax": partial(with_axis, log_softmax),
+    **{
+        name: partial(plain_activation, name)
+        for name in ("relu", "relu6", "softplus", "softsign", "silu", "selu", "swish", "log_sigmoid")
+    },
+    "elu": elu,
+    "reshape": reshape,
+    "transpose": transpose,
+    "expand_dims": expand_dims,
+    "squeeze": squeeze,
+    "stack": stack,
+    "unstack": unstack,
+    "split": split,
+    "slice": strided_slice,
+    "tile": tile,
+    "repeat": repeat,
+    "pad": pad,
+    "broadcast_to": broadcast_to,
+    "zeros_like": partial(like, 0.0),
+    "ones_like": partial(like, 1.0),
+    "matmul": matmul,
+    "einsum": einstein_sum,
+    "tensordot": tensor_dot,
+    "where": where,
+    "cast": cast,
+    "argmax": partial(arg_extreme, False),
+    "argmin": partial(arg_extreme, True),
+    "cumsum": cumulative_sum,
+    "stop_gradient": identity,
+}
+
+
+def _class_name(name: str) -> str:
+    """argmax -> Argmax, expand_dims -> ExpandDims."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+KERAS: dict[str, Handler] = {
+    **{_class_name(name): handler for name, handler in COMMON.items()},
+    **{_class_name(name): partial(reduction, function) for name, function in REDUCE.items()},
+    "TrueDivide": partial(binary, BinaryFunction.DIV),
+    "HardSigmoid": hard_sigmoid,
+    **{
+        kind: partial(plain_activation, name)
+        for kind, name in (("HardSilu", "hard_silu"), ("HardTanh", "hard_tanh"), ("Celu", "celu"),
+                           ("HardShrink", "hard_shrink"), ("SoftShrink", "soft_shrink"), ("SparsePlus", "sparse_plus"),
+                           ("SparseSigmoid", "sparse_sigmoid"), ("Squareplus", "squareplus"),
+                           ("TanhShrink", "tanh_shrink"))
+    },
+    "Glu": partial(with_axis, glu),
+    "LeakyRelu": partial(leaky_relu, 0.2),
+    "Gelu": partial(gelu, True),
+    "Clip": clip,
+    "Var": partial(variance, False),
+    "Std": partial(variance, True),
+    "Logsumexp": log_sum_exp,
+    "Concatenate": concatenate,
+    "GetItem": get_item,
+    "Flip": flip,
+    "Swapaxes": swap_axes,
+    "Moveaxis": move_axis,
+    "Take": take,
+    "FullLike": partial(like, None),
+    "Normalize": normalize,
+    "DotProductAttention": dot_product_attention,
+    "Resize": image_resize,
+    "Copy": identity,
+    "ConvertToTensor": identity,
+}  # fmt: skip
+
+TENSORFLOW: dict[str, Handler] = {
+    **{
+        prefix + name: handler
+        for name, handler in COMMON.items()
+        for prefix in ("", "math.", "nn.", "compat.v1.", "linalg.", "__operators__.", "keras.activations.")
+    },
+    **{f"{prefix}reduce_{name}": partial(reduction, function) for name, function in REDUCE.items()
+       for prefix in ("", "math.")},
+    "math.reduce_std": partial(variance, True),
+    "math.reduce_variance": partial(variance, False),
+    "math.reduce_logsumexp": log_sum_exp,
+    "math.divide_no_nan": partial(binary, BinaryFunction.DIV),
+    "__operators__.getitem": get_item,
+    "keras.activations.relu": keras_relu,
+    "keras.activations.gelu": partial(gelu, False),
+    "keras.activations.hard_sigmoid": lambda b, call: b.unary(
+        UnaryFunction.HARD_SIGMOID, real(b, first(call)), 0.2, 0.5),
+    "nn.gelu": partial(gelu, False),
+    "nn.leaky_relu": partial(leaky_relu, 0.2),
+    "nn.l2_normalize": normalize,
+    "math.l2_normalize": normalize,
+    "linalg.l2_normalize": normalize,
+    "clip_by_value": clip,
+    "concat": concatenate,
+    "reverse": flip,
+    "gather": take,
+    "nn.embedding_lookup": take,
+    "math.add_n": add_n,
+    "add_n": add_n,
+    "image.resize": image_resize,
+    "convert_to_tensor": identity,
+    "identity": identity,
+}  # fmt: skip
+
+HANDLERS: dict[str, Handler] = {
+    **{f"ops.{name}": handler for name, handler in KERAS.items()},
+    **{f"tf.{name}": handler for name, handler in TENSORFLOW.items()},
+}
