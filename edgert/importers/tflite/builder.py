@@ -32,6 +32,9 @@ Array = NDArray[Any]
 # constant is better broadcast at run time, and a hostile file could ask for any size.
 FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
 SHIFT = 128  # from uint8 to int8
+# Types that quantised numbers may have, and the zero points that these may have in the graph.
+_LIMITS = {"INT8": (-128, 127), "UINT8": (-128, 127), "INT16": (-(2**15), 2**15 - 1), "INT32": (-(2**31), 2**31 - 1)}
+_SCALED = (DType.INT8, DType.UINT8, DType.INT16)  # types of the graph that may have a scale wherever they come
 FIX_THE_SHAPES = "export the model with fixed shapes, so that this is a constant"
 
 
@@ -95,6 +98,15 @@ class Builder:
         """The input as constant integers."""
         return tuple(int(item) for item in self.constant(op, index, what).reshape(-1))
 
+    def shape(self, op: SourceOp, index: int) -> tuple[int, ...]:
+        """The output's shape, which an input gives: where that is known only at run time, the one that the file states
+        for the output, unless it is open."""
+        value, stated = self.value(op, index), self.source.tensors[self._output(op, 0)]
+        if value.constant or stated.dynamic or value.shape != (len(stated.shape),):
+            return self.ints(op, index, "output shape")
+        self.graph.notes.append(f"{self.label()!r} always has the shape {list(stated.shape)}, whatever {value.name!r} is.")
+        return stated.shape
+
     def scalar(self, op: SourceOp, index: int, what: str) -> int:
         numbers = self.ints(op, index, what)
         if len(numbers) != 1:
@@ -131,15 +143,15 @@ class Builder:
         channel_axis: where per-channel scales must lie. The file's own axis is a hint alone: some exporters
         left it out of step with the weights' layout, and the number of scales says which axis is meant.
         """
-        if tensor.quant is None or tensor.type not in ("INT8", "UINT8", "INT16"):
-            return None
+        if tensor.quant is None or tensor.type not in _LIMITS or (tensor.type == "INT32" and tensor.data is not None):
+            return None  # of a constant, an int32 scale is that of a bias
         scales, zero_points = tensor.quant.scales, tensor.quant.zero_points
         bad = [scale for scale in scales if not (math.isfinite(scale) and scale > 0)]
         if bad:
             raise ModelError(f"tensor {tensor.name!r} has the scale {bad[0]}, needed a positive number")
         if tensor.type == "UINT8":
             zero_points = tuple(zero_point - SHIFT for zero_point in zero_points)
-        lowest, highest = (-(2**15), 2**15 - 1) if tensor.type == "INT16" else (-128, 127)
+        lowest, highest = _LIMITS[tensor.type]
         outside = [zero_point for zero_point in zero_points if not lowest <= zero_point <= highest]
         if outside:
             raise ModelError(f"tensor {tensor.name!r} has a zero point that its numbers cannot have: {outside[0]}")
@@ -227,7 +239,7 @@ class Builder:
 
         quant: of an int8 output; without it, operators that only move values take that of their first input.
         dtype: where the node and not its inputs decides (cast, quantize, arg_max).
-        Operators without an int8 form run in float32 between dequantize and quantize.
+        Operators without an integer form run in float32 between dequantize and quantize.
         """
         definition = OPS_BY_NAME[op]
         complete = definition.complete(attrs or {})
@@ -235,14 +247,17 @@ class Builder:
         try:
             (spec,) = definition.infer(inputs, known)
         except ModelError:
-            if definition.quant is not QuantRule.FLOAT or not any(_quantized(value) for value in inputs):
+            kinds = {value.dtype for value in inputs if value is not None and _quantized(value)}
+            if not kinds or (definition.quant is not QuantRule.FLOAT and DType.INT16 not in kinds):
                 raise
             result = self.emit(op, [value and self.real(value) for value in inputs], attrs, None, dtype)
-            return self.quantized(result, quant) if quant is not None and result.dtype == DType.FLOAT32 else result
+            scaled = quant is not None and result.dtype == DType.FLOAT32
+            return self.quantized(result, quant, max(kinds)) if scaled and quant is not None else result
         first = inputs[0]
         if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
             quant = first.quant
-        quant = quant if spec.dtype in (DType.INT8, DType.UINT8, DType.INT16) else None
+        moves = op == "quantize" or definition.quant in (QuantRule.SAME, QuantRule.SHARED)
+        quant = quant if spec.dtype in _SCALED or (spec.dtype == DType.INT32 and moves) else None
         output = Value(self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype, quant)
         node = Node(op, list(inputs), [output], complete, self.label(), self.current.kind if self.current else "")
         if _foldable(inputs, spec):
@@ -252,18 +267,25 @@ class Builder:
         self._fresh.add(output)
         return output
 
-    def emit_all(self, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, Any] | None = None) -> list[Value]:
-        """All outputs of a new node, of which those of the first input's type have its quantisation. Never folded."""
+    def emit_all(
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        attrs: Mapping[str, Any] | None = None,
+        quants: Sequence[QuantParams | None] = (),
+    ) -> list[Value]:
+        """All outputs of a new node. Never folded.
+
+        quants: of the outputs; without them, those of the first input's type have its quantisation.
+        """
         complete = OPS_BY_NAME[op].complete(attrs or {})
         specs = OPS_BY_NAME[op].infer(inputs, complete)
         first = inputs[0]
+        known = quants or [first.quant if first is not None and first.dtype == spec.dtype else None for spec in specs]
         outputs = [
-            Value(
-                self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype,
-                first.quant if first is not None and first.dtype == spec.dtype else None,
-            )
-            for spec in specs
-        ]  # fmt: skip
+            Value(self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype, quant)
+            for spec, quant in zip(specs, known, strict=True)
+        ]
         kind = self.current.kind if self.current else ""
         self.graph.nodes.append(Node(op, list(inputs), outputs, complete, self.label(), kind))
         self._fresh.update(outputs)
@@ -300,9 +322,10 @@ class Builder:
         """x as float32."""
         return self.emit("dequantize", [x]) if _quantized(x) else x
 
-    def quantized(self, x: Value, quant: QuantParams) -> Value:
-        """x, float32 or int8, as int8 with these parameters."""
-        return x if x.quant == quant else self.emit("quantize", [x], quant=quant, dtype=DType.INT8)
+    def quantized(self, x: Value, quant: QuantParams, dtype: DType | None = None) -> Value:
+        """x, float32 or quantised, with these parameters; dtype: its own, or int8 for float32, unless told otherwise."""
+        wanted = dtype or (x.dtype if _quantized(x) else DType.INT8)
+        return x if x.quant == quant and x.dtype == wanted else self.emit("quantize", [x], quant=quant, dtype=wanted)
 
     # What becomes of an operator's outputs
 
@@ -329,7 +352,7 @@ def dequantized(data: Array, quant: QuantParams) -> Array:
 
 
 def _quantized(value: Value | None) -> bool:
-    return value is not None and value.dtype == DType.INT8 and value.quant is not None
+    return value is not None and value.dtype in (DType.INT8, DType.INT16) and value.quant is not None
 
 
 def _foldable(inputs: Sequence[Value | None], spec: TensorSpec) -> bool:

@@ -20,6 +20,7 @@ from edgert.importers.tflite import (
     indices,
     linear,
     movement,
+    recurrent,
     reduce,
     state,
 )
@@ -36,6 +37,7 @@ HANDLERS: dict[str, Handler] = {
     **state.HANDLERS,
     **indices.HANDLERS,
     **detection.HANDLERS,
+    **recurrent.HANDLERS,
 }
 
 # What to do about operators that have no handler; any other gets the general advice.

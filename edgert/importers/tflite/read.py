@@ -49,6 +49,7 @@ class SourceTensor:
     quant: SourceQuant | None
     data: Array | None  # a constant's elements
     sparse: bool = False
+    variable: bool = False  # lives between invokes; an operator that reads it writes it too
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class SourceOp:
     outputs: tuple[int, ...]
     options: Callable[[str], Any]
     custom: bytes = b""  # options of a custom operator, as its kernel packs them
+    intermediates: tuple[int, ...] = ()  # tensors that only state the quantisation of numbers in between
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ class _Reader:
             outputs = indices(f"operator {i} ({kind})", _ints(op.OutputsAsNumpy()))
             custom = op.CustomOptionsAsNumpy()
             packed = custom.tobytes() if isinstance(custom, np.ndarray) else b""
-            ops.append(SourceOp(kind, i, inputs, outputs, self.options(op, i, kind), packed))
+            between = indices(f"operator {i} ({kind})", _ints(op.IntermediatesAsNumpy()))
+            ops.append(SourceOp(kind, i, inputs, outputs, self.options(op, i, kind), packed, between))
         return SourceGraph(
             _text(graph.Name()),
             tensors,
@@ -188,7 +191,7 @@ class _Reader:
         kind = self.types.get(tensor.Type(), f"type {tensor.Type()}")
         sparse = tensor.Sparsity() is not None
         data = None if sparse else self.elements(tensor.Buffer(), kind, shape, f"tensor {index} {name!r}")
-        return SourceTensor(name, kind, shape, dynamic, _quantization(tensor), data, sparse)
+        return SourceTensor(name, kind, shape, dynamic, _quantization(tensor), data, sparse, bool(tensor.IsVariable()))
 
     def elements(self, buffer_index: int, kind: str, shape: tuple[int, ...], where: str) -> Array | None:
         if not 0 <= buffer_index < self.root.BuffersLength():
