@@ -9,7 +9,7 @@ from edgert.errors import ModelError
 from edgert.importers.layers import indices as layers
 from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
 from edgert.ir import Value
-from edgert.ops._enums import ScatterReduction
+from edgert.ops._enums import BinaryFunction, ScatterReduction
 
 INTEGERS = (DType.INT32, DType.INT64)
 REDUCTIONS = {
@@ -95,6 +95,28 @@ def compress(b: Builder, node: SourceNode) -> Value:
     return b.emit("gather", [x, kept.astype(np.int32)], {"axis": axis})
 
 
+def tensor_scatter(b: Builder, node: SourceNode) -> Value:
+    """A cache with an update written at a place of its own for every batch; circular: it goes on at the start."""
+    cache, update = b.value(node, 0), b.value(node, 1)
+    rank = len(cache.shape)
+    axis = node.integer("axis", -2) % rank
+    fits = [size for i, size in enumerate(cache.shape) if i != axis] == [
+        size for i, size in enumerate(update.shape) if i != axis
+    ]
+    if axis == 0 or len(update.shape) != rank or not fits:
+        raise ModelError(f"an update {list(update.shape)} of a cache {list(cache.shape)} along axis {axis}")
+    steps = np.arange(update.shape[axis], dtype=np.int64).reshape([-1 if i == axis else 1 for i in range(rank)])
+    places = b.const(steps)
+    if node.has(2):
+        starts = b.reshape(b.value(node, 2), (cache.shape[0], *[1] * (rank - 1)))
+        places = b.add(starts, places)
+    if node.text("mode", "linear") == "circular":
+        size = np.asarray(cache.shape[axis], np.int64)
+        places = b.emit("binary", [places, size], {"function": BinaryFunction.FLOOR_MOD})
+    places = b.emit("broadcast_to", [places], {"shape": update.shape})
+    return b.emit("scatter_elements", [cache, places, update], {"axis": axis})
+
+
 HANDLERS: dict[str, Handler] = {
     "TopK": top_k,
     "CumSum": cumulative_sum,
@@ -106,4 +128,5 @@ HANDLERS: dict[str, Handler] = {
     "OneHot": one_hot,
     "ReverseSequence": reverse_sequence,
     "Compress": compress,
+    "TensorScatter": tensor_scatter,
 }
