@@ -1,6 +1,7 @@
 """Frozen TensorFlow graphs (GraphDef) -> Graph, with protobuf alone.
 
-The handlers stand in one table a theme: elementwise, linear, spatial, movement, shapes, reduce, indices, lists, quant.
+The handlers stand in one table a theme: elementwise, linear, spatial, resize, movement, shapes, reduce,
+indices, lists, quant.
 Shapes are all known, so that arithmetic on shapes is computed here and leaves no trace.
 """
 
@@ -21,6 +22,7 @@ from edgert.importers.tensorflow import (
     movement,
     quant,
     reduce,
+    resize,
     shapes,
     spatial,
 )
@@ -37,6 +39,7 @@ HANDLERS: dict[str, Handler] = {
     **movement.HANDLERS,
     **shapes.HANDLERS,
     **reduce.HANDLERS,
+    **resize.HANDLERS,
     **indices.HANDLERS,
     **lists.HANDLERS,
     **quant.HANDLERS,

@@ -34,6 +34,15 @@ def switch(b: Builder, node: SourceNode) -> Outputs:
     return [DEAD, node.inputs[0]] if taken else [node.inputs[0], DEAD]
 
 
+def switch_n(b: Builder, node: SourceNode) -> Outputs:
+    """As Switch, of several branches: the last one is taken for an index outside."""
+    count, index = node.integer("num_outs", 1), int(b.scalar(node, 1, "branch"))
+    if not 1 <= count <= MOST_PARTS:
+        raise ModelError(f"it has {count} branches")
+    taken = index if 0 <= index < count else count - 1
+    return [node.inputs[0] if at == taken else DEAD for at in range(count)]
+
+
 def reshape(b: Builder, node: SourceNode) -> Outputs:
     wanted = b.ints(node, 1, "shape")
     bound = node.inputs[0]
@@ -320,6 +329,7 @@ HANDLERS: dict[str, Handler] = {
     "EnsureShape": check_size,
     "Switch": switch,
     "RefSwitch": switch,
+    "_SwitchN": switch_n,
     "Reshape": reshape,
     "Squeeze": squeeze,
     "ExpandDims": expand_dims,

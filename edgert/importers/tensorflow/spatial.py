@@ -1,4 +1,4 @@
-"""TensorFlow handlers: convolutions, pools, normalisation and resizing, channels last or first.
+"""TensorFlow handlers: convolutions, pools and normalisation, channels last or first.
 
 SpaceToBatchND, a convolution and BatchToSpaceND, which is how TensorFlow writes dilated convolutions, become one.
 """
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edgert.dtypes import DType, QuantParams
+from edgert.dtypes import QuantParams
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, QuantizedConstant, RefusedError
 from edgert.importers.layers.axes import spatial
@@ -21,7 +21,6 @@ from edgert.importers.layers.conv import convolution
 from edgert.importers.layers.conv_transposed import transposed_convolution
 from edgert.importers.layers.norm import batch_norm, local_response_norm
 from edgert.importers.layers.pool import average_pool, max_pool
-from edgert.importers.layers.resize import resize
 from edgert.importers.layers.window import Window, window
 from edgert.importers.tensorflow.builder import Builder, Handler, Outputs, SourceNode
 from edgert.ir import Node, Value
@@ -81,7 +80,7 @@ def _shape(weights: Weights) -> tuple[int, ...]:
     return tuple(weights.data.shape if isinstance(weights, QuantizedConstant) else weights.shape)
 
 
-def _image_rank(x: Value, rank: int) -> None:
+def need_rank(x: Value, rank: int) -> None:
     if len(x.shape) != rank:
         raise ModelError(f"its input {list(x.shape)} does not have {rank} dimensions")
 
@@ -89,7 +88,7 @@ def _image_rank(x: Value, rank: int) -> None:
 def conv(rank: int, b: Builder, node: SourceNode) -> Value:
     """Weights [*kernel, I/groups, O]. rank: of the tensors, 4 or 5."""
     x, last = b.value(node, 0), channels_last(node)
-    _image_rank(x, rank)
+    need_rank(x, rank)
     weights = _weights(b, node, 1, (rank - 1, rank - 2, *range(rank - 2)))
     _, inner, *kernel = _shape(weights)
     channels = x.shape[-1] if last else x.shape[1]
@@ -102,7 +101,7 @@ def conv(rank: int, b: Builder, node: SourceNode) -> Value:
 def depthwise(b: Builder, node: SourceNode) -> Value:
     """Weights [KH, KW, C, multiplier]; output channel c * multiplier + m reads input channel c."""
     x, last = b.value(node, 0), channels_last(node)
-    _image_rank(x, 4)
+    need_rank(x, 4)
     weights = _each_channel(b, _weights(b, node, 1, (2, 3, 0, 1)))
     channels = x.shape[-1] if last else x.shape[1]
     where = place(node, spatial(x, last), _shape(weights)[2:], node.integers("strides"))
@@ -140,7 +139,7 @@ def conv_transposed(rank: int, b: Builder, node: SourceNode) -> Value:
     """Conv2DBackpropInput: the output's shape, weights [*kernel, O, I], the input. Where the convolution that it
     reverses pads, the full result is cut off."""
     x, last = b.value(node, 2), channels_last(node)
-    _image_rank(x, rank)
+    need_rank(x, rank)
     sizes = b.ints(node, 0, "output shape")
     if len(sizes) == rank:
         sizes = sizes[1:-1] if last else sizes[2:]
@@ -159,7 +158,7 @@ def conv_transposed(rank: int, b: Builder, node: SourceNode) -> Value:
 
 def depthwise_transposed(b: Builder, node: SourceNode) -> Value:
     x, last = b.value(node, 2), channels_last(node)
-    _image_rank(x, 4)
+    need_rank(x, 4)
     sizes = b.ints(node, 0, "output shape")
     if len(sizes) != 4 or min(sizes) < 1:
         raise ModelError(f"its output shape is {list(sizes)}")
@@ -177,7 +176,7 @@ def depthwise_transposed(b: Builder, node: SourceNode) -> Value:
 def pool(largest: bool, b: Builder, node: SourceNode) -> Value:
     x, last = b.value(node, 0), channels_last(node)
     rank = 5 if node.op.endswith("3D") else 4
-    _image_rank(x, rank)
+    need_rank(x, rank)
     if node.op == "MaxPoolV2":
         kernel, strides = b.ints(node, 1, "kernel"), b.ints(node, 2, "strides")
     else:
@@ -209,61 +208,15 @@ def old_batch_norm(b: Builder, node: SourceNode) -> Value:
 
 def lrn(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
-    _image_rank(x, 4)
+    need_rank(x, 4)
     radius = node.integer("depth_radius", 5)
     alpha, beta, bias = (node.number(name, 0.5 if name == "beta" else 1.0) for name in ("alpha", "beta", "bias"))
     return local_response_norm(b, x, 2 * min(radius, x.shape[3]) + 1, alpha, beta, bias, channels_last=True)
 
 
-def _target(b: Builder, node: SourceNode, x: Value) -> tuple[int, int]:
-    _image_rank(x, 4)
-    size = b.ints(node, 1, "size")
-    if len(size) != 2 or min(size) < 1:
-        raise ModelError(f"it resizes to {list(size)}")
-    return size[0], size[1]
-
-
-def _real(b: Builder, x: Value) -> Value:
-    return x if x.dtype == DType.FLOAT32 else b.emit("cast", [x], dtype=DType.FLOAT32)
-
-
-def resize_image(mode: str, b: Builder, node: SourceNode) -> Value:
-    """Corners aligned, centres of pixels, or (older graphs) their upper left corners."""
-    x = b.value(node, 0)
-    height, width = _target(b, node, x)
-    corners, centres = node.flag("align_corners"), node.flag("half_pixel_centers")
-    if corners and centres:
-        raise ModelError("align_corners and half_pixel_centers exclude each other")
-    coordinates = "align_corners" if corners else "half_pixel" if centres else "asymmetric"
-    sizes = (x.shape[0], height, width, x.shape[3])
-    if mode == "nearest":
-        whole = height % x.shape[1] == 0 and width % x.shape[2] == 0
-        if centres:  # whole steps up repeat each pixel, whichever way one counts
-            coordinates = "asymmetric" if whole else "tf_half_pixel_for_nn"
-        nearest = "round_prefer_ceil" if corners else "floor"
-        return resize(b, x, sizes, mode=mode, coordinates=coordinates, nearest=nearest, channels_last=True)
-    # Keys' cubic of centres is -1/2 and leaves out what is outside (tensorflow/core/kernels/image/resize_bicubic_op.cc)
-    return resize(
-        b, _real(b, x), sizes, mode=mode, coordinates=coordinates, cubic_coefficient=-0.5 if centres else -0.75,
-        exclude_outside=centres, channels_last=True,
-    )  # fmt: skip
-
-
-def resize_area(b: Builder, node: SourceNode) -> Value:
-    """Means of whole blocks of pixels."""
-    x = b.value(node, 0)
-    target, sizes = _target(b, node, x), x.shape[1:3]
-    if any(size % out for size, out in zip(sizes, target, strict=True)) or node.flag("align_corners"):
-        raise RefusedError(
-            f"it makes {list(target)} of {list(sizes)}", "shrink by whole factors, or use ResizeBilinear"
-        )
-    block = tuple(size // out for size, out in zip(sizes, target, strict=True))
-    return average_pool(b, _real(b, x), window(sizes, block, stride=block), counts_padding=False, channels_last=True)
-
-
 def depth_space(op: str, b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
-    _image_rank(x, 4)
+    need_rank(x, 4)
     if node.text("data_format", "NHWC") == "NCHW_VECT_C":
         raise RefusedError("data_format 'NCHW_VECT_C'", "use NHWC")
     attrs = {"block": node.integer("block_size", 2)}
@@ -397,10 +350,6 @@ HANDLERS: dict[str, Handler] = {
     "FusedBatchNormV3": fused_batch_norm,
     "BatchNormWithGlobalNormalization": old_batch_norm,
     "LRN": lrn,
-    "ResizeBilinear": partial(resize_image, "linear"),
-    "ResizeNearestNeighbor": partial(resize_image, "nearest"),
-    "ResizeBicubic": partial(resize_image, "cubic"),
-    "ResizeArea": resize_area,
     "DepthToSpace": partial(depth_space, "depth_to_space"),
     "SpaceToDepth": partial(depth_space, "space_to_depth"),
     "SpaceToBatchND": space_to_batch,
