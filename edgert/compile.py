@@ -234,9 +234,12 @@ def run_passes(graph: Graph, passes: Sequence[Pass], report: Progress | None = N
 
 
 def is_quantized(graph: Graph) -> bool:
-    """Whether any operator computes on int8 numbers with a scale."""
+    """Whether any operator computes on int8 or int16 numbers with a scale."""
     return any(
-        value is not None and value.dtype == DType.INT8 and value.quant is not None and not value.constant
+        value is not None
+        and value.dtype in (DType.INT8, DType.INT16)
+        and value.quant is not None
+        and not value.constant
         for node in graph.nodes
         for value in node.inputs
     )

@@ -1,8 +1,9 @@
-"""Computes in float32 what has no int8 form.
+"""Computes in float32 what has no integer form.
 
 Cases, all between dequantize and quantize then:
 - add and sub of int8 whose scales are too far apart for the integer formula;
-- compare of two int8 tensors with different scales or zero points.
+- compare of two int8 or int16 tensors with different scales or zero points;
+- unary of int16 for functions with steps or poles (edgert/ops/_unary_int16.py).
 Operators that refuse int8 altogether (binary, prelu, log_softmax) never get it from importers or the quantiser.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
+from edgert.ops._unary_int16 import STEPS
 from edgert.passes._rewrite import Sweep
 
 # Ratio of the larger input scale to the output scale that the integer formula of add takes (ext/kernels/qadd/qadd.h).
@@ -22,11 +24,13 @@ def float_fallback(graph: Graph) -> bool:
 
 
 def needs_float(node: Node) -> bool:
-    """Whether a node that reads int8 cannot be computed in int8."""
+    """Whether a node that reads int8 or int16 cannot be computed in integers."""
     quants = [value.quant for value in node.inputs if value is not None and value.quant is not None]
     if node.op == "compare":
         return len(set(quants)) > 1
-    if node.op in ("add", "sub") and node.output.quant is not None:
+    if node.op == "unary" and node.output.dtype == DType.INT16:
+        return node.attrs["function"] in STEPS
+    if node.op in ("add", "sub") and node.output.dtype == DType.INT8 and node.output.quant is not None:
         larger = max(quant.scale for quant in quants) / node.output.quant.scale
         return not LEAST_RATIO <= larger < RATIO_LIMIT
     return False
@@ -47,7 +51,7 @@ def _visit(sweep: Sweep, node: Node) -> bool:
 
 
 def _quantized(value: Value | None) -> bool:
-    return value is not None and value.dtype == DType.INT8 and value.quant is not None
+    return value is not None and value.dtype in (DType.INT8, DType.INT16) and value.quant is not None
 
 
 def _real(sweep: Sweep, value: Value | None, node: Node) -> Value:

@@ -3,7 +3,8 @@
 Cases: a unary relu, relu6 or relu_n1_to_1, or a clip with exactly their bounds, that is the only reader of an operator
 with an `activation` attribute (convolutions, fully connected, add, sub, mul, binary, pools, concat) that has none yet.
 In int8 only where the bits stay the same: both tensors have the same scale and zero point, and the bound that the
-fused operator computes in float32 is the one that a table computes in float64.
+fused operator computes in float32 is the one that a table computes in float64. In int16, which has the same bound either
+way, where both tensors have the same scale.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def _visit(sweep: Sweep, node: Node) -> bool:
     if activation is None or above is None or not sweep.single_use(x):
         return False
     if above.attrs.get("activation", activation) != Activation.NONE:
+        return False
+    if x.dtype == DType.INT16 and (x.quant != node.output.quant or above.op == "concat"):
         return False
     if x.dtype == DType.INT8 and not (x.quant == node.output.quant and _same_bits(activation, x.quant)):
         return False

@@ -1,6 +1,6 @@
 """Changes the element type of a quantised graph's inputs and outputs.
 
-Cases of float_interface: an int8 or uint8 input or output with a scale becomes float32, with a quantize or dequantize
+Cases of float_interface: an int8, uint8 or int16 input or output with a scale becomes float32, with a quantize or dequantize
 at the edge. Cases of int8_interface: a float32 input that is only quantised, and a float32 output that is dequantised,
 become int8; uint8 ones too, where the shift to int8 stands behind or in front of them. Others stay.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 
-BYTES = (DType.INT8, DType.UINT8)
+QUANTIZED = (DType.INT8, DType.UINT8, DType.INT16)
 
 
 def float_interface(graph: Graph) -> bool:
@@ -19,14 +19,14 @@ def float_interface(graph: Graph) -> bool:
     int8_interface(graph, (DType.UINT8,))
     first: list[Node] = []
     for i, value in enumerate(graph.inputs):
-        if value.dtype in BYTES and _per_tensor(value):
+        if value.dtype in QUANTIZED and _per_tensor(value):
             name, value.name = value.name, graph.unique_name(f"{value.name}/quantized")
             graph.inputs[i] = Value(name, value.shape, DType.FLOAT32)
             first.append(Node("quantize", [graph.inputs[i]], [value], {}, name, "QUANTIZE"))
             changed = True
     graph.nodes[:0] = first
     for i, value in enumerate(graph.outputs):
-        if value.dtype in BYTES and _per_tensor(value):
+        if value.dtype in QUANTIZED and _per_tensor(value):
             name = value.name
             if value not in graph.inputs:
                 value.name = graph.unique_name(f"{name}/quantized")

@@ -1,11 +1,13 @@
-"""Lowers int8 operators to what the runtime executes.
+"""Lowers int8 and int16 operators to what the runtime executes.
 
 Cases:
 - unary on int8 -> lut: table[q + 128] = clamp(rne(f(scale_x * (q - zero_x)) / scale_y) + zero_y), in float64;
 - quantize from int8 to int8 (a change of scale) -> lut, with f the identity; none is left where nothing changes;
-- softmax on int8 gets its table of exponentials;
+- unary on int16 -> lut of 513 entries, but for lines and for sigmoid and tanh, which the runtime knows;
+- softmax gets its table of exponentials, on int16 its two tables;
 - operators that move values, pools and resizing (QuantRule.SAME), concat (SHARED) and select work at one scale: where
   input and output differ, a lut stands on the side with fewer elements; concat and select have theirs on the inputs.
+  On int16 that is a quantize.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
-from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.ops import OPS_BY_NAME, QuantRule, _softmax_int16, _unary_int16
 from edgert.ops._enums import Activation
 from edgert.ops._functions import unary_function
 from edgert.ops._table import build_table
@@ -43,34 +45,44 @@ def unary_table(node: Node, x: QuantParams, y: QuantParams) -> NDArray[Any]:
     return build_table(unary_function(attrs["function"], alpha, beta), x, y)
 
 
-def _int8(value: Value | None) -> bool:
-    return value is not None and value.dtype == DType.INT8 and value.quant is not None and not value.quant.per_channel
+def _scaled(value: Value | None) -> bool:
+    known = value is not None and value.dtype in (DType.INT8, DType.INT16)
+    return known and value is not None and value.quant is not None and not value.quant.per_channel
 
 
 def _visit(sweep: Sweep, node: Node) -> bool:
-    if not node.inputs or not node.outputs or not _int8(node.outputs[0]):
+    if not node.inputs or not node.outputs or not _scaled(node.outputs[0]):
         return False
     output = node.outputs[0]
     x = node.inputs[0]
     assert output.quant is not None
     if node.op == "select":
         return _several(sweep, node, first=1)
-    if x is None or not _int8(x):
+    if x is None or not _scaled(x):
         return False
     assert x.quant is not None
+    wide = DType.INT16 in (x.dtype, output.dtype)
+    if node.op == "unary" and wide:
+        return _interpolate(sweep, node, x.quant, output.quant)
     if node.op == "unary":
         sweep.emit("lut", [x, sweep.constant(unary_table(node, x.quant, output.quant), node)], {}, node, output=output)
         return True
     if node.op == "quantize":
-        if x.quant == output.quant and sweep.replace(output, x):
+        if x.quant == output.quant and x.dtype == output.dtype and sweep.replace(output, x):
             return True
+        if wide:
+            return False
         table = requantize_table(x.quant, output.quant)
         sweep.emit("lut", [x, sweep.constant(table, node)], {}, node, output=output)
         return True
     if node.op == "softmax":
         if node.attrs.get("exp_table"):
             return False
-        table_attr = exp_table(x.quant.scale, OPS_BY_NAME["softmax"].complete(node.attrs)["beta"])
+        table_attr = (
+            _softmax_int16.tables()
+            if wide
+            else exp_table(x.quant.scale, OPS_BY_NAME["softmax"].complete(node.attrs)["beta"])
+        )
         sweep.emit("softmax", [x], {**node.attrs, "exp_table": table_attr}, node, output=output)
         return True
     if OPS_BY_NAME[node.op].quant is QuantRule.SHARED:
@@ -80,10 +92,21 @@ def _visit(sweep: Sweep, node: Node) -> bool:
     return False
 
 
+def _interpolate(sweep: Sweep, node: Node, x: QuantParams, y: QuantParams) -> bool:
+    """The lut of a unary operator on int16."""
+    attrs = OPS_BY_NAME["unary"].complete(node.attrs)
+    if not _unary_int16.interpolated(attrs["function"], y):
+        return False
+    real = unary_function(attrs["function"], *(float(np.float32(attrs[name])) for name in ("alpha", "beta")))
+    table = sweep.constant(_unary_int16.table_of(real, x, y), node)
+    sweep.emit("lut", [node.inputs[0], table], {}, node, output=node.output)
+    return True
+
+
 def _several(sweep: Sweep, node: Node, first: int) -> bool:
     """Brings all inputs from `first` on to the output's scale."""
     output = node.outputs[0]
-    if not all(_int8(value) for value in node.inputs[first:]):
+    if not all(_scaled(value) for value in node.inputs[first:]):
         return False
     if all(value is None or value.quant == output.quant for value in node.inputs[first:]):
         return False
@@ -100,6 +123,9 @@ def _one(sweep: Sweep, node: Node, x: Value, output: Value) -> bool:
     rest = node.inputs[1:]
     if activation == Activation.NONE and node.op != "pad" and math.prod(output.shape) <= math.prod(x.shape):
         moved = sweep.emit(node.op, [x, *rest], node.attrs, node, quant=x.quant)
+        if x.dtype == DType.INT16:
+            sweep.emit("quantize", [moved], {}, node, output=output)
+            return True
         table = sweep.constant(requantize_table(x.quant, output.quant), node)
         sweep.emit("lut", [moved, table], {}, node, output=output)
     else:
@@ -114,6 +140,8 @@ def _requantized(sweep: Sweep, value: Value | None, node: Node) -> Value:
     assert quant is not None
     if value.quant == quant:
         return value
+    if value.dtype == DType.INT16:
+        return sweep.emit("quantize", [value], {}, node, quant=quant, dtype=DType.INT16)
     table = requantize_table(value.quant, quant)
     if value.constant and value.data is not None:
         return sweep.constant(table[value.data.astype(np.int64) + 128], value, quant)

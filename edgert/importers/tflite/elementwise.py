@@ -80,7 +80,7 @@ def select(b: Builder, op: SourceOp) -> Value:
         condition = b.reshape(condition, (*condition.shape, *(1,) * (len(x.shape) - 1)))
     quant = b.out_quant(op)
     if quant is not None:
-        x, y = b.quantized(x, quant), b.quantized(y, quant)
+        x, y = b.quantized(x, quant, b.out_dtype(op)), b.quantized(y, quant, b.out_dtype(op))
     return b.emit("select", [condition, x, y], {}, quant)
 
 
@@ -90,14 +90,14 @@ def add_n(b: Builder, op: SourceOp) -> Value:
     quant = b.out_quant(op)
     for i in range(1, len(op.inputs)):
         total = b.emit("add", [b.real(total), b.real(b.value(op, i))])
-    return b.quantized(total, quant) if quant is not None else total
+    return b.quantized(total, quant, b.out_dtype(op)) if quant is not None else total
 
 
 def quantize(b: Builder, op: SourceOp) -> Value:
     x, quant = b.value(op, 0), b.out_quant(op)
     if quant is None:
         raise ModelError("its output has no scale")
-    return b.quantized(x, quant) if b.out_dtype(op) == DType.INT8 else b.emit("quantize", [x], quant=quant)
+    return b.quantized(x, quant, b.out_dtype(op))
 
 
 def dequantize(b: Builder, op: SourceOp) -> Value:
@@ -124,7 +124,7 @@ def l2_normalization(b: Builder, op: SourceOp) -> Value:
     norm = b.emit("binary", [b.unary(UnaryFunction.SQRT, total, None), floor], {"function": BinaryFunction.MAXIMUM})
     activation = fused(op.options("L2NormOptions"))
     y = b.emit("binary", [x, norm], {"function": BinaryFunction.DIV, "activation": activation})
-    return b.quantized(y, quant) if quant is not None else y
+    return b.quantized(y, quant, b.out_dtype(op)) if quant is not None else y
 
 
 HANDLERS: dict[str, Handler] = {

@@ -109,7 +109,7 @@ def depthwise_conv_2d(b: Builder, op: SourceOp) -> Value:
 def transpose_conv(b: Builder, op: SourceOp) -> Value:
     """A convolution that computes the pixels of every stride_h x stride_w block as channels, and depth_to_space."""
     options, x = op.options("TransposeConvOptions"), b.value(op, 2)
-    shape = b.ints(op, 0, "output shape")
+    shape = b.shape(op, 0)
     data, quant = b.weights(op, 1, 0, x.dtype == DType.FLOAT32)
     _check_kernel(data)
     height, width, channels = _image(x)

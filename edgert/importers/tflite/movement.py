@@ -21,7 +21,7 @@ from edgert.ops._enums import PadMode
 def reshape(b: Builder, op: SourceOp) -> Value:
     x = b.value(op, 0)
     if b.has(op, 1):
-        shape = b.ints(op, 1, "shape")
+        shape = b.shape(op, 1)
     else:
         stored = op.options("ReshapeOptions").NewShapeAsNumpy()
         shape = tuple(int(size) for size in stored) if isinstance(stored, np.ndarray) else ()
@@ -95,6 +95,9 @@ def _concat(b: Builder, values: Sequence[Value], axis: int, quant: Any, activati
         raise ModelError("it has no inputs")
     values = [value for value in values if 0 not in value.shape] or values[:1]
     attrs = {"axis": b.axis(axis, len(values[0].shape)), "activation": activation}
+    if activation and values[0].dtype == DType.INT16:
+        joined = b.emit("concat", values, {**attrs, "activation": 0}, quant)
+        return b.activated(joined, activation, quant)
     return b.emit("concat", values, attrs, quant) if len(values) > 1 or activation else values[0]
 
 
@@ -234,11 +237,11 @@ def tile(b: Builder, op: SourceOp) -> Value:
 
 
 def broadcast_to(b: Builder, op: SourceOp) -> Value:
-    return b.emit("broadcast_to", [b.value(op, 0)], {"shape": b.ints(op, 1, "shape")})
+    return b.emit("broadcast_to", [b.value(op, 0)], {"shape": b.shape(op, 1)})
 
 
 def fill(b: Builder, op: SourceOp) -> Value:
-    shape, x = b.ints(op, 0, "shape"), b.value(op, 1)
+    shape, x = b.shape(op, 0), b.value(op, 1)
     return b.emit("broadcast_to", [x], {"shape": shape}) if shape else b.reshape(x, ())
 
 

@@ -9,7 +9,7 @@ from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
 from edgert.ops._enums import CoordinateMode, NearestMode, ReduceFunction, ResizeMode
 
-SOFTMAX_QUANT = QuantParams((1 / 256,), (-128,))  # the operator's own
+SOFTMAX_QUANTS = {DType.INT8: QuantParams((1 / 256,), (-128,)), DType.INT16: QuantParams((2.0**-15,), (0,))}
 
 
 def _reduce(function: ReduceFunction) -> Handler:
@@ -29,7 +29,8 @@ def softmax(b: Builder, op: SourceOp) -> Value:
     attrs = {"axis": -1, "beta": op.options("SoftmaxOptions").Beta()}
     if quant is None:
         return b.emit("softmax", [b.real(x)], attrs)
-    return b.quantized(b.emit("softmax", [x], attrs, SOFTMAX_QUANT), quant)
+    own = SOFTMAX_QUANTS[x.dtype] if x.dtype in SOFTMAX_QUANTS else SOFTMAX_QUANTS[DType.INT8]
+    return b.quantized(b.emit("softmax", [x], attrs, own), quant, b.out_dtype(op))
 
 
 def log_softmax(b: Builder, op: SourceOp) -> Value:
