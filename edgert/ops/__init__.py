@@ -46,6 +46,7 @@ from edgert.ops.slice import SLICE
 from edgert.ops.softmax import SOFTMAX
 from edgert.ops.space_to_depth import SPACE_TO_DEPTH
 from edgert.ops.sub import SUB
+from edgert.ops.svdf import SVDF
 from edgert.ops.top_k import TOP_K
 from edgert.ops.transpose import TRANSPOSE
 from edgert.ops.unary import UNARY
@@ -88,6 +89,7 @@ ALL_OPS: tuple[OpDef, ...] = (
     LSTM,
     GRU,
     RNN,
+    SVDF,
     TOP_K,
     CUMSUM,
     GATHER_ND,

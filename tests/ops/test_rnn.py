@@ -42,7 +42,7 @@ def test_functions(attrs: dict[str, Any]) -> None:
 
 
 def test_on_several_threads() -> None:
-    steps, batch, width, units = LARGE
+    steps, batch, width, _ = LARGE
     check("rnn", {}, [sequence(steps, batch, width, False), weights(512, width), weights(512, 512)], absolute=1e-5)
 
 

@@ -10,6 +10,7 @@ from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.tflite import lstm
 from edgert.importers.tflite.builder import Array, Builder, Handler
+from edgert.importers.tflite.linear import fused
 from edgert.importers.tflite.lstm import function_attrs
 from edgert.importers.tflite.read import SourceOp
 from edgert.importers.tflite.variables import keep, operand, state
@@ -83,9 +84,38 @@ def _sequence(b: Builder, op: SourceOp, index: int) -> Value:
     return x
 
 
+def svdf(b: Builder, op: SourceOp) -> Value:
+    """x [B,I], feature weights [F,I], time weights [F,M], bias, state [B,F*M]. In integers where all of it is, with int16
+    or int8 states; otherwise in float32 (of hybrid models, too)."""
+    options, x = op.options("SVDFOptions"), b.value(op, 0)
+    attrs = {"rank": options.Rank(), "activation": fused(options)}
+    tensors = [b.tensor(op, index) for index in (1, 2)]
+    shapes = [tensor.shape for tensor in tensors]
+    if len(x.shape) != 2 or any(len(shape) != 2 or 0 in shape for shape in shapes):
+        raise ModelError(f"input and weights have the shapes {list(x.shape)}, {shapes}, needed 2 dimensions each")
+    kept_shape = (x.shape[0], *shapes[1])
+    stored = b.tensor(op, 4)
+    if x.dtype == DType.INT8 and stored.type in ("INT8", "INT16") and tensors[1].type == stored.type:
+        quant = b.quant(stored)
+        kept = state(b, op, 4, kept_shape, b.dtype(stored), quant)
+        inputs = [x, b.value(op, 1), b.value(op, 2), kept, b.optional(op, 3)]
+        y, next_state = b.emit_all("svdf", inputs, attrs, [b.out_quant(op), quant])
+    else:
+        kept = state(b, op, 4, kept_shape, DType.FLOAT32)
+        bias = operand(b, op, 3)
+        constants = [b.const(_matrix(operand(b, op, index)), name="weights") for index in (1, 2)]
+        inputs = [b.real(x), *constants, kept, None if bias is None else b.const(bias, name="bias")]
+        y, next_state = b.emit_all("svdf", inputs, attrs, [None, None])
+        wanted = b.out_quant(op)
+        y = y if wanted is None else b.quantized(y, wanted)
+    keep(b, op, kept, next_state)
+    return y
+
+
 HANDLERS: dict[str, Handler] = {
     **lstm.HANDLERS,
     "RNN": rnn,
     "UNIDIRECTIONAL_SEQUENCE_RNN": unidirectional_sequence_rnn,
     "BIDIRECTIONAL_SEQUENCE_RNN": bidirectional_sequence_rnn,
+    "SVDF": svdf,
 }
