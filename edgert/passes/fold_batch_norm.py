@@ -45,7 +45,11 @@ def _visit(sweep: Sweep, node: Node) -> bool:
     if node.op == "mul":
         shape = [1] * weights.data.ndim
         shape[CHANNEL_AXIS[layer.op]] = -1
-        new_weights = sweep.constant(weights.data * vector.reshape(shape), weights)
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = weights.data * vector.reshape(shape)
+        if not np.isfinite(product).all():
+            return False  # apart, the two may still give numbers
+        new_weights = sweep.constant(product, weights)
         offset = offset * vector
     else:
         offset = offset + vector if node.op == "add" else offset - vector
