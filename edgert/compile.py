@@ -89,10 +89,13 @@ def convert(
     *,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     example_inputs: Sequence[Any] | None = None,
-    constants: Mapping[str, NDArray[Any]] | None = None,
+    example_kwargs: Mapping[str, Any] | None = None,
+    input_names: Sequence[str] | None = None,
+    constants: Mapping[str, Any] | None = None,
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
     signature: str | None = None,
+    entry: str | None = None,
     weights: str | Path | None = None,
     quantize: Literal["int8", "none"] | None = None,
     calibrate: Iterable[Sample] | str | Path | None = None,
@@ -107,11 +110,13 @@ def convert(
     """Converts a trained model into the bytes of an .ert package.
 
     source: the path of a model's file or folder, a file's bytes, or a model in memory: a torch.nn.Module (with
-    example_inputs, a tuple of what its forward takes), a torch.export program, a concrete function of TensorFlow.
+    example_inputs, a tuple of what its forward takes, example_kwargs, and input_names if not those of its arguments), a
+    torch.export program, a concrete function of TensorFlow.
     edgert.importers.formats.FORMATS lists what is known. input_shapes: settles open dimensions, by input name.
-    constants (ONNX): arrays by the name of an input, known for good: what decides a shape or a branch.
-    inputs, outputs (TensorFlow's frozen graphs): names of tensors at which the graph is cut. signature (SavedModel):
-    the one to convert. weights (Caffe, MXNet): the file of the weights, where it does not lie beside the model.
+    constants (ONNX, TensorFlow, TorchScript): arrays or numbers by the name of an input, known for good: what decides a
+    shape or a branch. inputs, outputs (TensorFlow): names of tensors at which the graph is cut. signature (SavedModel),
+    entry (TorchScript: a submodule): what to convert of several. weights (Caffe, MXNet): the file of the weights, where
+    it does not lie beside the model.
     quantize: "int8" quantises a float model with the samples of `calibrate`; None means "int8" when there are samples.
     A model that is quantised already keeps its integers either way.
     calibrate: samples, each the inputs by name, or a source of samples as edgert.data.load_samples takes it.
@@ -130,8 +135,9 @@ def convert(
     report = progress or (lambda stage, count: None)
     report("import", 0)
     options = {
-        "example_inputs": example_inputs, "constants": constants, "inputs": inputs, "outputs": outputs,
-        "signature": signature, "weights": weights,
+        "example_inputs": example_inputs, "example_kwargs": example_kwargs, "input_names": input_names,
+        "constants": constants, "inputs": inputs, "outputs": outputs, "signature": signature, "entry": entry,
+        "weights": weights,
     }  # fmt: skip
     source_format, (source_hash, source_bytes), graph = _import(source, input_shapes, name, options)
     notes = list(graph.notes)
@@ -254,8 +260,6 @@ def _import(
         path = Path(source)
         if not path.exists():
             raise InputError(f"{path}: there is no such file")
-        if "example_inputs" in given:
-            raise InputError("example_inputs are for a model in memory (a torch.nn.Module); a file states its inputs")
         kind, graph = formats.load(path, input_shapes, given)
         graph.name = name or graph.name or path.stem
         return kind.name, formats.digest(path), graph

@@ -21,11 +21,12 @@ _OPTIONS = (
     ),
     click.option(
         "--constant", "constants", multiple=True, metavar="NAME=VALUE",
-        help="ONNX: an input that is known for good: numbers (sr=16000) or an .npy file. May be repeated.",
+        help="An input that is known for good: numbers (sr=16000) or an .npy file. May be repeated.",
     ),
-    click.option("--inputs", metavar="A[,B]", help="TensorFlow's frozen graphs: the tensors to begin at."),
-    click.option("--outputs", metavar="A[,B]", help="TensorFlow's frozen graphs: the tensors to end at."),
+    click.option("--inputs", metavar="A[,B]", help="TensorFlow: the tensors to begin at."),
+    click.option("--outputs", metavar="A[,B]", help="TensorFlow: the tensors to end at."),
     click.option("--signature", metavar="NAME", help="SavedModel: which of its signatures."),
+    click.option("--entry", metavar="NAME", help="TorchScript: which of its submodules."),
     click.option("--weights", type=FILE, metavar="FILE", help="Caffe, MXNet: the weights, if not beside SOURCE."),
 )  # fmt: skip
 
@@ -42,6 +43,7 @@ def source_arguments(
     inputs: str | None,
     outputs: str | None,
     signature: str | None,
+    entry: str | None,
     weights: Path | None,
 ) -> dict[str, Any]:
     """The options as edgert.convert takes them; those that were not given are left out."""
@@ -51,6 +53,7 @@ def source_arguments(
         "inputs": inputs.split(",") if inputs else None,
         "outputs": outputs.split(",") if outputs else None,
         "signature": signature,
+        "entry": entry,
         "weights": weights,
     }
     return {name: value for name, value in arguments.items() if value}

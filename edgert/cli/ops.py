@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from edgert.cli._shared import json_option, print_json
@@ -41,7 +43,7 @@ def command(source: str | None, markdown: bool, as_json: bool) -> None:
         (kind.title, " ".join(kind.suffixes) or "folder", kind.needs, f"{len(kind.handlers())} {kind.kinds}")
         for kind in FORMATS
     ]
-    tables: list[tuple[tuple[str, ...], list[tuple[str, ...]]]] = [
+    tables: list[tuple[Sequence[str], Sequence[Sequence[str]]]] = [
         (operators.SOURCES, sources),
         (operators.OPERATORS, operators.operator_rows()),
         (operators.KERNEL_FAMILIES, operators.family_rows()),

@@ -36,6 +36,7 @@ class Format:
     options: frozenset[str] = frozenset()  # further arguments of its load
     function: str = "load"
     kinds: str = "operators"
+    scalars: str = ""  # the importer's name for `constants`, where it takes Python's numbers
 
     def handlers(self) -> Mapping[str, Any]:
         handlers: Mapping[str, Any] = self._module().HANDLERS
@@ -47,7 +48,11 @@ class Format:
         if unknown:
             takes = f"it takes {', '.join(sorted(self.options))}" if self.options else "it takes none of the kind"
             raise InputError(f"{unknown[0]} means nothing to {self.title} models; {takes}")
-        graph: Graph = getattr(self._module(), self.function)(path, input_shapes, **options)
+        given = dict(options)
+        if self.scalars and "constants" in given:
+            items = given.pop("constants").items()
+            given[self.scalars] = {name: value.item() if hasattr(value, "item") else value for name, value in items}
+        graph: Graph = getattr(self._module(), self.function)(path, input_shapes, **given)
         return graph
 
     def _module(self) -> Any:
@@ -56,17 +61,18 @@ class Format:
 
 ONNX = Format("onnx", "ONNX", "onnx", (".onnx",), "onnx", frozenset({"constants"}))
 TFLITE = Format("tflite", "TFLite", "tflite", (".tflite", ".lite"), "tflite", function="load_file")
-TORCH_EXPORT = Format("torch.export", "PyTorch (torch.export)", "torch", (".pt2",), "torch")
+TORCH_EXPORT = Format("torch.export", "PyTorch (torch.export)", "torch", (".pt2",), "nothing")
 TORCHSCRIPT = Format(
-    "torchscript", "PyTorch (TorchScript)", "torch", (".pt", ".jit", ".pth", ".th"), "torch", function="load"
-)
+    "torchscript", "PyTorch (TorchScript)", "torch", (".pt", ".jit", ".pth", ".th"), "torch",
+    frozenset({"constants", "entry"}), scalars="arguments",
+)  # fmt: skip
 FROZEN = Format(
     "tensorflow.frozen", "TensorFlow (frozen graph)", "tensorflow", (".pb",), "protobuf",
-    frozenset({"inputs", "outputs"}),
+    frozenset({"inputs", "outputs", "constants"}),
 )  # fmt: skip
 SAVED_MODEL = Format(
-    "tensorflow.saved_model", "TensorFlow (SavedModel)", "tensorflow", (), "tensorflow-cpu",
-    frozenset({"signature"}), function="load_saved_model",
+    "tensorflow.saved_model", "TensorFlow (SavedModel)", "tensorflow", (), "protobuf",
+    frozenset({"inputs", "outputs", "constants", "signature"}), function="load_saved_model",
 )  # fmt: skip
 KERAS = Format("keras", "Keras", "keras", (".keras", ".h5", ".hdf5"), "h5py", kinds="layers")
 CAFFE = Format(
@@ -80,7 +86,15 @@ FORMATS: tuple[Format, ...] = (
 )  # fmt: skip
 
 IN_MEMORY: tuple[Format, ...] = (
-    Format("torch.export", "PyTorch model", "torch", (), "torch", frozenset({"example_inputs"}), "load_object"),
+    Format(
+        "torch.export",
+        "PyTorch model",
+        "torch",
+        (),
+        "torch",
+        frozenset({"example_inputs", "example_kwargs", "input_names"}),
+        "load_object",
+    ),
     Format("tensorflow.function", "TensorFlow function", "tensorflow", (), "tensorflow", function="load_function"),
 )
 
