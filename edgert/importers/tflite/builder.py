@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
-from edgert.errors import ModelError
+from edgert.errors import ModelError, Unsupported
 from edgert.importers.builder import RefusedError
 from edgert.importers.tflite.read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
 from edgert.ir import Graph, Node, Value
@@ -47,10 +47,37 @@ class Batched:
     pads: tuple[tuple[int, int], ...]
 
 
-class Builder:
-    """The graph under construction, and what stands behind every source tensor so far."""
+@dataclass(frozen=True)
+class Scope:
+    """A source graph under conversion: what stands behind its tensors so far."""
 
-    def __init__(self, source: SourceGraph, name: str) -> None:
+    source: SourceGraph
+    values: dict[int, Value]
+    variables: dict[int, Value]
+    tensor_names: list[str]
+
+
+class Builder:
+    """The graph under construction, and what stands behind every source tensor so far.
+
+    graphs: all graphs of the source, which some operators call. convert: converts the operators of one of them.
+    """
+
+    def __init__(
+        self,
+        source: SourceGraph,
+        name: str,
+        graphs: Sequence[SourceGraph] = (),
+        convert: Callable[[Builder, SourceGraph], list[Unsupported]] | None = None,
+    ) -> None:
+        self.graphs = graphs
+        self.convert = convert or (lambda builder, graph: [])
+        self.scopes: list[Scope] = []  # of the graphs that have called the one at hand, the outermost first
+        self.laid_out = 0  # operators of called graphs so far
+        self.variable_names: dict[str, Value] = {}
+        self.complex: dict[int, tuple[Value, Value]] = {}  # source tensor of complex numbers -> both parts
+        self._counts: dict[str, int] = {}
+        self._constants: dict[tuple[int, int], Value] = {}  # of called graphs, by graph and tensor: made once
         self.source = source
         self.graph = Graph(name=name)
         self.values: dict[int, Value] = {}
@@ -80,12 +107,43 @@ class Builder:
         if number not in self.values:
             tensor = self.source.tensors[number]
             if tensor.data is None:
-                if tensor.sparse:
-                    raise RefusedError(f"{tensor.name!r} is a sparse tensor", "convert the model without sparsity")
                 raise ModelError(f"tensor {tensor.name!r} is read before anything writes it")
-            data, quant = self.elements(tensor)
-            self.values[number] = Value(self.tensor_names[number], data.shape, DType.of(data.dtype), quant, data)
+            key = (id(self.source), number)
+            if key not in self._constants:
+                data, quant = self.elements(tensor)
+                self._constants[key] = Value(self.tensor_names[number], data.shape, DType.of(data.dtype), quant, data)
+            self.values[number] = self._constants[key]
         return self.values[number]
+
+    # Graphs that other graphs call
+
+    def enter(self, graph: SourceGraph, arguments: Sequence[int | Value]) -> None:
+        """Goes on with another graph of the source, whose inputs are these: values, or tensors of the one at hand."""
+        outer = Scope(self.source, self.values, self.variables, self.tensor_names)
+        inner: dict[int, Value] = {}
+        variables: dict[int, Value] = {}
+        for number, argument in zip(graph.inputs, arguments, strict=True):
+            if isinstance(argument, Value):
+                inner[number] = argument
+            elif argument in outer.variables:
+                variables[number] = outer.variables[argument]
+            elif argument != OPTIONAL:
+                inner[number] = self.value_of(argument)
+        self.scopes.append(outer)
+        self.source, self.values, self.variables = graph, inner, variables
+        names = [tensor.name or f"tensor_{i}" for i, tensor in enumerate(graph.tensors)]
+        self.tensor_names = [self.unique(name) for name in names]
+
+    def leave(self) -> None:
+        """Back to the graph that called the one at hand."""
+        outer = self.scopes.pop()
+        self.source, self.values = outer.source, outer.values
+        self.variables, self.tensor_names = outer.variables, outer.tensor_names
+
+    def rename(self, values: Sequence[Value]) -> None:
+        """Lets values that called graphs have made take the names of the tensors that they become."""
+        known = {*self.graph.inputs, *self.values.values()}
+        self._fresh.update(value for value in values if value not in known and not value.variable)
 
     def constant(self, op: SourceOp, index: int, what: str) -> Array:
         """The input's elements; RefusedError when they are only known at run time."""
@@ -104,7 +162,8 @@ class Builder:
         value, stated = self.value(op, index), self.source.tensors[self._output(op, 0)]
         if value.constant or stated.dynamic or value.shape != (len(stated.shape),):
             return self.ints(op, index, "output shape")
-        self.graph.notes.append(f"{self.label()!r} always has the shape {list(stated.shape)}, whatever {value.name!r} is.")
+        note = f"{self.label()!r} always has the shape {list(stated.shape)}, whatever {value.name!r} says."
+        self.graph.notes.append(note)
         return stated.shape
 
     def scalar(self, op: SourceOp, index: int, what: str) -> int:
@@ -207,10 +266,11 @@ class Builder:
     # What a handler emits
 
     def unique(self, wanted: str) -> str:
-        name, count = wanted, 0
+        name, count = wanted, self._counts.get(wanted, 0)
         while name in self._names:
             count += 1
             name = f"{wanted}_{count}"
+        self._counts[wanted] = count
         self._names.add(name)
         return name
 
@@ -323,7 +383,7 @@ class Builder:
         return self.emit("dequantize", [x]) if _quantized(x) else x
 
     def quantized(self, x: Value, quant: QuantParams, dtype: DType | None = None) -> Value:
-        """x, float32 or quantised, with these parameters; dtype: its own, or int8 for float32, unless told otherwise."""
+        """x, float32 or quantised, with these parameters; by default of its own type, or int8 for float32."""
         wanted = dtype or (x.dtype if _quantized(x) else DType.INT8)
         return x if x.quant == quant and x.dtype == wanted else self.emit("quantize", [x], quant=quant, dtype=wanted)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, UnsupportedError
 from edgert.importers.tflite import (
+    control,
     detection,
     elementwise,
     indices,
@@ -35,6 +36,7 @@ HANDLERS: dict[str, Handler] = {
     **movement.HANDLERS,
     **reduce.HANDLERS,
     **state.HANDLERS,
+    **control.HANDLERS,
     **indices.HANDLERS,
     **detection.HANDLERS,
     **recurrent.HANDLERS,
@@ -48,8 +50,6 @@ ADVICE = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
     "RNN": UNROLL,
     "UNIDIRECTIONAL_SEQUENCE_RNN": UNROLL,
-    "WHILE": UNROLL,
-    "IF": "export the model with a fixed path",
     "WHERE": "its output's shape depends on the data: cut the model before it",
     "UNIQUE": "its output's shape depends on the data: cut the model before it",
 }
@@ -67,7 +67,7 @@ def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]
     """
     model = read_model(data)
     source = model.graphs[0]
-    builder = Builder(source, name or source.name or "model")
+    builder = Builder(source, name or source.name or "model", model.graphs, _convert_operators)
     try:
         _make_inputs(builder, source, input_shapes or {})
         unsupported = _declare_variables(builder, model)
@@ -154,6 +154,8 @@ def _convert_operators(b: Builder, source: SourceGraph) -> list[Unsupported]:
             try:
                 _convert(b, op, handler)
                 continue
+            except control.NestedError as error:
+                unsupported += error.items
             except RefusedError as error:
                 unsupported.append(Unsupported(label, op.kind, error.reason, error.fix))
             except ModelError as error:

@@ -5,6 +5,7 @@ The schema is that of the PyPI package `tflite`. Source: tensorflow/lite/schema/
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.errors import FileFormatError, MissingExtraError
+from edgert.importers.tflite.sparse import dense
 
 Array = NDArray[Any]
 
@@ -21,6 +23,7 @@ Array = NDArray[Any]
 NUMPY_TYPES = {
     "FLOAT32": "<f4", "FLOAT16": "<f2", "FLOAT64": "<f8", "INT8": "i1", "UINT8": "u1", "INT16": "<i2",
     "INT32": "<i4", "INT64": "<i8", "UINT32": "<u4", "UINT16": "<u2", "BOOL": "?",
+    "INT4": "i1", "BFLOAT16": "<u2",
 }  # fmt: skip
 OPTIONAL = -1  # index of an input that is absent
 LARGEST_DIMENSION = 2**31 - 1
@@ -48,7 +51,6 @@ class SourceTensor:
     dynamic: tuple[int, ...]  # which dimensions those are
     quant: SourceQuant | None
     data: Array | None  # a constant's elements
-    sparse: bool = False
     variable: bool = False  # lives between invokes; an operator that reads it writes it too
 
 
@@ -170,10 +172,15 @@ class _Reader:
     def options(self, op: Any, index: int, kind: str) -> Callable[[str], Any]:
         def accessors(name: str) -> Any:
             table = getattr(self.tflite, name)()
-            stored, union = op.BuiltinOptionsType(), op.BuiltinOptions()
+            newer = hasattr(self.tflite.BuiltinOptions2, name)  # the first union is full
+            stored, union = (
+                (op.BuiltinOptions2Type(), op.BuiltinOptions2())
+                if newer
+                else (op.BuiltinOptionsType(), op.BuiltinOptions())
+            )
             if stored == 0 or union is None:
                 table.Init(*self.empty)
-            elif stored == getattr(self.tflite.BuiltinOptions, name):
+            elif stored == getattr(self.tflite.BuiltinOptions2 if newer else self.tflite.BuiltinOptions, name):
                 table.Init(union.Bytes, union.Pos)
             else:
                 raise FileFormatError(f"operator {index} ({kind}) has options of type {stored}, needed {name}")
@@ -189,11 +196,15 @@ class _Reader:
         if any(not 0 <= size <= LARGEST_DIMENSION for size in shape):
             raise FileFormatError(f"tensor {index} {name!r} has the shape {list(shape)}")
         kind = self.types.get(tensor.Type(), f"type {tensor.Type()}")
-        sparse = tensor.Sparsity() is not None
-        data = None if sparse else self.elements(tensor.Buffer(), kind, shape, f"tensor {index} {name!r}")
-        return SourceTensor(name, kind, shape, dynamic, _quantization(tensor), data, sparse, bool(tensor.IsVariable()))
+        data = self.elements(tensor.Buffer(), kind, shape, f"tensor {index} {name!r}", tensor.Sparsity())
+        if kind == "BFLOAT16" or (kind == "INT4" and data is not None):
+            kind = "FLOAT32" if kind == "BFLOAT16" else "INT8"
+        return SourceTensor(name, kind, shape, dynamic, _quantization(tensor), data, bool(tensor.IsVariable()))
 
-    def elements(self, buffer_index: int, kind: str, shape: tuple[int, ...], where: str) -> Array | None:
+    def elements(
+        self, buffer_index: int, kind: str, shape: tuple[int, ...], where: str, sparsity: Any = None
+    ) -> Array | None:
+        """A constant's elements: sparse ones dense, INT4 as int8, BFLOAT16 as float32. None for what is no constant."""
         if not 0 <= buffer_index < self.root.BuffersLength():
             raise FileFormatError(f"{where} has buffer {buffer_index}, and there are {self.root.BuffersLength()}")
         buffer = self.root.Buffers(buffer_index)
@@ -205,13 +216,23 @@ class _Reader:
             raw = np.frombuffer(self.data, np.uint8, buffer.Size(), buffer.Offset())
         if not isinstance(raw, np.ndarray) or buffer_index == 0 or raw.size == 0 or kind not in NUMPY_TYPES:
             return None
-        dtype = np.dtype(NUMPY_TYPES[kind])
-        count = 1
-        for size in shape:
-            count *= size
+        dtype, count = np.dtype(NUMPY_TYPES[kind]), math.prod(shape)
+        if kind == "INT4":
+            if raw.size != (count + 1) // 2 or sparsity is not None:
+                raise FileFormatError(f"{where} has {raw.size} bytes of data, its shape needs {(count + 1) // 2}")
+            nibbles = np.stack([raw & 15, raw >> 4], axis=-1).reshape(-1)[:count]  # the lower half comes first
+            return np.asarray((nibbles ^ 8).astype(np.int8) - np.int8(8)).reshape(shape)
+        if sparsity is not None and raw.size % dtype.itemsize == 0:
+            raw = np.frombuffer(raw.tobytes(), dtype)
+            return dense(self.tflite, sparsity, _widened(raw, kind), shape, where)
         if raw.size != count * dtype.itemsize:
             raise FileFormatError(f"{where} has {raw.size} bytes of data, its shape needs {count * dtype.itemsize}")
-        return np.frombuffer(raw.tobytes(), dtype).reshape(shape)
+        return _widened(np.frombuffer(raw.tobytes(), dtype), kind).reshape(shape)
+
+
+def _widened(data: Array, kind: str) -> Array:
+    """BFLOAT16 is the upper half of a float32."""
+    return (data.astype(np.uint32) << 16).view(np.float32) if kind == "BFLOAT16" else data
 
 
 def _quantization(tensor: Any) -> SourceQuant | None:

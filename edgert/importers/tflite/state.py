@@ -11,6 +11,7 @@ import numpy as np
 
 from edgert.errors import ModelError
 from edgert.importers.tflite.builder import Builder, Handler, RefusedError
+from edgert.importers.tflite.control import reachable
 from edgert.importers.tflite.read import SourceGraph, SourceModel, SourceOp, SourceTensor
 from edgert.ir import Node, Value
 
@@ -22,16 +23,17 @@ def declare_variables(b: Builder, model: SourceModel) -> None:
     them with the handle.
     """
     initial: dict[str, Value] = {}
-    for op in b.source.ops:
+    for op in (op for graph in reachable(model.graphs, b.source) for op in graph.ops):
         if op.kind == "CALL_ONCE":
             number = op.options("CallOnceOptions").InitSubgraphIndex()
             if not 0 <= number < len(model.graphs):
                 raise ModelError(f"CALL_ONCE calls graph {number} of {len(model.graphs)}")
             initial |= _initial_values(model.graphs[number])
-    by_name: dict[str, Value] = {}
-    for handle, name in _handles(b.source).items():
+    by_name = b.variable_names
+    running = reachable(model.graphs, b.source)
+    for name in dict.fromkeys(name for graph in running for name in _handles(graph).values()):
         if name not in by_name:
-            tensor = _stored_tensor(b.source, [h for h, other in _handles(b.source).items() if other == name])
+            tensor = next((found for graph in running if (found := _stored_tensor(graph, name)) is not None), None)
             if tensor is None:
                 continue  # neither read nor written
             data = initial[name].data if name in initial else _zeros(b, tensor)
@@ -41,7 +43,6 @@ def declare_variables(b: Builder, model: SourceModel) -> None:
             by_name[name] = Value(
                 b.unique(name or "variable"), tensor.shape, b.dtype(tensor), b.quant(tensor), data, variable=True
             )
-        b.variables[handle] = by_name[name]
 
 
 def _handles(graph: SourceGraph) -> dict[int, str]:
@@ -68,7 +69,8 @@ def _initial_values(graph: SourceGraph) -> dict[str, Value]:
     return values
 
 
-def _stored_tensor(graph: SourceGraph, handles: Sequence[int]) -> SourceTensor | None:
+def _stored_tensor(graph: SourceGraph, name: str) -> SourceTensor | None:
+    handles = [handle for handle, other in _handles(graph).items() if other == name]
     for op in graph.ops:
         if op.kind == "READ_VARIABLE" and op.inputs[:1] and op.inputs[0] in handles and op.outputs:
             return graph.tensors[op.outputs[0]]
@@ -90,8 +92,16 @@ def _variable(b: Builder, op: SourceOp) -> Value:
     return b.variables[handle]
 
 
-def nothing(b: Builder, op: SourceOp) -> Sequence[Value]:
-    """VAR_HANDLE and CALL_ONCE: declare_variables has seen to them."""
+def var_handle(b: Builder, op: SourceOp) -> Sequence[Value]:
+    """Nothing comes of it but the meaning of its output; declare_variables has made the variable."""
+    for handle, name in _handles(b.source).items():
+        if name in b.variable_names and handle in op.outputs:
+            b.variables[handle] = b.variable_names[name]
+    return []
+
+
+def call_once(b: Builder, op: SourceOp) -> Sequence[Value]:
+    """declare_variables has taken the initial values."""
     return []
 
 
@@ -112,8 +122,8 @@ def assign_variable(b: Builder, op: SourceOp) -> Sequence[Value]:
 
 
 HANDLERS: dict[str, Handler] = {
-    "VAR_HANDLE": nothing,
-    "CALL_ONCE": nothing,
+    "VAR_HANDLE": var_handle,
+    "CALL_ONCE": call_once,
     "READ_VARIABLE": read_variable,
     "ASSIGN_VARIABLE": assign_variable,
 }
