@@ -26,6 +26,7 @@ from edgert.importers.onnx import (
     movement,
     pooling,
     quant,
+    recurrent,
     sampling,
     signal,
     spatial,
@@ -51,6 +52,7 @@ HANDLERS: dict[str, Handler] = {
     **pooling.HANDLERS,
     **sampling.HANDLERS,
     **signal.HANDLERS,
+    **recurrent.HANDLERS,
     **indices.HANDLERS,
     **detection.HANDLERS,
 }

@@ -85,8 +85,8 @@ def _sequence(b: Builder, op: SourceOp, index: int) -> Value:
 
 
 def svdf(b: Builder, op: SourceOp) -> Value:
-    """x [B,I], feature weights [F,I], time weights [F,M], bias, state [B,F*M]. In integers where all of it is, with int16
-    or int8 states; otherwise in float32 (of hybrid models, too)."""
+    """x [B,I], feature weights [F,I], time weights [F,M], bias, state [B,F*M]. In integers where all of it is, with
+    int8 or int16 states; otherwise in float32 (of hybrid models, too)."""
     options, x = op.options("SVDFOptions"), b.value(op, 0)
     attrs = {"rank": options.Rank(), "activation": fused(options)}
     tensors = [b.tensor(op, index) for index in (1, 2)]
