@@ -8,6 +8,7 @@ converted; `Refusals` collects those, so that a user sees all of them at once.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,7 @@ class GraphBuilder:
         self.node_kind = ""
         self.label = name  # what the values to come are named after
         self._names = set(reserved or ())
+        self._copies: Counter[str] = Counter()  # names given so far to further values of a name
 
     def begin(self, name: str, kind: str, label: str = "") -> None:
         """The source's node at hand: its name, what the source calls its operator, the name of its first output."""
@@ -136,10 +138,10 @@ class GraphBuilder:
         return value
 
     def unique(self, wanted: str) -> str:
-        name, count = wanted, 0
+        name = wanted
         while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
+            self._copies[wanted] += 1
+            name = f"{wanted}_{self._copies[wanted]}"
         self._names.add(name)
         return name
 

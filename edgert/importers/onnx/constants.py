@@ -6,7 +6,8 @@ The `onnx` package's reference evaluator does the computing, so that every opera
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,9 @@ NEVER = {
 KEEPS_INTEGERS = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Concat", "Slice", "Split"}
 # Operators that exist here only because they are computed here, and so have no handler.
 ONLY_FOLDED = {"Shape", "Size", "Constant", "ConstantOfShape", "Range", "EyeLike", "OneHot"}
-# Elements that an operator may make of constants: so many, or so many times its inputs. A damaged model must not fill
-# the memory.
-LARGEST_GROWN, GROWTH = 1 << 24, 4
+# Elements that all operators together may make of smaller constants, of more than so many times their inputs: a damaged
+# model must not fill the memory.
+MOST_GROWN, GROWTH = 160 << 20, 4
 SHAPE_LENGTH = 64  # elements of an input that may state a shape
 
 
@@ -46,8 +47,59 @@ def plain(array: Array) -> Array:
     return array
 
 
+def _axes(node: SourceNode, arrays: Sequence[Array | None]) -> tuple[int, ...] | None:
+    if len(arrays) > 1 and arrays[1] is not None:
+        return tuple(arrays[1].reshape(-1).tolist())
+    return node.integers("axes")
+
+
+def _arithmetic(function: Callable[[Array, Array], Array], node: SourceNode, arrays: Sequence[Any]) -> Array | None:
+    first, second = arrays
+    same = first.dtype == second.dtype and first.dtype.kind in "if"
+    return np.asarray(function(first, second)) if same else None
+
+
+def _picked(node: SourceNode, arrays: Sequence[Any]) -> Array:
+    return np.asarray(np.take(arrays[0], arrays[1], axis=node.integer("axis", 0)))
+
+
+def _squeezed(node: SourceNode, arrays: Sequence[Any]) -> Array:
+    return np.asarray(np.squeeze(arrays[0], axis=_axes(node, arrays)))
+
+
+def _unsqueezed(node: SourceNode, arrays: Sequence[Any]) -> Array | None:
+    axes = _axes(node, arrays)
+    return None if axes is None else np.asarray(np.expand_dims(arrays[0], axes))
+
+
+def _filled(node: SourceNode, arrays: Sequence[Any]) -> Array:
+    from onnx import numpy_helper
+
+    shape = tuple(arrays[0].tolist())
+    stated = node.attrs.get("value")
+    number = np.zeros(1, np.float32) if stated is None else numpy_helper.to_array(stated).reshape(-1)
+    return np.broadcast_to(number[0], shape)  # which takes no memory until something reads all of it
+
+
+# What shape arithmetic mostly consists of, without the detour through an evaluator. None: not a case for this table.
+PLAIN: dict[str, Callable[[SourceNode, Sequence[Any]], Array | None]] = {
+    "Identity": lambda node, arrays: np.asarray(arrays[0]),
+    "Add": partial(_arithmetic, np.add),
+    "Sub": partial(_arithmetic, np.subtract),
+    "Mul": partial(_arithmetic, np.multiply),
+    "Concat": lambda node, arrays: np.concatenate(arrays, axis=node.integer("axis", 0)),
+    "Gather": _picked,
+    "Squeeze": _squeezed,
+    "Unsqueeze": _unsqueezed,
+    "ConstantOfShape": _filled,
+}
+
+
 class Folder:
     """Computes constant nodes."""
+
+    def __init__(self) -> None:
+        self._left = MOST_GROWN
 
     def fold(self, builder: Builder, node: SourceNode, proto: Any, opsets: Mapping[str, int]) -> bool:
         """Computes the node if it reads only constants (or only shapes), books its outputs, and says whether it did."""
@@ -79,6 +131,13 @@ class Folder:
                 builder.constants[name] = plain(np.asarray(array))
         return True
 
+    def _check_growth(self, node: SourceNode, proto: Any, inputs: dict[str, Array]) -> None:
+        given, made = sum(array.size for array in inputs.values()), _made(node, proto, inputs)
+        if made > GROWTH * given:
+            if made > self._left:
+                raise ModelError(f"its output would have {made} elements, more than a constant may grow to")
+            self._left -= made
+
     def _evaluate(
         self, node: SourceNode, proto: Any, inputs: dict[str, Array], opsets: Mapping[str, int]
     ) -> list[Any] | None:
@@ -89,9 +148,13 @@ class Folder:
 
         if node.op == "Constant" and "value" in node.attrs:
             return [onnx.numpy_helper.to_array(node.attrs["value"])]
-        given = sum(array.size for array in inputs.values())
-        if _made(node, proto, inputs) > max(LARGEST_GROWN, GROWTH * given):
-            raise ModelError(f"its output would have more than {LARGEST_GROWN} elements")
+        if node.op in PLAIN and all(array.size <= SHAPE_LENGTH for array in inputs.values()):
+            if node.op == "ConstantOfShape":
+                self._check_growth(node, proto, inputs)
+            made = PLAIN[node.op](node, [inputs.get(name) for name in node.inputs])
+            if made is not None:
+                return [made]
+        self._check_growth(node, proto, inputs)
         imports = [
             helper.make_opsetid("" if domain == "ai.onnx" else domain, version) for domain, version in opsets.items()
         ]

@@ -12,6 +12,7 @@ from edgert.errors import InputError, ModelError, Unsupported, UnsupportedError
 from edgert.importers.onnx.builder import Array, Builder, SourceNode
 from edgert.importers.onnx.constants import plain
 from edgert.ir import Value
+from edgert.ops._move import check_shape
 
 
 def give_constants(builder: Builder, source: Any, constants: Mapping[str, Array]) -> None:
@@ -80,6 +81,16 @@ def _settle(
     name: str, stated: tuple[int | str, ...] | None, given: tuple[int, ...] | None, notes: list[str]
 ) -> tuple[int, ...] | None:
     """The input's shape; None when a dimension stays open."""
+    shape = _settled(name, stated, given, notes)
+    try:
+        return None if shape is None else check_shape(shape)
+    except ModelError as error:
+        raise ModelError(f"the input {name!r}: {error}") from None
+
+
+def _settled(
+    name: str, stated: tuple[int | str, ...] | None, given: tuple[int, ...] | None, notes: list[str]
+) -> tuple[int, ...] | None:
     if given is not None:
         shape = tuple(int(size) for size in given)
         fits = stated is None or (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,7 @@ ADVICE = {
 GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before export"
 
 MOST_ROUNDS = 4096  # of loops, all together: each becomes nodes of its own
-MOST_NODES = 1 << 17  # that are walked, with those of functions and rounds
+MOST_NODES = 1 << 14  # that functions and rounds may become, beside as many as the file has
 DEEPEST = 24  # functions and subgraphs within each other
 
 # Operators whose meaning does not change when uint8 numbers are shifted to int8 (Cast and Pad see to it themselves).
@@ -39,6 +40,10 @@ MOVES_ONLY = {
     "GatherElements", "Pad", "Resize", "Upsample", "ArgMax", "ArgMin", "TopK", "ReverseSequence",
 }  # fmt: skip
 KNOWS_INT8 = MOVES_ONLY | quant.HANDLERS.keys()
+
+
+class LocatedError(ModelError):
+    """An error whose text names the node already."""
 
 
 class Walk:
@@ -60,6 +65,7 @@ class Walk:
         self.refused: list[Unsupported] = []
         self.lost: set[str] = set()  # outputs of refused nodes, and all that hangs on them
         self._taken = taken
+        self._copies: Counter[str] = Counter()
         self._folder = Folder()
         self._depth = self._rounds = self._walked = 0
 
@@ -84,10 +90,10 @@ class Walk:
 
     def unique(self, name: str) -> str:
         """The name itself, or one like it that no value has."""
-        wanted, count = name, 0
+        wanted = name
         while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
+            self._copies[wanted] += 1
+            name = f"{wanted}_{self._copies[wanted]}"
         self._taken.add(name)
         return name
 
@@ -134,7 +140,7 @@ class Walk:
     def nodes(self, protos: Iterable[Any]) -> None:
         """Converts node by node; ModelError for what is wrong in itself."""
         for proto in protos:
-            self._walked += 1
+            self._walked += self._depth > 0
             if self._walked > MOST_NODES:
                 raise ModelError(f"the model takes more than {MOST_NODES} nodes when it is unrolled")
             node = source_node(proto, self.opsets)
@@ -146,9 +152,11 @@ class Walk:
                 raise
             except (ModelError, ArithmeticError, LookupError, TypeError, ValueError) as error:
                 # Anything but a ModelError comes of attributes and inputs that the operator cannot have.
+                if isinstance(error, LocatedError):
+                    raise
                 if not self.refused:  # else what came before may be the reason
                     text = error if isinstance(error, ModelError) else f"its attributes or inputs are damaged ({error})"
-                    raise ModelError(f"{node.op} {node.name!r}: {text}") from error
+                    raise LocatedError(f"{node.op} {node.name!r}: {text}") from error
                 self._lose(node)
 
     def _refuse(self, node: SourceNode, refusal: RefusedError) -> None:
@@ -236,6 +244,7 @@ def convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
     quantized = any(value.dtype in (DType.INT8, DType.UINT8) and value.quant is not None for value in numbers)
     if (quantized or reads_unsigned) and node.op not in KNOWS_INT8:
         raise RefusedError("it computes on 8-bit numbers as they are", "dequantise before it (DequantizeLinear)")
+    _check_axis(builder, node)
     made_from = len(builder.graph.nodes)
     result = widened(builder, node, handler)
     if isinstance(result, Value) and _settled(builder, node, result, made_from):
@@ -259,6 +268,16 @@ def convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
         if reads_unsigned and node.op in MOVES_ONLY - {"Cast"} and value.dtype == DType.INT8:
             builder.unsigned.add(value)
         builder.values[name] = value
+
+
+def _check_axis(builder: Builder, node: SourceNode) -> None:
+    """ModelError for an axis that the first input cannot have, nor an output with one dimension more."""
+    axis = node.attrs.get("axis")
+    if not isinstance(axis, int) or "." in node.op or not node.has(0):
+        return
+    rank = len(builder.value(node, 0).shape) if node.inputs[0] in builder.values else None
+    if rank and not -rank - 1 <= axis <= rank:
+        raise ModelError(f"axis is {axis}, needed one of {-rank} to {rank - 1}")
 
 
 def _settled(builder: Builder, node: SourceNode, result: Value, made_from: int) -> bool:
