@@ -148,6 +148,11 @@ def rrelu(b: Builder, call: Call) -> Value:
     return b.unary(UnaryFunction.LEAKY_RELU, b.value(call, "self"), slope)
 
 
+def rrelu_with_noise(b: Builder, call: Call) -> list[Value]:
+    y = rrelu(b, call)
+    return [y, y]
+
+
 def elu(b: Builder, call: Call) -> Value:
     """scale * (x if x > 0 else alpha * (exp(input_scale * x) - 1))."""
     x, alpha = b.value(call, "self"), call.number("alpha", 1.0)
@@ -460,6 +465,8 @@ HANDLERS: dict[str, Handler] = {
     "aten.hardsigmoid": hardsigmoid,
     "aten.leaky_relu": leaky_relu,
     "aten.rrelu": rrelu,
+    "aten.rrelu_with_noise": rrelu,
+    "aten.rrelu_with_noise_functional": rrelu_with_noise,
     "aten.elu": elu,
     "aten.celu": celu,
     "aten.selu": selu,

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from edgert.errors import EdgertError, FileFormatError, InputError, MissingExtraError, ModelError, UnsupportedError
-from edgert.importers.torch import creation, elementwise, indexing, linear, movement, quant, recurrent, spatial
+from edgert.importers.torch import (
+    creation,
+    elementwise,
+    indexing,
+    linear,
+    movement,
+    quant,
+    recurrent,
+    spatial,
+    transformer,
+)
 from edgert.importers.torch.archive import Archive, Program, first_line, is_program, read_program
 from edgert.importers.torch.builder import Handler
 from edgert.importers.torch.program import convert_program
@@ -25,6 +35,7 @@ HANDLERS: dict[str, Handler] = {
     **movement.HANDLERS,
     **spatial.HANDLERS,
     **recurrent.HANDLERS,
+    **transformer.HANDLERS,
     **indexing.HANDLERS,
     **creation.HANDLERS,
     **quant.HANDLERS,

@@ -109,6 +109,18 @@ def bilinear(b: Builder, call: Call) -> Value:
     return y if bias is None else b.add(y, bias)
 
 
+def trilinear(b: Builder, call: Call) -> Value:
+    """The product of three tensors, each with new axes (expand1 ...), summed over the axes sumdim."""
+    factors = []
+    for number in (1, 2, 3):
+        x = b.value(call, f"i{number}")
+        shape = list(x.shape)
+        for axis in sorted(call.integers(f"expand{number}")):
+            shape.insert(axis, 1)
+        factors.append(b.reshape(x, shape))
+    return b.reduce(ReduceFunction.SUM, b.mul(b.mul(*factors[:2]), factors[2]), call.integers("sumdim"), False)
+
+
 def outer(b: Builder, call: Call) -> Value:
     left, right = b.value(call, "self"), b.value(call, call.any_of("vec2", "other"))
     return b.mul(b.reshape(left, (left.shape[0], 1)), right)
@@ -261,7 +273,13 @@ def _constant(b: Builder, call: Call, name: str) -> Array | None:
 
 
 def batch_norm(b: Builder, call: Call) -> Value:
-    if call.flag("training") or not call.has("running_mean"):
+    """Without running statistics those of the batch count, in use as in training."""
+    if not call.has("running_mean"):
+        x = b.value(call, "input")
+        y = norm.normalized(b, x, [axis for axis in range(len(x.shape)) if axis != 1], call.number("eps", 1e-5))
+        y = b.mul(y, norm.along(b, y, b.value(call, "weight"), 1)) if call.has("weight") else y
+        return b.add(y, norm.along(b, y, b.value(call, "bias"), 1)) if call.has("bias") else y
+    if call.flag("training"):
         raise RefusedError(
             "it computes statistics of the batch, as in training", "export the model after module.eval()"
         )
@@ -368,6 +386,7 @@ HANDLERS: dict[str, Handler] = {
     "aten.addmv": addmm,
     "aten.addbmm": addmm,
     "aten.bilinear": bilinear,
+    "aten._trilinear": trilinear,
     "aten.outer": outer,
     "aten.einsum": einsum,
     "aten.softmax": partial(softmax, "softmax"),

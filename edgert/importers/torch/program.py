@@ -207,6 +207,10 @@ class _Walk:
             return FROM_SCHEMA.get(entry, -1)
         if kind in ("as_device", "as_memory_format", "as_layout"):
             return None  # of no consequence here
+        if kind == "as_float":
+            return float(entry)  # "Infinity" and "NaN" come as texts
+        if kind == "as_floats":
+            return [float(item) for item in entry]
         if kind == "as_complex":
             return Lost(
                 (Refusal(self.builder.label, "complex number", "it computes with complex numbers", "avoid it"),)

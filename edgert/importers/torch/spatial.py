@@ -244,6 +244,7 @@ HANDLERS: dict[str, Handler] = {
     "aten.conv1d": convolution,
     "aten.conv2d": convolution,
     "aten.conv3d": convolution,
+    "aten._convolution_mode": convolution,
     "aten._convolution": either_convolution,
     "aten.convolution": either_convolution,
     "aten.conv_transpose1d": transposed_convolution,
