@@ -14,6 +14,7 @@ from pathlib import Path
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 EXT = ROOT / "ext"
@@ -95,11 +96,29 @@ class Abi3Wheel(bdist_wheel):
         super().finalize_options()
 
 
+# EDGERT_RUNTIME_ONLY=1: what a device needs to run packages, without what makes them.
+RUNTIME_ONLY = os.environ.get("EDGERT_RUNTIME_ONLY", "") not in ("", "0")
+TOOLCHAIN = ["edgert.importers", "edgert.passes", "edgert.quant"]
+SAMPLES = ["edgert.samples", "edgert.samples.digits"]
+TOOLCHAIN_MODULES = ["compile", "quickstart"]
+
+
+class BuildPy(build_py):
+    """Leaves the toolchain's modules out of the runtime's wheel."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        found = super().find_package_modules(package, package_dir)
+        left_out = TOOLCHAIN_MODULES if RUNTIME_ONLY and package == "edgert" else []
+        return [item for item in found if item[1] not in left_out]
+
+
 setup(
     packages=[
-        *find_packages(include=["edgert", "edgert.*"]),
-        "edgert.samples",
-        "edgert.samples.digits",
+        *find_packages(
+            include=["edgert", "edgert.*"],
+            exclude=[pattern for name in TOOLCHAIN for pattern in (name, f"{name}.*")] if RUNTIME_ONLY else [],
+        ),
+        *([] if RUNTIME_ONLY else SAMPLES),
         "edgert.target_files",
     ],
     package_dir={
@@ -121,5 +140,5 @@ setup(
         )
     ],
     exclude_package_data={"edgert.runtime": ["*.pyx", "*.pxd", "*.c"]},  # sources of the extension
-    cmdclass={"build_ext": BuildExt, "bdist_wheel": Abi3Wheel},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy, "bdist_wheel": Abi3Wheel},
 )

@@ -47,5 +47,19 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'edgert' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise without_toolchain(error, f"edgert.{name}") from error
     return value
+
+
+def without_toolchain(error: ModuleNotFoundError, what: str) -> Exception:
+    """What to raise for a module that is not there: the runtime's wheel has no toolchain."""
+    if not (error.name or "").startswith("edgert."):
+        return error
+    from edgert.errors import EdgertError
+
+    return EdgertError(
+        f"{what} is no part of edgert's runtime wheel, which is installed here; install the whole of edgert"
+    )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import click
 
-from edgert import __version__
+from edgert import __version__, without_toolchain
 from edgert.cli._shared import CheckFailedError
 from edgert.custom import ENVIRONMENT, custom_ops
 from edgert.errors import EdgertError
@@ -97,6 +97,10 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _report(error, f"{where}{error.strerror or error}", BAD_INPUT, debug)
+    except ModuleNotFoundError as error:
+        missing = without_toolchain(error, "this command")
+        code = BAD_INPUT if isinstance(missing, EdgertError) else FAULT
+        return _report(missing, str(missing), code, debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo("edgert: interrupted", err=True)
         return BAD_INPUT

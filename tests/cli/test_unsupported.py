@@ -127,3 +127,17 @@ def test_a_custom_operator_by_option(edgert: Command, tmp_path: Path, monkeypatc
     )
     assert wrong.returncode == 2
     assert "no_such_module" in wrong.stderr
+
+
+@pytest.mark.parametrize("words", [["convert", "m.onnx", "-o", "x.ert"], ["ops"], ["quickstart"]], ids=lambda w: w[0])
+def test_the_runtime_wheel_says_what_it_lacks(words: list[str], tmp_path: Path) -> None:
+    """As setup.py leaves them out with EDGERT_RUNTIME_ONLY=1."""
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['edgert.compile', 'edgert.quickstart']))"
+    code = f"{hidden}; from edgert.cli.main import main; main({words!r})"
+    (tmp_path / "m.onnx").touch()
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("edgert: this command is no part of edgert's runtime wheel")
+    code = f"{hidden}; import edgert; edgert.convert"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert "EdgertError: edgert.convert is no part of edgert's runtime wheel" in done.stderr
