@@ -21,8 +21,8 @@ LABELS = ["silence", "unknown", "yes", "no", "up", "down", "left", "right", "on"
 
 @pytest.mark.parametrize(("name", "right"), [("arm_ds_cnn_s", 52), ("arm_cnn_s", 47)])
 def test_arm_graph_equals_tensorflow(shared_data, name, right):
-    """On features that TensorFlow's own front end made of 60 clips (tests/data/record_tensorflow.py). right: how many of
-    them it hears rightly in TensorFlow too."""
+    """On features that TensorFlow's own front end made of 60 clips (tests/data/record_tensorflow.py). right: how many
+    of them it hears rightly in TensorFlow too."""
     graph = load(shared_data(f"tf/{name}.pb"))
     assert [(value.name, value.shape) for value in graph.inputs] == [("Mfcc", (1, 49, 10))]
     assert [value.name for value in graph.outputs] == ["labels_softmax"]

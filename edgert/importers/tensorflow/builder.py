@@ -143,6 +143,10 @@ class Builder(GraphBuilder):
         what = bound.what if isinstance(bound, Opaque) else "a list or a handle, no tensor"
         raise RefusedError(f"it reads {what}", CUT)
 
+    def dequantized(self, constant: QuantizedConstant) -> Value:
+        """Never computed on the spot: the passes want the integers and their scales."""
+        return self.emit_node("dequantize", [self.const(constant.data, quant=constant.quant)], {})
+
     def constant(self, node: SourceNode, index: int) -> Array | None:
         """The input's elements; None when only the run knows them."""
         bound = node.inputs[index] if index < len(node.inputs) else None

@@ -21,8 +21,9 @@ from edgert.ir import Value
 BOOL, FLOAT = 10, 1
 # Nodes that nothing reads and that are no outputs all the same.
 NO_OUTPUTS = {
-    "NoOp", "Const", "Assert", "Print", "PrintV2", "SaveV2", "RestoreV2", "ShardedFilename", "MergeV2Checkpoints",
-    "WriteFile", "Placeholder", "PlaceholderWithDefault", "VarHandleOp", "ReadVariableOp", "Variable", "VariableV2",
+    "NoOp", "Exit", "Switch", "LoopCond", "NextIteration", "Enter", "Const", "Assert", "Print", "PrintV2",
+    "SaveV2", "RestoreV2", "ShardedFilename", "MergeV2Checkpoints", "WriteFile",
+    "Placeholder", "PlaceholderWithDefault", "VarHandleOp", "ReadVariableOp", "Variable", "VariableV2",
     "Assign", "AssignVariableOp", "AssignAddVariableOp", "HashTableV2", "ControlTrigger", "Abort",
     "ScalarSummary", "HistogramSummary", "TensorSummary", "TensorSummaryV2", "ImageSummary", "MergeSummary",
 }  # fmt: skip
@@ -60,10 +61,19 @@ def as_tensor(nodes: Mapping[str, Any], name: str, what: str) -> Tensor:
 def sinks(nodes: Mapping[str, Any]) -> list[str]:
     """Nodes that no other reads: the outputs of a graph that does not name them."""
     read = {tensor_parts(text)[0] for proto in nodes.values() for text in data_inputs(proto)}
-    found = [name for name, proto in nodes.items() if name not in read and proto.op not in NO_OUTPUTS]
+    found = [
+        name for name, proto in nodes.items()
+        if name not in read and proto.op not in NO_OUTPUTS and not _branches(nodes, proto)
+    ]  # fmt: skip
     if not found:
         raise InputError("the graph has no node that nothing reads: say what its outputs are, outputs=[...]")
     return found
+
+
+def _branches(nodes: Mapping[str, Any], proto: Any) -> bool:
+    """Whether a node is a loose end of a branch: an Identity of a Switch, which control inputs read."""
+    source = next((tensor_parts(text)[0] for text in data_inputs(proto)), "")
+    return proto.op == "Identity" and source in nodes and nodes[source].op in ("Switch", "RefSwitch")
 
 
 def reached(nodes: Mapping[str, Any], wanted: Sequence[str], stop: set[str]) -> set[str]:
@@ -223,8 +233,9 @@ def add_outputs(b: Builder, made: Mapping[str, Bound], named: bool) -> None:
     for name, bound in made.items():
         if isinstance(bound, Value) or named:
             b.begin(name, "output")
+            taken = any(value.name == name for value in b.graph.inputs)
             try:
-                b.output(name, b.as_value(bound))
+                b.output(b.unique(name) if taken else name, b.as_value(bound))
             except RefusedError as error:
                 raise UnsupportedError([Unsupported(name, "output", error.reason, error.fix)]) from None
     if not b.graph.outputs:

@@ -57,8 +57,8 @@ def _quantized(
             return b.value(node, 0)
         return clamp(b, b.value(node, 0), float(low[0]), float(high[0]))
     shift = 1 << (bits - 1)
-    axis = (constant.ndim if constant is not None else len(b.value(node, 0).shape)) - 1
-    quant = QuantParams(tuple(float(item) for item in scale), tuple(int(item) - shift for item in zero), max(axis, 0))
+    axis = constant.ndim - 1 if constant is not None and scale.size > 1 else 0  # the last one
+    quant = QuantParams(tuple(float(item) for item in scale), tuple(int(item) - shift for item in zero), axis)
     if constant is not None:
         if scale.size not in (1, constant.shape[-1] if constant.ndim else 1):
             raise ModelError(f"{scale.size} ranges for {list(constant.shape)}")
