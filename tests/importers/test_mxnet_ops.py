@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from importers._run_graph import run_graph
 from reference_executor import ReferenceExecutor
 
 from edgert.importers import mxnet
@@ -31,9 +32,11 @@ def test_equals_mxnet(name: str, tmp_path: Path) -> None:
     graph = mxnet.load(write_model(tmp_path, name), {key: array.shape for key, array in inputs.items()})
     graph.verify()
     assert {value.name for value in graph.inputs} == set(inputs)
-    results = ReferenceExecutor(graph).run(*(inputs[value.name] for value in graph.inputs))
-    assert len(results) == INDEX[name]["outputs"]
-    for place, result in enumerate(results):
+    arrays = [inputs[value.name] for value in graph.inputs]
+    results = [*ReferenceExecutor(graph).run(*arrays), *run_graph(graph, *arrays)]
+    count = INDEX[name]["outputs"]
+    assert len(results) == 2 * count
+    for place, result in zip([*range(count)] * 2, results, strict=True):
         expected = ARRAYS[f"{name}/out/{place}"]
         assert result.shape == expected.shape
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))

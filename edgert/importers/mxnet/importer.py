@@ -52,25 +52,29 @@ ADVICE = {
 GENERAL_ADVICE = "cut the symbol before it (get_internals), or replace it by supported operators"
 
 
-def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None, weights: Path | None = None) -> Graph:
     """The graph of a symbol: prefix-symbol.json with prefix-0001.params.
 
-    path is either file; the other one stands beside it (of several epochs, the last one is taken, and the notes say
-    so). Inputs and outputs keep MXNet's names and layout; labels are dropped.
+    path is either file; the other one is `weights`, or stands beside it (of several epochs, the last one is taken, and
+    the notes say so). Inputs and outputs keep MXNet's names and layout; labels are dropped.
 
     Raises FileFormatError (not MXNet's, or damaged), InputError (a file is missing, shapes are open or do not fit),
     UnsupportedError (all operators that cannot be converted) and ModelError (shapes that do not fit).
     """
-    symbol_path, params_path, notes = _pair(Path(path))
+    symbol_path, params_path, notes = _pair(Path(path), weights)
     symbol = read_symbol(symbol_path)
     params = read_params(params_path)
     return _convert(symbol, params, input_shapes, symbol_path.name.removesuffix("-symbol.json"), notes)
 
 
-def _pair(path: Path) -> tuple[Path, Path, list[str]]:
+def _pair(path: Path, weights: Path | None) -> tuple[Path, Path, list[str]]:
     """(symbol, parameters, what was assumed)"""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+    for item in (path, Path(weights or path)):
+        if not item.is_file():
+            raise InputError(f"{item}: there is no such file")
+    if weights is not None:
+        other = Path(weights)
+        return (other, path, []) if path.suffix == ".params" else (path, other, [])
     if path.suffix == ".params":
         prefix = re.sub(r"(-\d+)?\.params$", "", path.name)
         symbol = path.with_name(f"{prefix}-symbol.json")
