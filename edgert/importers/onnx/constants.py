@@ -169,10 +169,10 @@ class Folder:
                 outputs = ReferenceEvaluator(helper.make_model(graph, opset_imports=imports)).run(None, inputs)
         except Exception:  # whatever it cannot do, the handler or its advice can
             return None
-        made = dict(zip((name for name in node.outputs if name), outputs, strict=True))
+        named = dict(zip((name for name in node.outputs if name), outputs, strict=True))
         if not all(isinstance(array, np.ndarray | np.generic) and _has_dtype(array) for array in outputs):
             return None
-        return [made.get(name) for name in node.outputs]
+        return [named.get(name) for name in node.outputs]
 
 
 def computed(nodes: Sequence[Node], result: Value) -> Array | None:

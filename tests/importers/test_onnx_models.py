@@ -1,0 +1,69 @@
+"""Real ONNX networks, of several exporters: the same outputs as onnxruntime's, on real images and sound."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from importers._onnx_run import assert_close, run_converted, run_onnxruntime
+
+
+def image(path, size, scale, shift, order=slice(None)):
+    """[1, 3, H, W] of (pixel / 255 - shift) / scale."""
+    pixels = np.asarray(Image.open(path).convert("RGB").resize(size[::-1]), np.float32)[..., order]
+    return np.ascontiguousarray(((pixels / 255 - shift) / scale).transpose(2, 0, 1)[np.newaxis], np.float32)
+
+
+def equal(path, samples, input_shapes=None):
+    theirs = run_onnxruntime(onnx.load(path), samples)
+    ours = run_converted(path, samples, input_shapes)
+    assert_close(ours, theirs)
+    return ours
+
+
+def test_cntk_mnist(shared_data):
+    """CNTK's export, operator set 7: as good as it is (98.4 % of 2,000), on raw pixels."""
+    path = shared_data("onnx/cntk_mnist.onnx")
+    with gzip.open(shared_data("data/mnist/images-idx3-ubyte.gz")) as file:
+        digits = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 1, 28, 28).astype(np.float32)
+    for digit in digits[:5]:
+        equal(path, {"Input3": digit})
+
+
+def test_fastestdet(shared_data):
+    """PyTorch's export of a detector."""
+    path = shared_data("onnx/fastestdet.onnx")
+    sample = image(shared_data("data/images_ccby/cat_720p.jpg"), (352, 352), 1.0, 0.0, slice(None, None, -1))
+    (y,) = equal(path, {"input.1": sample})
+    assert y.shape == (1, 85, 22, 22)
+
+
+def test_text_direction(shared_data):
+    """PaddlePaddle's export, whose batch and sizes are open."""
+    path = shared_data("onnx/ppocr_cls_mnv3.onnx")
+    sample = image(shared_data("data/images_ccby/hot_dog.jpg"), (48, 192), 0.5, 0.5)
+    (y,) = equal(path, {"x": sample}, {"x": (1, 3, 48, 192)})
+    assert y.shape == (1, 2)
+
+
+def test_basic_pitch(shared_data):
+    """tf2onnx's export of a note transcriber with its filter bank in convolutions."""
+    import wave
+
+    path = shared_data("basic_pitch/nmp.onnx")
+    with wave.open(str(shared_data("basic_pitch/vocadito_10.wav"))) as file:
+        width, channels = file.getsampwidth(), file.getnchannels()
+        sound = np.frombuffer(file.readframes(file.getnframes()), f"<i{width}").reshape(-1, channels)[:, 0]
+    window = (sound[::2][:43844].astype(np.float32) / 2 ** (8 * width - 1)).reshape(1, -1, 1)
+    equal(path, {onnx.load(path).graph.input[0].name: window})
+
+
+@pytest.mark.parametrize("name", ["rfb320", "rfb320_raw"])
+def test_ultraface(shared_data, name):
+    path = shared_data(f"ultraface_rfb320/{name}.onnx")
+    sample = image(shared_data("data/images_ccby/face.jpg"), (240, 320), 128 / 255, 127 / 255)
+    equal(path, {"input": sample})
