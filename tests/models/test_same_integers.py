@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from arm.test_arm import run_on
 from c_build import build
-from model_inputs import INT8_MODELS
+from model_inputs import INT8_MODELS, Array
 from packages import digits, every_operator
 
 import edgert
@@ -91,17 +91,21 @@ def test_arm(name: str, architecture: str, processor: str, shared_data: Find, tm
         assert output == f"packed in the file: {in_place}\n"
 
 
+def _drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Array:
+    """Integers are 1 or 2, which may divide, index and count; int8 ones are quantised numbers."""
+    if dtype == DType.FLOAT32:
+        return rng.normal(size=shape).astype(np.float32)
+    low, high = (-128, 128) if dtype == DType.INT8 else (1, 3)
+    return rng.integers(low, high, shape).astype(dtype.numpy_name)
+
+
 @pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
 def test_every_operator_on_arm(architecture: str, processor: str, tmp_path: Path) -> None:
     """int8 results are equal; float32 ones are as near as another order of multiply and add allows."""
     package = every_operator()
     model = edgert.Model(package)
     rng = np.random.default_rng(4)
-    inputs = {
-        "x": rng.normal(size=(1, 6, 5, 4)).astype(np.float32),
-        "q": rng.integers(-128, 128, (1, 6, 5, 4)).astype(np.int8),
-        "index": np.array([4, 1], np.int32),
-    }
+    inputs = {info.name: _drawn(rng, tuple(info.shape), info.dtype) for info in model.inputs}
     (tmp_path / "model.ert").write_bytes(package)
     (tmp_path / "in.bin").write_bytes(b"".join(inputs[info.name].tobytes() for info in model.inputs))
     program = build(architecture) / "run_model"
