@@ -54,9 +54,6 @@ def multi_head(b: GraphBuilder, call: Call) -> Result:
     layer, given = call.layer, _named(call, ORDER)
     if layer.get("use_gate") or layer.get("sliding_window") is not None:
         raise RefusedError("use_gate or sliding_window", "use plain attention, with an attention_mask")
-    for name in ("query_mask", "value_mask", "key_mask"):
-        if name in given:
-            call.note(f"Layer {layer.path!r}: its {name} is ignored: every step counts.")
     if "query" not in given or "value" not in given:
         raise ModelError("it is called without query or value")
     query, value = given["query"], given["value"]
@@ -85,8 +82,6 @@ def _inputs(call: Call) -> tuple[Value, Value, Value]:
     items = list(leaves(call.args[0] if call.args else call.kwargs.get("inputs"), Value))
     if not 2 <= len(items) <= 3 or any(len(item.shape) != 3 for item in items):
         raise ModelError("it is called with no list of query, value and key, each of 3 dimensions")
-    if next(leaves(call.kwargs.get("mask"), Value), None) is not None:
-        call.note(f"Layer {call.layer.path!r}: its mask is ignored: every step counts.")
     return items[0], items[1], items[2] if len(items) > 2 else items[1]
 
 

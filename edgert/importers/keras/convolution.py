@@ -17,6 +17,7 @@ from edgert.importers.keras.spatial import placed, reach, same_start, spatial_ax
 from edgert.importers.layers import axes as layout
 from edgert.importers.layers.conv import convolution
 from edgert.importers.layers.conv_transposed import transposed_convolution
+from edgert.importers.layers.norm import along
 from edgert.ir import Value
 
 
@@ -93,10 +94,18 @@ def transposed(rank: int, b: GraphBuilder, call: Call) -> Value:
     if min(before) < 0:
         raise RefusedError("strides larger than its kernel, with the backend CNTK", "use padding='valid'")
     weights = np.ascontiguousarray(kernel.transpose(rank + 1, rank, *range(rank)))
+    whole = [(size - 1) * step + span for size, span, step in zip(sizes, spans, stride, strict=True)]
+    made = [min(end, full - start) for end, full, start in zip(out, whole, before, strict=True)]
+    beyond = [end - size for end, size in zip(out, made, strict=True)]  # positions that no kernel reaches
+    bias = layer.optional("bias")
     y = transposed_convolution(
-        b, x, weights, layer.optional("bias"), stride=stride, dilation=dilation, before=before, out=out,
+        b, x, weights, None if any(beyond) else bias, stride=stride, dilation=dilation, before=before, out=made,
         groups=layer.integer("groups", 1), channels_last=last,
     )  # fmt: skip
+    if any(beyond):
+        after = (0, *beyond, 0) if last else (0, 0, *beyond)
+        y = b.pad(y, (0,) * len(after), after)
+        y = y if bias is None else b.add(y, along(b, y, bias, -1 if last else 1))
     return activated(b, layer, y)
 
 

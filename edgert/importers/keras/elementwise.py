@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import GraphBuilder, RefusedError
 from edgert.importers.keras.layer import Call, Handler, Layer, Origin, real
 from edgert.importers.layers import cells, elementwise, movement
+from edgert.importers.layers.attention import MASKED
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CompareFunction, ReduceFunction, UnaryFunction
 
@@ -194,6 +196,15 @@ AS_OPTION: dict[str, Callable[[GraphBuilder, Value, Layer], Value]] = {
 }  # fmt: skip
 
 
+def softmax_call(b: GraphBuilder, call: Call) -> Value:
+    """A mask of it is True where an element counts."""
+    values = call.inputs()
+    if len(values) == 2:
+        mask = values[1] if values[1].dtype == DType.BOOL else b.emit("cast", [values[1]], dtype=DType.BOOL)
+        return softmax_layer(b, b.emit("select", [mask, values[0], MASKED]), call.layer)
+    return softmax_layer(b, call.only(), call.layer)
+
+
 def as_layer(function: Callable[[GraphBuilder, Value, Layer], Value], b: GraphBuilder, call: Call) -> Value:
     return function(b, call.only(), call.layer)
 
@@ -237,6 +248,7 @@ AT_TRAINING_ALONE = (
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(AT_TRAINING_ALONE, identity),
     **{kind: partial(as_layer, function) for kind, function in AS_OPTION.items()},
+    "Softmax": softmax_call,
     "Activation": activation,
     "PReLU": prelu,
     "Masking": masking,

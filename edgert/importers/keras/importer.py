@@ -29,7 +29,7 @@ from edgert.importers.keras import (
     reshaping,
 )
 from edgert.importers.keras.files import opened
-from edgert.importers.keras.layer import Call, Handler, Layer, Model, Tensor, leaves, mapped
+from edgert.importers.keras.layer import Call, CallSite, Handler, Layer, Model, Tensor, leaves, mapped
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
@@ -57,6 +57,10 @@ ADVICE = {
     "CategoryEncoding": IN_MODEL,
 }
 GENERAL_ADVICE = "write it with layers that are known (edgert ops lists them)"
+
+
+CARRIED = ("mask", "query_mask", "value_mask", "key_mask")
+TAKES_A_MASK = ("Softmax",)
 
 
 class _Lost:
@@ -121,12 +125,26 @@ class _Walk:
             raise ModelError(f"a model is called with {len(values)} tensors, needed {len(ends)}")
         for tensor, value in zip(ends, values, strict=True):
             results[tensor.layer, 0] = [value]
-        for name, number in _order(body, results):
-            site = body.calls[name][number]
+        sites = {(name, at): site for name, calls in body.calls.items() for at, site in enumerate(calls)}
+        for call, site in sites.items():
+            sites[call] = self.without_mask(body.layers[call[0]], site)
+        for name, number in _order(body, sites, results):
+            site = sites[name, number]
             args, kwargs = (_filled(tree, results) for tree in (list(site.args), dict(site.kwargs)))
             made = self.convert(body.layers[name], args, kwargs)
             results[name, number] = list(leaves(made, (Value, _Lost)))
         return _filled(body.outputs, results)
+
+    def without_mask(self, layer: Layer, site: CallSite) -> CallSite:
+        """A call without the mask that Keras has carried to it from Masking or an Embedding."""
+        masks = {name: tree for name, tree in site.kwargs.items() if name in CARRIED}
+        if not masks or layer.kind in TAKES_A_MASK or layer.operation:
+            return site
+        notes = self.builder.graph.notes
+        sentence = f"Layer {layer.path!r}: its mask is ignored: every step counts."
+        if next(leaves(masks, Tensor), None) is not None and sentence not in notes:
+            notes.append(sentence)
+        return CallSite(site.args, {name: tree for name, tree in site.kwargs.items() if name not in CARRIED})
 
     def convert(self, layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
         """What a layer gives for these arguments: a tree of Values, or LOST."""
@@ -182,15 +200,20 @@ def _no_handler(layer: Layer) -> RefusedError:
     return RefusedError("there is no such layer in edgert", ADVICE.get(layer.kind, GENERAL_ADVICE))
 
 
-def _order(body: Model, given: Mapping[tuple[str, int], Any]) -> list[tuple[str, int]]:
-    """All calls of a model's layers, each after those that it reads; ModelError for a cycle."""
+def _order(
+    body: Model, sites: Mapping[tuple[str, int], CallSite], given: Mapping[tuple[str, int], Any]
+) -> list[tuple[str, int]]:
+    """The calls that a model's outputs need, each after those that it reads; ModelError for a cycle."""
     position = {name: at for at, name in enumerate(body.layers)}
-    calls = {
-        (name, number): {(tensor.layer, tensor.call) for tensor in leaves([site.args, site.kwargs], Tensor)}
-        for name, sites in body.calls.items()
-        for number, site in enumerate(sites)
-        if (name, number) not in given
-    }
+    calls: dict[tuple[str, int], set[tuple[str, int]]] = {}
+    waiting = [(tensor.layer, tensor.call) for tensor in leaves(body.outputs, Tensor)]
+    while waiting:
+        call = waiting.pop()
+        if call in calls or call in given or call not in sites:
+            continue
+        site = sites[call]
+        calls[call] = {(tensor.layer, tensor.call) for tensor in leaves([site.args, site.kwargs], Tensor)}
+        waiting.extend(calls[call])
     readers: dict[tuple[str, int], list[tuple[str, int]]] = {}
     missing: dict[tuple[str, int], int] = {}
     for call, sources in calls.items():

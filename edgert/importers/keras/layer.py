@@ -55,7 +55,13 @@ class Layer:
         if name not in self.read:
             if name not in self.weights:
                 raise ModelError(f"the file holds no {name!r} for it")
-            self.read[name] = self.weights[name]()
+            data = self.weights[name]()
+            if data.dtype.kind != "f":
+                raise RefusedError(
+                    f"its {name} is {data.dtype.name}: Keras has quantised it",
+                    "save the model before model.quantize(), and have edgert quantise it",
+                )
+            self.read[name] = data
         return self.read[name]
 
     def optional(self, name: str) -> Array | None:
@@ -184,7 +190,7 @@ class Call:
 
     def inputs(self, count: int | None = None) -> list[Value]:
         """All tensors of its first argument, or of all of them for a layer that is called with one after another."""
-        found = list(leaves(self.args, Value))
+        found = list(leaves([self.args, self.kwargs], Value))
         if count is not None and len(found) != count:
             raise ModelError(f"it is called with {len(found)} tensors, needed {count}")
         if not found:

@@ -109,6 +109,13 @@ def reduction(function: ReduceFunction, b: GraphBuilder, call: Call) -> Value:
     return b.reduce(function, x, axes, bool(given(call, 2, False, "keepdims", "keep_dims")))
 
 
+def quantifier(function: ReduceFunction, b: GraphBuilder, call: Call) -> Value:
+    """any, all: the largest, or smallest, of truth values."""
+    x = real(b, first(call))
+    axes, keep = axes_of(given(call, 1, None, "axis"), len(x.shape)), bool(given(call, 2, False, "keepdims"))
+    return b.emit("cast", [b.reduce(function, x, axes, keep)], dtype=DType.BOOL)
+
+
 def variance(root: bool, b: GraphBuilder, call: Call) -> Value:
     x = real(b, first(call))
     axes, keep = axes_of(given(call, 1, None, "axis"), len(x.shape)), bool(given(call, 2, False, "keepdims"))
@@ -591,6 +598,8 @@ KERAS: dict[str, Handler] = {
     "LeakyRelu": partial(leaky_relu, 0.2),
     "Gelu": partial(gelu, True),
     "Clip": clip,
+    "Any": partial(quantifier, ReduceFunction.MAX),
+    "All": partial(quantifier, ReduceFunction.MIN),
     "Var": partial(variance, False),
     "Std": partial(variance, True),
     "Logsumexp": log_sum_exp,
@@ -616,6 +625,8 @@ TENSORFLOW: dict[str, Handler] = {
     },
     **{f"{prefix}reduce_{name}": partial(reduction, function) for name, function in REDUCE.items()
        for prefix in ("", "math.")},
+    "math.reduce_any": partial(quantifier, ReduceFunction.MAX),
+    "math.reduce_all": partial(quantifier, ReduceFunction.MIN),
     "math.reduce_std": partial(variance, True),
     "math.reduce_variance": partial(variance, False),
     "math.reduce_logsumexp": log_sum_exp,
@@ -634,6 +645,7 @@ TENSORFLOW: dict[str, Handler] = {
     "concat": concatenate,
     "reverse": flip,
     "gather": take,
+    "compat.v1.gather": take,
     "nn.embedding_lookup": take,
     "math.add_n": add_n,
     "add_n": add_n,

@@ -137,8 +137,6 @@ def reversed_steps(b: GraphBuilder, y: Value, axis: int = 1) -> Value:
 def _arguments(call: Call) -> tuple[Value, list[Value]]:
     """The sequence, and the initial states."""
     kwargs = dict(call.kwargs)
-    if next(leaves(kwargs.pop("mask", None), Value), None) is not None:
-        call.note(f"Layer {call.layer.path!r}: its mask is ignored: every step counts.")
     if next(leaves(kwargs.get("constants"), Value), None) is not None:
         raise RefusedError("it is called with constants", "concatenate them to its input")
     found = list(leaves([call.args, kwargs], Value))

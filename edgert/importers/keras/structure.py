@@ -60,7 +60,7 @@ def _layer(source: Any, origin: Origin, prefix: str, depth: int, name: str | Non
         return layer
     if origin.version == 1:
         kind, config = keras1.translated(kind, config)
-    operation = isinstance(source.get("module"), str) and ".ops" in source["module"]
+    operation = _is_operation(source, config, origin)
     if operation:
         kind = f"ops.{kind}"
     if kind in ("TFOpLambda", "SlicingOpLambda") and isinstance(config.get("function"), str):
@@ -68,6 +68,14 @@ def _layer(source: Any, origin: Origin, prefix: str, depth: int, name: str | Non
     layer = Layer(kind, found, path, config, origin, folder=folder, operation=operation)
     layer.children = _children(layer, depth)
     return layer
+
+
+def _is_operation(source: Mapping[str, Any], config: Mapping[str, Any], origin: Origin) -> bool:
+    """Of keras.ops: some are called as a layer is. Old files do not say where a class is from, but layers alone can be
+    trained or not."""
+    if isinstance(source.get("module"), str):
+        return ".ops" in source["module"]
+    return origin.version == 3 and "module" not in source and not {"trainable", "batch_shape"} & config.keys()
 
 
 def _custom(source: Mapping[str, Any]) -> str:
@@ -203,7 +211,7 @@ def _functional(config: Mapping[str, Any], origin: Origin, prefix: str, depth: i
         calls[layer.name] = [_call_site(node, layer) for node in nodes]
     inputs, outputs = (mapped_ends(config.get(key), key) for key in ("input_layers", "output_layers"))
     model = Model(layers, calls, inputs, outputs)
-    _count_from_zero(model)
+    _count_from_zero(model, origin.version)
     return model
 
 
@@ -296,8 +304,13 @@ def plain(item: Any, depth: int = 0) -> Any:
     return {name: plain(part, depth + 1) for name, part in item.items()}
 
 
-def _count_from_zero(model: Model) -> None:
-    """tf.keras counts the calls of a model within a model from 1 where its own inputs were call 0."""
+def _count_from_zero(model: Model, version: int) -> None:
+    """Calls of a model within a model, where its own inputs were call 0: tf.keras 2 counts all of them from 1, Keras 3
+    those which give the outer model's outputs."""
+    if version == 3:
+        within = {name for name, layer in model.layers.items() if layer.body is not None and layer.kind == "Functional"}
+        model.outputs = mapped(model.outputs, lambda leaf: _earlier(leaf, within))
+        return
     highest: dict[str, int] = {}
     sites = [site for calls in model.calls.values() for site in calls]
     everything = [model.inputs, model.outputs, *(site.args for site in sites), *(site.kwargs for site in sites)]
@@ -308,14 +321,17 @@ def _count_from_zero(model: Model) -> None:
         for name, layer in model.layers.items()
         if layer.body is not None and model.calls.get(name) and highest.get(name, 0) == len(model.calls[name])
     }
-    if not late:
-        return
 
     def moved(leaf: Any) -> Any:
-        if isinstance(leaf, Tensor) and leaf.layer in late:
-            return Tensor(leaf.layer, max(leaf.call - 1, 0), leaf.index)
-        return leaf
+        return _earlier(leaf, late)
 
     for name, calls in model.calls.items():
         model.calls[name] = [CallSite(tuple(mapped(list(s.args), moved)), mapped(s.kwargs, moved)) for s in calls]
     model.inputs, model.outputs = mapped(model.inputs, moved), mapped(model.outputs, moved)
+
+
+def _earlier(leaf: Any, names: set[str]) -> Any:
+    """One call earlier, for a Tensor that one of these layers gives."""
+    if isinstance(leaf, Tensor) and leaf.layer in names:
+        return Tensor(leaf.layer, max(leaf.call - 1, 0), leaf.index)
+    return leaf

@@ -154,6 +154,7 @@ def _from_list(layer: Layer, file: Hdf5, group: str) -> None:
 
 # --- Files of Keras 3, and of Keras 2.12 and later ---
 
+CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}  # that files call otherwise than Keras' sources do
 ROLES = {
     "query": ("query_dense", "_query_dense"),
     "key": ("key_dense", "_key_dense"),
@@ -196,6 +197,8 @@ def _counted(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
 
 
 def snake_case(kind: str) -> str:
+    """As Keras turns the name of a class into that of a folder."""
+    kind = CLASSES.get(kind, kind)
     name = re.sub(r"\W+", "", kind)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
