@@ -345,6 +345,9 @@ LANGUAGE: dict[str, Evaluate] = {
     "Print": _nothing,
     "RaiseException": _raise,
     "is_grad_enabled": lambda b, args: False,
+    "is_autocast_enabled": lambda b, args: False,
+    "is_autocast_cpu_enabled": lambda b, args: False,
+    "is_autocast_cache_enabled": lambda b, args: False,
     "is_scripting": lambda b, args: True,
     "get_device": lambda b, args: -1,
 }

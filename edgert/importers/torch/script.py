@@ -178,7 +178,10 @@ class _Run:
                     f"{self.builder.graph.name}: more than {MOST_STEPS} operations with its loops unrolled"
                 )
             outputs = [value.debugName() for value in node.outputs()]
-            results = self._node(node, env, owner, depth)
+            try:
+                results = self._node(node, env, owner, depth)
+            except RefusedError as refusal:
+                results = self._lost(owner, node.kind(), refusal.reason, refusal.fix)
             if isinstance(results, Lost):
                 env.update({name: Tensor(results) for name in outputs})
             elif len(outputs) == 1:
@@ -217,6 +220,9 @@ class _Run:
         space, _, name = kind.partition("::")
         evaluate = LANGUAGE.get(name if space in ("aten", "prim") else "")
         if evaluate is not None:
+            first = args[0].read() if args and isinstance(args[0], Tensor) else None
+            if isinstance(first, Lost):
+                return first
             try:
                 return evaluate(self.builder, args)
             except Unknown:  # it is one for tensors, too
