@@ -56,7 +56,7 @@ def grid_sample(
         at = b.reshape(b.slice(flat, 2, column, column + 1), (batch, places))
         position = _position(b, at, size, align_corners)
         taps.append(_TAPS[mode](b, position, size, padding, align_corners))
-    y = _fetched(b, axes.to_last(b, x, channels_last), sizes, taps, np.arange(batch, dtype=np.float32)[:, np.newaxis])
+    y = fetched(b, axes.to_last(b, x, channels_last), sizes, taps, np.arange(batch, dtype=np.float32)[:, np.newaxis])
     y = b.reshape(y, (batch, *out, y.shape[-1]))
     return y if channels_last else b.transpose(y, (0, len(out) + 1, *range(1, len(out) + 1)))
 
@@ -101,7 +101,10 @@ def _nearest(b: GraphBuilder, position: Value, size: int, padding: str, align_co
     return [_tap(b, index, None, size, padding)]
 
 
-def _linear(b: GraphBuilder, position: Value, size: int, padding: str, align_corners: bool) -> list[Tap]:
+def linear_taps(
+    b: GraphBuilder, position: Value, size: int, padding: str = "zeros", align_corners: bool = False
+) -> list[Tap]:
+    """The two pixels around each place on an axis; places are counted in pixels from the first one's centre."""
     if padding != "zeros":
         position = _inside(b, position, size, padding, align_corners)
     first = b.unary(UnaryFunction.FLOOR, position)
@@ -136,13 +139,16 @@ def _far(b: GraphBuilder, t: Value) -> Value:
     return b.sub(b.mul(inner, t), 4 * CUBIC)
 
 
-_TAPS = {"nearest": _nearest, "linear": _linear, "cubic": _cubic}
+_TAPS = {"nearest": _nearest, "linear": linear_taps, "cubic": _cubic}
 
 
-def _fetched(
+def fetched(
     b: GraphBuilder, x: Value, sizes: Sequence[int], taps: Sequence[Sequence[Tap]], image: Array | Value
 ) -> Value:
-    """The sum over all taps [..., C] of images x [N, *sizes, C] (or of height 1); image: the number of each place's."""
+    """The sum [..., C] over all combinations of taps [...], a list of them for every axis, in images x [N, *sizes, C].
+
+    image: the number of each place's image, float32, of a shape that broadcasts to that of the taps.
+    """
     total: Value | None = None
     for pixel, weight in _pixels(b, x, sizes, taps, image):
         part = pixel if weight is None else b.mul(pixel, weight)
@@ -218,7 +224,7 @@ def roi_align(
             y = b.emit("binary", [y, item], {"function": BinaryFunction.MAXIMUM})
         y = b.reduce(ReduceFunction.MAX, b.reshape(y, parted), (2, 4), keep_dims=False)
     else:
-        y = b.reshape(_fetched(b, last, x.shape[2:], taps, numbers), parted)
+        y = b.reshape(fetched(b, last, x.shape[2:], taps, numbers), parted)
         y = b.reduce(ReduceFunction.MEAN, y, (2, 4), keep_dims=False)
     return b.transpose(y, (0, 3, 1, 2))
 

@@ -1,4 +1,4 @@
-"""ONNX handlers: what detectors compute last, and images read at computed places."""
+"""ONNX handlers: what detectors compute last."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import math
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
-from edgert.importers.layers import sampling
-from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
+from edgert.importers.onnx.builder import Builder, Handler, SourceNode
 from edgert.ir import Value
 
 
@@ -43,31 +42,4 @@ def non_max_suppression(b: Builder, node: SourceNode) -> Value:
     return rows
 
 
-def grid_sample(b: Builder, node: SourceNode) -> Value:
-    modes = {"linear": "linear", "bilinear": "linear", "cubic": "cubic", "bicubic": "cubic", "nearest": "nearest"}
-    mode = node.text("mode", "linear")
-    if mode not in modes:
-        raise RefusedError(f"the mode {mode!r}", f"use one of {', '.join(modes)}")
-    padding, align = node.text("padding_mode", "zeros"), bool(node.integer("align_corners", 0))
-    return sampling.grid_sample(b, b.value(node, 0), b.value(node, 1), modes[mode], padding, align)
-
-
-def roi_align(b: Builder, node: SourceNode) -> Value:
-    """Centres lie at 0.5 by default since operator set 16."""
-    ratio, mode = node.integer("sampling_ratio", 0), node.text("mode", "avg")
-    if ratio < 1:
-        raise RefusedError("the data decides how many samples a bin has", "set sampling_ratio, to 2 for example")
-    out = node.integer("output_height", 1), node.integer("output_width", 1)
-    default = "half_pixel" if node.opset >= 16 else "output_half_pixel"
-    half = node.text("coordinate_transformation_mode", default) == "half_pixel"
-    return sampling.roi_align(
-        b, b.value(node, 0), b.value(node, 1), b.value(node, 2), out, ratio,
-        node.number("spatial_scale", 1.0), half, mode == "max",
-    )  # fmt: skip
-
-
-HANDLERS: dict[str, Handler] = {
-    "NonMaxSuppression": non_max_suppression,
-    "GridSample": grid_sample,
-    "RoiAlign": roi_align,
-}
+HANDLERS: dict[str, Handler] = {"NonMaxSuppression": non_max_suppression}
