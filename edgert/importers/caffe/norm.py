@@ -23,13 +23,13 @@ def batch_norm(b: GraphBuilder, layer: SourceLayer) -> Value:
     if param.HasField("use_global_stats") and not param.use_global_stats:
         raise RefusedError("it computes statistics of the batch", "set use_global_stats: true")
     channels = _channels(x)
-    mean, variance = (layer.blob(index, (channels,)).astype(np.float64) for index in (0, 1))
     total = float(layer.blob(2).reshape(-1)[0]) if len(layer.blobs) > 2 and layer.blob(2).size else 1.0
-    factor = 0.0 if total == 0 else 1 / total
+    factor = np.float32(0.0 if total == 0 else 1 / total)
+    mean, variance = (layer.blob(index, (channels,)) * factor for index in (0, 1))
     scale = bias = None
     if param.scale_bias:
         scale, bias = layer.blob(3, (channels,)), layer.blob(4, (channels,))
-    return norm.batch_norm(b, x, scale, bias, mean * factor, variance * factor, param.eps)
+    return norm.batch_norm(b, x, scale, bias, mean, variance, param.eps)
 
 
 def bn(b: GraphBuilder, layer: SourceLayer) -> Value:
