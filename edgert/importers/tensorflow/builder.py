@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgert.dtypes import DType
+from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, Operand, QuantizedConstant, RefusedError
 from edgert.importers.tensorflow.tensors import TensorReader, dtype_of, stated_shape, type_name
@@ -181,6 +181,10 @@ class Builder(GraphBuilder):
     def number(self, array: Any, dtype: DType) -> Value:
         """A constant of the given type."""
         return self.const(np.asarray(array, dtype.numpy_name))
+
+    def input(self, name: str, shape: Sequence[int], dtype: DType, quant: QuantParams | None = None) -> Value:
+        self._named.add(name)
+        return super().input(name, shape, dtype, quant)
 
     def bear(self, value: Value, name: str) -> None:
         """Names a value as the source does; one that loops and calls make again gets a number behind its name."""

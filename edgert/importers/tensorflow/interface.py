@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from edgert.importers.tensorflow.walk import Scope, data_inputs, tensor_parts
 from edgert.ir import Value
 
 BOOL, FLOAT = 10, 1
+MOST_ELEMENTS = 2**31
 # Nodes that nothing reads and that are no outputs all the same.
 NO_OUTPUTS = {
     "NoOp", "Exit", "Switch", "LoopCond", "NextIteration", "Enter", "Const", "Assert", "Print", "PrintV2",
@@ -213,6 +215,9 @@ def add_inputs(b: Builder, scope: Scope, found: Interface, given: Mapping[str, t
     for node, array in found.constants.items():
         scope.results[node] = (b.const(array, name=b.unique(f"{node}/constant")),)
     shapes = settle_shapes({feed.name: feed.shape for feed in found.feeds}, given, b.graph.notes)
+    large = [name for name, shape in shapes.items() if math.prod(shape) >= MOST_ELEMENTS]
+    if large:
+        raise InputError(f"the input {large[0]!r} of the shape {list(shapes[large[0]])} has 2^31 elements or more")
     fed: dict[str, dict[int, Bound]] = {}
     for feed in found.feeds:
         try:

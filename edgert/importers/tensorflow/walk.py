@@ -7,6 +7,7 @@ branches and selects. Control inputs are passed over: nothing here has side effe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from edgert.importers.tensorflow.builder import CUT, DEAD, LOST, Bound, Builder,
 from edgert.importers.tensorflow.names import inner_prefix, output_offset
 from edgert.ir import Value
 
-MOST_STEPS = 60_000  # nodes that calls and loops may add to those of the file
+MOST_STEPS = 25_000  # nodes that calls and loops may add to those of the file: about a second's work
 MOST_DEPTH = 40  # calls within calls
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 IFS = ("If", "StatelessIf")
@@ -54,6 +55,7 @@ class Walk:
         self._advice = advice
         self._functions = functions
         self._steps = MOST_STEPS
+        self._prefixes: Counter[str] = Counter()
 
     def evaluate(self, scope: Scope, wanted: Sequence[str]) -> list[Bound]:
         """What the tensors are bound to, after all nodes that they need were converted."""
@@ -181,7 +183,7 @@ class Walk:
         names = [argument.name for argument in definition.signature.input_arg]
         if len(names) != len(arguments):
             raise ModelError(f"the function {function!r} takes {len(names)} arguments and is given {len(arguments)}")
-        prefix = inner_prefix(scope.prefix, node.name[len(scope.prefix) :], part)
+        prefix = self._unused(inner_prefix(scope.prefix, node.name[len(scope.prefix) :], part))
         body = Scope({inner.name: inner for inner in definition.node_def}, prefix, scope.depth + 1, True)
         for name, argument in zip(names, arguments, strict=True):
             body.results[name] = (argument,)
@@ -190,6 +192,12 @@ class Walk:
         if missing:
             raise ModelError(f"the function {function!r} does not say what {missing[0]!r} is")
         return self.evaluate(body, [definition.ret[name] for name in returned])
+
+    def _unused(self, prefix: str) -> str:
+        """The prefix, with a number where another call's nodes have it already."""
+        self._prefixes[prefix] += 1
+        count = self._prefixes[prefix] - 1
+        return f"{prefix.rstrip('/')}_{count}/" if count and prefix else prefix
 
     def _choose(self, scope: Scope, node: SourceNode, branches: Sequence[str]) -> list[Bound]:
         """The branch that a constant condition picks; both, and a select, when it depends on the data."""
