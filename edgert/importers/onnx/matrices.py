@@ -12,7 +12,7 @@ from edgert.errors import ModelError
 from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
 from edgert.importers.onnx.constants import plain
 from edgert.ir import Value
-from edgert.ops._enums import BinaryFunction, CompareFunction, UnaryFunction
+from edgert.ops._enums import CompareFunction
 
 LARGEST_DETERMINANT = 6  # rows; the number of minors doubles with each
 
@@ -112,37 +112,6 @@ def eye_like(b: Builder, node: SourceNode) -> Value:
     return b.const(plain(np.eye(*x.shape, k=node.integer("k", 0), dtype=name)))
 
 
-def tensor_scatter(b: Builder, node: SourceNode) -> Value:
-    """Rows of an update written into a cache [B, ..., S, ...] from a place on that each sample states."""
-    cache, update = b.value(node, 0), b.value(node, 1)
-    rank = len(cache.shape)
-    axis, mode = node.integer("axis", -2) % rank, node.text("mode", "linear")
-    if axis == 0 or mode not in ("linear", "circular") or len(update.shape) != rank:
-        raise ModelError(f"axis {axis} in mode {mode!r}, needed one behind the batch's, and 'linear' or 'circular'")
-    length, rows = cache.shape[axis], update.shape[axis]
-    begin = b.value(node, 2) if node.has(2) else b.const(np.zeros(cache.shape[0], np.int64))
-    wide = b.reshape(b.emit("cast", [begin], dtype=DType.INT32), (cache.shape[0], 1))
-    places = np.arange(length, dtype=np.int32)[np.newaxis]
-    source = b.sub(places, wide)  # [B, length]: the row of the update that belongs there
-    if mode == "circular":
-        whole = np.asarray(length, np.int32)
-        source = b.emit("binary", [source, whole], {"function": BinaryFunction.FLOOR_MOD})
-    low = b.emit("compare", [source, np.asarray(0, np.int32)], {"function": CompareFunction.GREATER_EQUAL})
-    high = b.emit("compare", [source, np.asarray(rows, np.int32)], {"function": CompareFunction.LESS})
-    written = b.emit("binary", [low, high], {"function": BinaryFunction.LOGICAL_AND})
-    held = b.unary(UnaryFunction.CLIP, source, 0.0, rows - 1.0)
-    first = np.arange(cache.shape[0], dtype=np.int32)[:, np.newaxis] * np.int32(rows)
-    order = (0, axis, *(at for at in range(1, rank) if at != axis))
-    flat = b.transpose(update, order)
-    flat = b.reshape(flat, (cache.shape[0] * rows, *flat.shape[2:]))
-    picked = b.transpose(
-        b.emit("gather", [flat, b.add(held, first)], {"axis": 0}), [int(at) for at in np.argsort(order)]
-    )
-    shape = [cache.shape[0], *[1] * (rank - 1)]
-    shape[axis] = length
-    return b.emit("select", [b.reshape(written, shape), picked, cache])
-
-
 def array_feature_extractor(b: Builder, node: SourceNode) -> Value:
     """The chosen columns of the last axis."""
     x = b.value(node, 0)
@@ -163,7 +132,6 @@ HANDLERS: dict[str, Handler] = {
     "Hardmax": hardmax,
     "CumProd": running_product,
     "EyeLike": eye_like,
-    "TensorScatter": tensor_scatter,
     "Dropout": dropout,
     "ai.onnx.ml.ArrayFeatureExtractor": array_feature_extractor,
     "ai.onnx.ml.Binarizer": binarizer,
