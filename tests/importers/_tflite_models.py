@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ Quant = tuple[float, int]  # scale, zero point
 
 TYPES = {
     "float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9,
-    "float64": 10,
+    "float64": 10, "complex64": 8, "resource": 13, "variant": 14,
 }  # fmt: skip
 
 
@@ -29,6 +29,7 @@ class Tensor:
     data: Array | None = None
     scales: tuple[float, ...] = ()
     axis: int = 0
+    variable: bool = False  # keeps what an operator writes into it
 
 
 def constant(
@@ -41,27 +42,55 @@ def constant(
 @dataclass(frozen=True)
 class Op:
     """kind: a BuiltinOperator, or "CUSTOM" and a name. inputs, outputs: indices into the model's tensors. options:
-    fields of its table, or what a custom operator packs into a map of FlexBuffers."""
+    fields of its table, or what a custom operator packs into a map of FlexBuffers. intermediates: tensors too."""
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options_table: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    intermediates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One graph of a model: its tensors, operators, and the indices of its inputs and outputs."""
+
+    tensors: Sequence[Tensor]
+    ops: Sequence[Op]
+    inputs: Sequence[int]
+    outputs: Sequence[int]
 
 
 def build(tensors: Sequence[Tensor], ops: Sequence[Op], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
     """A .tflite file; tensor i is called "t<i>"."""
+    return build_graphs([GraphSpec(tensors, ops, inputs, outputs)])
+
+
+def build_graphs(graphs: Sequence[GraphSpec], change: Callable[[Any, Any], None] | None = None) -> bytes:
+    """A .tflite file of several graphs, whose tensors are called "t<i>", "g1_t<i>" ...; change: (model, schema) edits
+    the object tree (ModelT of the TFLite schema) before it is written."""
     flatbuffers = pytest.importorskip("flatbuffers")
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     model = schema.ModelT()
     model.version = 3
-    model.buffers = [schema.BufferT()]
+    model.buffers, model.operatorCodes, model.subgraphs = [schema.BufferT()], [], []
+    for number, spec in enumerate(graphs):
+        model.subgraphs.append(_graph(schema, model, spec, f"g{number}_" if number else ""))
+    if change is not None:
+        change(model, schema)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _graph(schema: Any, model: Any, spec: GraphSpec, prefix: str) -> Any:
     graph = schema.SubGraphT()
-    graph.tensors = []
-    for i, tensor in enumerate(tensors):
+    graph.name, graph.tensors = f"{prefix}graph", []
+    for i, tensor in enumerate(spec.tensors):
         made = schema.TensorT()
-        made.name, made.shape, made.type = f"t{i}", list(tensor.shape), TYPES[tensor.dtype]
+        made.name, made.shape, made.type = f"{prefix}t{i}", list(tensor.shape), TYPES[tensor.dtype]
+        made.isVariable = tensor.variable
         if tensor.quant is not None or tensor.scales:
             made.quantization = schema.QuantizationParametersT()
             scale, zero_point = tensor.quant or (0.0, 0)
@@ -74,8 +103,8 @@ def build(tensors: Sequence[Tensor], ops: Sequence[Op], inputs: Sequence[int], o
             made.buffer = len(model.buffers)
             model.buffers.append(buffer)
         graph.tensors.append(made)
-    model.operatorCodes, graph.operators = [], []
-    for op in ops:
+    graph.operators = []
+    for op in spec.ops:
         code = schema.OperatorCodeT()
         kind, _, custom = op.kind.partition(" ")
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
@@ -84,22 +113,24 @@ def build(tensors: Sequence[Tensor], ops: Sequence[Op], inputs: Sequence[int], o
         code.version = 2 if op.kind == "BROADCAST_TO" else 1  # the oldest that LiteRT has; kernels do not ask
         node = schema.OperatorT()
         node.opcodeIndex = len(model.operatorCodes)
-        node.inputs, node.outputs = list(op.inputs), list(op.outputs)
+        node.inputs, node.outputs, node.intermediates = list(op.inputs), list(op.outputs), list(op.intermediates)
         if custom:
             node.customOptions = np.frombuffer(_flexbuffer(op.options), np.uint8)
         elif op.options_table:
-            node.builtinOptionsType = getattr(schema.BuiltinOptions, op.options_table)
-            node.builtinOptions = getattr(schema, f"{op.options_table}T")()
+            options = getattr(schema, f"{op.options_table}T")()
+            if hasattr(schema.BuiltinOptions, op.options_table):
+                node.builtinOptionsType = getattr(schema.BuiltinOptions, op.options_table)
+                node.builtinOptions = options
+            else:
+                node.builtinOptions2Type = getattr(schema.BuiltinOptions2, op.options_table)
+                node.builtinOptions2 = options
             for name, value in op.options.items():
-                assert hasattr(node.builtinOptions, name), name
-                setattr(node.builtinOptions, name, value)
+                assert hasattr(options, name), name
+                setattr(options, name, value)
         model.operatorCodes.append(code)
         graph.operators.append(node)
-    graph.inputs, graph.outputs = list(inputs), list(outputs)
-    model.subgraphs = [graph]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    graph.inputs, graph.outputs = list(spec.inputs), list(spec.outputs)
+    return graph
 
 
 def _flexbuffer(options: Mapping[str, Any]) -> bytes:
@@ -118,14 +149,16 @@ def one_op(
     outputs: Sequence[Tensor],
     options_table: str = "",
     options: Mapping[str, Any] | None = None,
+    intermediates: Sequence[Tensor] = (),
 ) -> bytes:
-    """A model of one operator; inputs that are no constants are the model's inputs, None an absent one."""
-    tensors = [tensor for tensor in (*inputs, *outputs) if tensor is not None]
+    """A model of one operator; inputs that are no constants or variables are the model's, None an absent one."""
+    tensors = [tensor for tensor in (*inputs, *outputs, *intermediates) if tensor is not None]
     numbers, at = [], 0
     for tensor in inputs:
         numbers.append(-1 if tensor is None else at)
         at += tensor is not None
-    produced = tuple(range(at, len(tensors)))
-    op = Op(kind, tuple(numbers), produced, options_table, options or {})
-    fed = [i for i in range(at) if tensors[i].data is None]
+    produced = tuple(range(at, at + len(outputs)))
+    between = tuple(range(at + len(outputs), len(tensors)))
+    op = Op(kind, tuple(numbers), produced, options_table, options or {}, between)
+    fed = [i for i in range(at) if tensors[i].data is None and not tensors[i].variable]
     return build(tensors, [op], fed, produced)

@@ -155,7 +155,7 @@ class Layer:
         return [recurrent.stacked(self.b, made.directions, 2 if self.batch_first else 1), *states]
 
     def run(self, layer: Callable[[Sequence[Function], int | None], Recurrent]) -> list[Value]:
-        """The outputs of `layer`, which gets one direction's functions: both directions' (None) where they are equal."""
+        """The outputs of `layer`, called for both directions at once (None), or for each if their functions differ."""
         count = len(self.functions) // self.directions
         first, second = self.functions[:count], self.functions[count:]
         if self.directions == 1 or first == second:

@@ -203,8 +203,9 @@ def _int8(
         raise ModelError("it lacks the scale of its hidden state, its output state or its cell state")
     h = state(b, op, places.h, (batch, out), DType.INT8, h_quant)
     c = state(b, op, places.c, (batch, units), DType.INT16, c_quant)
-    # TensorFlow Lite takes this zero point off where it ought to add it, in the projection too.
-    attrs |= {"hidden_scale": hidden.scales[0], "hidden_zero_point": -hidden.zero_points[0]}
+    # LiteRT adds this zero point to what is the output, and takes it off what is projected: found by comparison.
+    zero_point = hidden.zero_points[0] * (1 if projection is None else -1)
+    attrs |= {"hidden_scale": hidden.scales[0], "hidden_zero_point": zero_point}
     inputs = [
         x, weights, inner, b.const(np.concatenate(bias), name="bias"), h, c,
         _peepholes(b, op, peepholes, attrs["coupled"]) if peepholes else None, projection, projection_bias,
