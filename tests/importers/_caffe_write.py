@@ -37,5 +37,5 @@ def save(folder, text, blobs, old=False):
     """The path of net.prototxt, with net.caffemodel beside it."""
     path = folder / "net.prototxt"
     path.write_text(text)
-    path.with_suffix(".caffemodel").write_bytes(weights_bytes(blobs, old=old) or b"\x0a\x00")
+    path.with_suffix(".caffemodel").write_bytes(weights_bytes(blobs or {"data": []}, old=old))
     return path

@@ -35,7 +35,7 @@ def input_shapes(
     if unread and network.declared.keys() & set(unread):
         notes.append(f"Inputs that nothing reads are left out: {', '.join(unread)}.")
     wanted = {name: shape for name, shape in stated.items() if name in read}
-    if not wanted:
+    if not wanted and not read - stated.keys():  # else a layer reads what nothing writes
         raise ModelError("the network has no inputs")
     for name, shape in wanted.items():
         if shape is not None and len(shape) == 4 and shape[0] > 1 and name not in (given or {}):
