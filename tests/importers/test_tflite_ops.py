@@ -13,7 +13,7 @@ from reference_executor import ReferenceExecutor
 
 from edgert.compile import convert
 from edgert.importers import tflite
-from edgert.importers.tflite import detection, indices
+from edgert.importers.tflite import control, detection, dynamic, indices, recurrent, spatial, spectral, stablehlo
 
 from ._tflite_models import Array, Tensor, constant, one_op
 
@@ -305,9 +305,14 @@ def test_int8(case: Case) -> None:
 
 def test_every_operator_has_a_case() -> None:
     elsewhere = indices.HANDLERS.keys() | detection.HANDLERS.keys()  # test_tflite_indices.py
+    elsewhere |= recurrent.HANDLERS.keys()  # test_tflite_recurrent.py
     elsewhere |= {  # test_tflite.py
         "SHAPE", "RANK", "RANGE", "ZEROS_LIKE", "REDUCE_ALL", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE",
         "CALL_ONCE",
     }  # fmt: skip
+    for module in (dynamic, spatial, spectral, stablehlo):
+        elsewhere |= set(module.HANDLERS)  # test_tflite_rare.py
+    elsewhere |= control.HANDLERS.keys()  # test_tflite_control.py
+    elsewhere |= {"ATAN2", "BITWISE_XOR", "RIGHT_SHIFT", "FAKE_QUANT"}  # test_tflite_rare.py
     tested = {case.kind for case in (*FLOAT_CASES, *INT8_CASES)}
     assert tested | elsewhere == set(tflite.HANDLERS)

@@ -54,6 +54,7 @@ class Scope:
     source: SourceGraph
     values: dict[int, Value]
     variables: dict[int, Value]
+    complex: dict[int, tuple[Value, Value]]
     tensor_names: list[str]
 
 
@@ -119,7 +120,7 @@ class Builder:
 
     def enter(self, graph: SourceGraph, arguments: Sequence[int | Value]) -> None:
         """Goes on with another graph of the source, whose inputs are these: values, or tensors of the one at hand."""
-        outer = Scope(self.source, self.values, self.variables, self.tensor_names)
+        outer = Scope(self.source, self.values, self.variables, self.complex, self.tensor_names)
         inner: dict[int, Value] = {}
         variables: dict[int, Value] = {}
         for number, argument in zip(graph.inputs, arguments, strict=True):
@@ -130,7 +131,7 @@ class Builder:
             elif argument != OPTIONAL:
                 inner[number] = self.value_of(argument)
         self.scopes.append(outer)
-        self.source, self.values, self.variables = graph, inner, variables
+        self.source, self.values, self.variables, self.complex = graph, inner, variables, {}
         names = [tensor.name or f"tensor_{i}" for i, tensor in enumerate(graph.tensors)]
         self.tensor_names = [self.unique(name) for name in names]
 
@@ -138,7 +139,7 @@ class Builder:
         """Back to the graph that called the one at hand."""
         outer = self.scopes.pop()
         self.source, self.values = outer.source, outer.values
-        self.variables, self.tensor_names = outer.variables, outer.tensor_names
+        self.variables, self.complex, self.tensor_names = outer.variables, outer.complex, outer.tensor_names
 
     def rename(self, values: Sequence[Value]) -> None:
         """Lets values that called graphs have made take the names of the tensors that they become."""

@@ -127,6 +127,26 @@ def l2_normalization(b: Builder, op: SourceOp) -> Value:
     return b.quantized(y, quant, b.out_dtype(op)) if quant is not None else y
 
 
+def fake_quant(b: Builder, op: SourceOp) -> Value:
+    """Rounded to the levels of a range that holds 0 exactly: what quantisation will do to the numbers."""
+    options, x = op.options("FakeQuantOptions"), b.real(b.value(op, 0))
+    bits, low, high = options.NumBits(), float(options.Min()), float(options.Max())
+    if not (2 <= bits <= 16 and low < high and np.isfinite([low, high]).all()):
+        raise ModelError(f"{bits} bits for {low} to {high}")
+    least, most = float(options.NarrowRange()), float(2**bits - 1)
+    scale = (high - low) / (most - least)
+    zero = min(max(np.floor(least - low / scale + 0.5), least), most)
+    low, high = (least - zero) * scale, (most - zero) * scale
+    clipped = b.emit("unary", [x], {"function": UnaryFunction.CLIP, "alpha": low, "beta": high})
+    steps = b.emit("mul", [b.emit("sub", [clipped, _number(b, low)]), _number(b, 1 / scale)])
+    whole = b.unary(UnaryFunction.FLOOR, b.emit("add", [steps, _number(b, 0.5)]), None)
+    return b.emit("add", [b.emit("mul", [whole, _number(b, scale)]), _number(b, low)])
+
+
+def _number(b: Builder, number: float) -> Value:
+    return b.const(np.array(number, np.float32))
+
+
 HANDLERS: dict[str, Handler] = {
     "ADD": _arithmetic("add", "AddOptions"),
     "SUB": _arithmetic("sub", "SubOptions"),
@@ -139,6 +159,10 @@ HANDLERS: dict[str, Handler] = {
     "SQUARED_DIFFERENCE": _binary(BinaryFunction.SQUARED_DIFFERENCE),
     "FLOOR_DIV": _binary(BinaryFunction.FLOOR_DIV),
     "FLOOR_MOD": _binary(BinaryFunction.FLOOR_MOD),
+    "ATAN2": _binary(BinaryFunction.ATAN2),
+    "BITWISE_XOR": _binary(BinaryFunction.BITWISE_XOR),
+    "RIGHT_SHIFT": _binary(BinaryFunction.SHIFT_RIGHT),
+    "FAKE_QUANT": fake_quant,
     "LOGICAL_AND": _binary(BinaryFunction.LOGICAL_AND),
     "LOGICAL_OR": _binary(BinaryFunction.LOGICAL_OR),
     "LOGICAL_NOT": _unary(UnaryFunction.LOGICAL_NOT),

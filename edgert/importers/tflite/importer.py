@@ -17,12 +17,16 @@ from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, 
 from edgert.importers.tflite import (
     control,
     detection,
+    dynamic,
     elementwise,
     indices,
     linear,
     movement,
     recurrent,
     reduce,
+    spatial,
+    spectral,
+    stablehlo,
     state,
 )
 from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
@@ -37,6 +41,10 @@ HANDLERS: dict[str, Handler] = {
     **reduce.HANDLERS,
     **state.HANDLERS,
     **control.HANDLERS,
+    **dynamic.HANDLERS,
+    **spatial.HANDLERS,
+    **spectral.HANDLERS,
+    **stablehlo.HANDLERS,
     **indices.HANDLERS,
     **detection.HANDLERS,
     **recurrent.HANDLERS,
@@ -167,6 +175,8 @@ def _convert_operators(b: Builder, source: SourceGraph) -> list[Unsupported]:
 def _convert(b: Builder, op: SourceOp, handler: Handler) -> None:
     b.begin(op)
     try:
+        if spectral.moved(b, op, handler):
+            return
         made = handler(b, op)
     except DAMAGE as error:  # attribute values that no converter writes
         raise FileFormatError(f"{op.kind} {b.op_label(op)!r} is damaged: {error}") from error

@@ -87,10 +87,11 @@ def pad(b: Builder, op: SourceOp) -> Value:
 def concatenation(b: Builder, op: SourceOp) -> Value:
     options = op.options("ConcatenationOptions")
     values = [b.value(op, i) for i in range(len(op.inputs))]
-    return _concat(b, values, options.Axis(), b.out_quant(op), fused(options))
+    return concat(b, values, options.Axis(), b.out_quant(op), fused(options))
 
 
-def _concat(b: Builder, values: Sequence[Value], axis: int, quant: Any, activation: int = 0) -> Value:
+def concat(b: Builder, values: Sequence[Value], axis: int, quant: Any, activation: int = 0) -> Value:
+    """The values joined, without empty ones."""
     if not values:
         raise ModelError("it has no inputs")
     values = [value for value in values if 0 not in value.shape] or values[:1]
@@ -108,7 +109,7 @@ def pack(b: Builder, op: SourceOp) -> Value:
     rank = len(values[0].shape)
     axis = b.axis(op.options("PackOptions").Axis(), rank + 1)
     wider = [b.reshape(value, (*value.shape[:axis], 1, *value.shape[axis:])) for value in values]
-    return _concat(b, wider, axis, b.out_quant(op))
+    return concat(b, wider, axis, b.out_quant(op))
 
 
 def unpack(b: Builder, op: SourceOp) -> list[Value]:
