@@ -413,6 +413,36 @@ def layer_cases():
     yield Case("Resize", 18, (x(1, 2, 5, 4), f(0, 0, 0.4, 0.2, 1, 1, 1.2, 0.9), None, i(1, 2, 4, 3)), attrs)
 
 
+def fused_cases():
+    """What onnxruntime's optimiser makes, and Attention."""
+    fused = {"domain": "com.microsoft"}
+    image = (x(1, 3, 7, 6), w(4, 3, 3, 3), w(4))
+    for attrs in (
+        {"activation": "Relu"}, {"activation": "LeakyRelu", "activation_params": [0.2]},
+        {"activation": "Clip", "activation_params": [-0.5, 1.5]}, {"activation": "HardSigmoid",
+        "activation_params": [0.3, 0.4]}, {"activation": "Tanh"}, {},
+    ):  # fmt: skip
+        yield Case("FusedConv", 13, image, {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3], **attrs}, **fused)
+    yield Case("FusedConv", 13, (*image, x(1, 4, 5, 4)), {"activation": "Relu", "kernel_shape": [3, 3]}, **fused)
+    yield Case("FusedGemm", 13, (x(3, 4), w(4, 5), w(5)), {"activation": "Relu"}, **fused)
+    gemm = {"activation": "LeakyRelu", "activation_alpha": 0.3, "transB": 1, "alpha": 0.5}
+    yield Case("FusedGemm", 13, (x(3, 4), w(5, 4), w(5)), gemm, **fused)
+    yield Case("FusedMatMul", 13, (x(2, 3, 4), x(2, 5, 4)), {"transB": 1, "alpha": 0.25}, **fused)
+    yield Case("FusedMatMul", 13, (x(2, 4, 3), x(2, 4, 5)), {"transA": 1}, **fused)
+    yield Case("BiasGelu", 13, (x(2, 3, 8), w(8)), **fused)
+    yield Case("FastGelu", 13, (x(2, 3, 8), w(8)), **fused)
+    yield Case("FastGelu", 13, (x(2, 3, 8),), **fused)
+    tokens = (x(2, 3, 8), x(2, 3, 8), w(8))
+    yield Case("SkipLayerNormalization", 13, (*tokens, w(8), w(8)), {"epsilon": 1e-5}, **fused)
+    yield Case("SkipLayerNormalization", 13, (*tokens, w(8)), {"epsilon": 1e-5}, **fused)
+    yield Case("SkipSimplifiedLayerNormalization", 13, (*tokens, w(8)), {"epsilon": 1e-5}, **fused)
+    yield Case("SimplifiedLayerNormalization", 13, (x(2, 3, 8), w(8)), {"axis": -1, "epsilon": 1e-5})
+    heads = {"q_num_heads": 2, "kv_num_heads": 2}
+    yield Case("Attention", 23, (x(1, 5, 8), x(1, 6, 8), x(1, 6, 8)), heads)
+    yield Case("Attention", 23, (x(1, 4, 5, 8), x(1, 2, 5, 8), x(1, 2, 5, 6)), {"is_causal": 1, "scale": 0.3})
+    yield Case("Attention", 23, (x(1, 2, 5, 8), x(1, 2, 6, 8), x(1, 2, 6, 8), w(5, 6)), {})
+
+
 CASES: list[Case] = [
     *layer_cases(),
     *conv_cases(),
@@ -424,4 +454,5 @@ CASES: list[Case] = [
     *einsum_cases(),
     *normalization_cases(),
     *resize_cases(),
+    *fused_cases(),
 ]

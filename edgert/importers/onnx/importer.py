@@ -15,6 +15,7 @@ from typing import Any
 from edgert.errors import FileFormatError, InputError, MissingExtraError, Unsupported, UnsupportedError
 from edgert.importers.onnx import (
     arithmetic,
+    attention,
     conv_transpose,
     detection,
     dynamic_quant,
@@ -48,6 +49,7 @@ HANDLERS: dict[str, Handler] = {
     **quant.HANDLERS,
     **dynamic_quant.HANDLERS,
     **arithmetic.HANDLERS,
+    **attention.HANDLERS,
     **matrices.HANDLERS,
     **pooling.HANDLERS,
     **sampling.HANDLERS,
