@@ -43,14 +43,26 @@ def unroll(
         made = step(piece, now)
         y = made[0]
         if lengths is not None:
-            counts = b.reshape(lengths, (batch, 1))
-            active = b.emit("compare", [counts, b.const(np.array(t, np.int32))], {"function": CompareFunction.GREATER})
-            y = b.emit("select", [active, y, b.const(np.zeros(y.shape, np.float32))])
+            active = _longer(b, lengths, t)
+            y = _where(b, active, y)
             made = [b.emit("select", [active, new, old]) for new, old in zip(made, now, strict=True)]
         outputs.append(b.reshape(y, (*y.shape[:time], 1, *y.shape[time:])))
         now = made
+    if lengths is not None:
+        now = [_where(b, _longer(b, lengths, 0), state) for state in now]
     outputs = outputs[::-1] if reverse else outputs
     return [b.emit("concat", outputs, {"axis": time}) if steps > 1 else outputs[0], *now]
+
+
+def _longer(b: GraphBuilder, lengths: Value, t: int) -> Value:
+    """Which sequences have a step t, [B, 1]."""
+    counts = b.reshape(lengths, (lengths.shape[0], 1))
+    return b.emit("compare", [counts, b.const(np.array(t, np.int32))], {"function": CompareFunction.GREATER})
+
+
+def _where(b: GraphBuilder, active: Value, x: Value) -> Value:
+    """x, or zeros."""
+    return b.emit("select", [active, x, b.const(np.zeros(x.shape, np.float32))])
 
 
 def _normalised(weights: Weights) -> bool:
