@@ -315,6 +315,10 @@ def einsum_cases():
         ("abcd -> dcba", (x(2, 3, 4, 5),)),
         ("abc->b", (x(2, 3, 4),)),
         ("ba,ac", (x(3, 4), x(4, 5))),
+        ("...ij,...jk->...ik", (x(2, 3, 4, 5), x(2, 3, 5, 6))),
+        ("...i->...", (x(2, 3, 4),)),
+        ("ij,jk,k->i", (x(4, 5), w(5, 2), w(2))),
+        ("ab,bc,cd->ad", (x(2, 3), x(3, 4), x(4, 5))),
     ):
         yield Case("Einsum", 12, inputs, {"equation": equation})
     for axis in (0, -1):

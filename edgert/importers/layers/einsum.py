@@ -1,4 +1,4 @@
-"""Einstein sums of one or two operands, as matrix products with transposes and reshapes around them."""
+"""Einstein sums, two operands after two, as matrix products with transposes and reshapes around them."""
 
 from __future__ import annotations
 
@@ -31,16 +31,19 @@ class Term(NamedTuple):
 
 
 def einsum(b: GraphBuilder, equation: str, values: Sequence[Value]) -> Value:
-    """As numpy.einsum, for one or two float32 operands; an ellipsis stands for the same axes in each.
+    """As numpy.einsum, for float32 operands; an ellipsis stands for the same axes in each.
 
     Letters of both operands that the result keeps are the product's leading axes, those that it does not keep are
     summed by it. Constant weights without shared axes make a fully connected layer.
 
-    Raises ModelError for what does not fit, RefusedError for diagonals, other types, and more operands.
+    Raises ModelError for what does not fit, RefusedError for diagonals and other types.
     """
     letters, kept = parsed(equation, [len(value.shape) for value in values])
-    if not 1 <= len(values) <= 2:
-        raise RefusedError(f"a sum over {len(values)} operands", "split it into several of two operands each")
+    if len(values) > 2:  # the first two, with all letters that are still needed
+        needed_later = set(kept).union(*letters[2:])
+        between = "".join(sorted((set(letters[0]) | set(letters[1])) & needed_later))
+        first = einsum(b, f"{letters[0]},{letters[1]}->{between}", values[:2])
+        return einsum(b, f"{','.join([between, *letters[2:]])}->{kept}", [first, *values[2:]])
     if any(value.dtype != DType.FLOAT32 for value in values):
         raise RefusedError("operands that are not float32", "cast to float32 before it")
     terms = [Term(value, item) for value, item in zip(values, letters, strict=True)]

@@ -1,6 +1,6 @@
 """ONNX models -> Graph: operator sets 7 and later, float and quantised (QDQ and QOperator).
 
-The handlers stand in one table a theme: einsum, elementwise, linear, movement,
+The handlers stand in one table a theme: elementwise, linear, movement,
 spatial, conv_transpose, quant.
 Spatial operators become transpose, NHWC operator, transpose: the pass edgert.passes.layout takes the transposes out.
 Nodes that read only constants (shape arithmetic, above all) are computed here and leave no trace.
@@ -19,7 +19,6 @@ from edgert.importers.onnx import (
     conv_transpose,
     detection,
     dynamic_quant,
-    einsum,
     elementwise,
     indices,
     linear,
@@ -42,7 +41,6 @@ from edgert.ir import Graph
 HANDLERS: dict[str, Handler] = {
     **elementwise.HANDLERS,
     **linear.HANDLERS,
-    **einsum.HANDLERS,
     **movement.HANDLERS,
     **spatial.HANDLERS,
     **conv_transpose.HANDLERS,

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from edgert.dtypes import DType
+from edgert.importers.layers.einsum import einsum as einstein_sum
 from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, ReduceFunction, UnaryFunction
@@ -58,6 +59,10 @@ def matmul(b: Builder, node: SourceNode) -> Value:
     dropped = {rows} if left else set()
     dropped |= {columns} if right else set()
     return b.reshape(y, [size for axis, size in enumerate(y.shape) if axis not in dropped])
+
+
+def einsum(b: Builder, node: SourceNode) -> Value:
+    return einstein_sum(b, node.text("equation", ""), [b.value(node, index) for index in range(len(node.inputs))])
 
 
 def softmax(op: str, b: Builder, node: SourceNode) -> Value:
@@ -178,6 +183,7 @@ def _only_first_output(node: SourceNode) -> None:
 HANDLERS: dict[str, Handler] = {
     "Gemm": gemm,
     "MatMul": matmul,
+    "Einsum": einsum,
     "Softmax": partial(softmax, "softmax"),
     "LogSoftmax": partial(softmax, "log_softmax"),
     "ReduceMean": partial(reduction, ReduceFunction.MEAN),
