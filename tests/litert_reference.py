@@ -108,6 +108,10 @@ class LiteRT:
         self._interpreter.invoke()
         return [np.array(self._interpreter.get_tensor(detail["index"])) for detail in self.outputs]
 
+    def reset(self) -> None:
+        """Variables as they were at the start."""
+        self._interpreter.reset_all_variables()
+
 
 @functools.cache
 def tflite_runtime_python() -> str | None:
