@@ -12,7 +12,7 @@ from pathlib import Path
 from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import GraphBuilder, Refusals, RefusedError
-from edgert.importers.caffe import elementwise, movement, norm, spatial
+from edgert.importers.caffe import detection, elementwise, movement, norm, spatial
 from edgert.importers.caffe.inputs import DATA_LAYERS, input_shapes
 from edgert.importers.caffe.layer import Handler, SourceLayer
 from edgert.importers.caffe.read import Layer, Network, read
@@ -23,6 +23,7 @@ HANDLERS: dict[str, Handler] = {
     **movement.HANDLERS,
     **norm.HANDLERS,
     **spatial.HANDLERS,
+    **detection.HANDLERS,
 }
 
 # Layers that only training and testing need.
