@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,14 @@ def test_recurrent_layer_as_a_loop() -> None:
     assert len({id(value) for value in weights}) <= 2 * steps  # each step has its node, not its copy of the numbers
     for y, wanted in zip(run(model, x), LiteRT(model).run(x), strict=True):
         np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["gru", "lstm"])
+def test_keras_layers_as_loops(layer: str) -> None:
+    """Two layers as TensorFlow writes them without its fused operators; tests/data/README.md tells how."""
+    model = (Path(__file__).parents[1] / f"data/tflite/keras_{layer}.tflite").read_bytes()
+    x = np.random.default_rng(1).normal(size=(1, 12, 5)).astype(np.float32)
+    np.testing.assert_allclose(run(model, x)[0], LiteRT(model).run(x)[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [True, False])

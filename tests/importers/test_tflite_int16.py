@@ -242,6 +242,16 @@ def test_whole_network() -> None:
     assert details[0]["dtype"] == np.float32
 
 
+@pytest.mark.parametrize("name", ["int16_net", "int16_gated"])
+def test_converted_networks(name: str) -> None:
+    """Networks that TensorFlow has quantised equal LiteRT; tests/data/README.md tells where they come from."""
+    model = (Path(__file__).parents[1] / f"data/tflite/{name}.tflite").read_bytes()
+    litert = LiteRT(model)
+    for seed in range(3):
+        x = np.random.default_rng(seed).integers(-9000, 9000, litert.inputs[0]["shape"]).astype(np.int16)
+        np.testing.assert_array_equal(run(edgert.convert(model).data, [x])[0], litert.run(x)[0])
+
+
 def test_float_interface_and_details() -> None:
     """io="float" puts quantize and dequantize at the edges; without it the interpreter tells scale and type."""
     model = one_op("RELU", [i16(1, 30)], [i16(1, 30, scale=0.0007)])

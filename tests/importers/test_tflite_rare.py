@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -265,6 +266,14 @@ def test_spectrum(rows: int, length: int) -> None:
         return  # LiteRT knows powers of two alone
     (litert,) = LiteRT(build(tensors[:7], [ops[0], Op("COMPLEX_ABS", (2,), (6,))], [0], [6])).run(x)
     np.testing.assert_allclose(size.reshape(litert.shape), litert, atol=1e-4)
+
+
+def test_spectrogram() -> None:
+    """tf.signal.stft and its absolute value as TensorFlow converts them."""
+    model = (Path(__file__).parents[1] / "data/tflite/stft.tflite").read_bytes()
+    x = RNG.normal(size=(1, 1000)).astype(np.float32)
+    (wanted,) = LiteRT(model).run(x)
+    np.testing.assert_allclose(run(model, [x])[0], wanted, atol=1e-4 * wanted.max())
 
 
 def test_what_only_constants_decide() -> None:

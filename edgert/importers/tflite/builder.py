@@ -125,7 +125,7 @@ class Builder:
         variables: dict[int, Value] = {}
         for number, argument in zip(graph.inputs, arguments, strict=True):
             if isinstance(argument, Value):
-                inner[number] = argument
+                (variables if argument.variable else inner)[number] = argument
             elif argument in outer.variables:
                 variables[number] = outer.variables[argument]
             elif argument != OPTIONAL:
@@ -396,6 +396,9 @@ class Builder:
 
     def bind(self, number: int, value: Value) -> None:
         """Lets a source tensor mean a value; a new value takes the tensor's name."""
+        if value.variable and self.source.tensors[number].type == "RESOURCE":
+            self.variables[number] = value  # a handle that a called graph has passed through
+            return
         if value in self._fresh:
             self._fresh.discard(value)
             value.name = self.tensor_names[number]

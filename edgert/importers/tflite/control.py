@@ -47,11 +47,16 @@ def inline(b: Builder, op: SourceOp, number: int, arguments: Sequence[int | Valu
         unsupported = b.convert(b, graph)
         if unsupported:
             raise NestedError(unsupported)
-        outputs = [b.value_of(output) for output in graph.outputs]
+        outputs = [_result(b, output) for output in graph.outputs]
     finally:
         b.leave()
     b.begin(op)
     return outputs
+
+
+def _result(b: Builder, number: int) -> Value:
+    """What stands behind a tensor: a value, or the variable that a handle names."""
+    return b.variables[number] if number in b.variables else b.value_of(number)
 
 
 def call(b: Builder, op: SourceOp) -> list[Value]:
@@ -116,7 +121,7 @@ def _while(options_name: str) -> Handler:
                     "how often it runs depends on the data", "export the loop with a fixed number of steps"
                 )
             if not bool(again.data.reshape(-1)[0]):
-                return _named(b, [b.value_of(item) if isinstance(item, int) else item for item in state])
+                return _named(b, [_result(b, item) if isinstance(item, int) else item for item in state])
             state = [_same(b, value, old) for value, old in zip(inline(b, op, body, state), state, strict=True)]
 
     return handler
