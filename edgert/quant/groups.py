@@ -55,7 +55,7 @@ def activation_quants(
     Values that an operator only moves (QuantRule.SAME) or joins (SHARED) get one range: the widest of the ranges
     chosen for each, in this norm (edgert.quant.scales.choose_range). A softmax's output has its own fixed scale, and
     so has all that is only moved from it; joined with others, it is brought to their scale.
-    in_float: nodes that will not be int8, and so join nothing.
+    A variable has the range of what is assigned to it. in_float: nodes that will not be int8, and so join nothing.
     Raises InputError for a value that calibration has not seen.
     """
     groups = _Groups()
@@ -79,8 +79,10 @@ def activation_quants(
     ranges: dict[Value, tuple[float, float]] = {}
     fixed_groups = {groups.find(value): params for value, params in fixed.items()}
     values = [v for v in graph.values() if v.dtype == DType.FLOAT32 and not v.constant]
+    written = {node.inputs[0]: node.inputs[1] for node in graph.nodes if node.op == "assign"}
     for value in values:
-        histogram = histograms.get(value.name)
+        held = written.get(value)  # in a variable
+        histogram = histograms.get(value.name if held is None else held.name)
         if histogram is None:
             raise InputError(f"calibration has not seen the tensor {value.name!r}")
         low, high = choose_range(histogram, norm)

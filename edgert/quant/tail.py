@@ -13,18 +13,18 @@ def float_tail(graph: Graph) -> set[Node]:
 
     A detector's box arithmetic or a last softmax costs next to nothing, and in int8 it would throw away the
     resolution of what the network found. The concatenation of a detector's heads belongs to it: each head keeps a
-    scale of its own.
+    scale of its own. What is assigned to a variable is no result: the next run works on it.
     """
     consumers = graph.consumers()
     before_weights: set[Node] = set()
     for node in reversed(graph.nodes):
         followers = [reader for value in node.outputs for reader in consumers.get(value, [])]
-        if any(f in before_weights or rule_of(f) == QuantRule.WEIGHTED for f in followers):
+        if any(f in before_weights or rule_of(f) == QuantRule.WEIGHTED or f.op == "assign" for f in followers):
             before_weights.add(node)
     tail: set[Node] = set()
     computed: set[Value] = set()  # by the tail
     for node in graph.nodes:
-        if node in before_weights or rule_of(node) == QuantRule.WEIGHTED:
+        if node in before_weights or rule_of(node) == QuantRule.WEIGHTED or node.op == "assign":
             continue
         if rule_of(node) != QuantRule.SAME or any(value in computed for value in node.inputs):
             tail.add(node)

@@ -51,13 +51,7 @@ HANDLERS: dict[str, Handler] = {
 }
 
 # What to do about operators that have no handler; any other gets the general advice.
-UNROLL = "replace the recurrent layer by convolutional ones, or unroll it when exporting (unroll=True in Keras)"
 ADVICE = {
-    "LSTM": UNROLL,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
-    "BIDIRECTIONAL_SEQUENCE_LSTM": UNROLL,
-    "RNN": UNROLL,
-    "UNIDIRECTIONAL_SEQUENCE_RNN": UNROLL,
     "WHERE": "its output's shape depends on the data: cut the model before it",
     "UNIQUE": "its output's shape depends on the data: cut the model before it",
 }
