@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from edgert.errors import InputError
+
+LARGEST = 1 << 29  # elements of an input: 2 GiB of floats
 
 Stated = Sequence[int] | None  # a size below 1 is open; None: not even the rank is known
 
@@ -43,6 +46,9 @@ def settle_shapes(
             f"the model leaves dimensions open: {'; '.join(open_inputs)}: give their sizes as "
             f"input_shapes={{{example!r}: (1, ...)}}, on the command line --input-shape {example}=1,..."
         )
+    for name, shape in settled.items():
+        if math.prod(shape) > LARGEST:
+            raise InputError(f"input {name!r} has the shape {list(shape)}: more than {LARGEST} elements")
     return settled
 
 

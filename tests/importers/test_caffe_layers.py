@@ -171,7 +171,7 @@ BY_FORMULA = {
     "upsample": (layer("Upsample", "upsample_param { scale: 2 }"), [], ONE, lambda x: x.repeat(2, 2).repeat(2, 3)),
     "axpy": (layer("Axpy", bottoms=("scale", "data", "other")), [], {"scale": (1, 4, 1, 1), **SAME},
              lambda s, x, y: s * x + y),
-    "average_pool_larger": (layer("Pooling", "pooling_param { pool: AVE kernel_size: 12 stride: 3 }"), [], ONE,
+    "average_pool_larger": (layer("Pooling", "pooling_param { pool: AVE kernel_size: 9 stride: 3 }"), [], ONE,
                             lambda x: x.mean((2, 3), keepdims=True)),
     "embed": (layer("Embed", "embed_param { num_output: 3 input_dim: 4 bias_term: false }"), [np.eye(4, 3)],
               {"data": (2, 3)}, lambda x: np.eye(4, 3)[x.astype(int)]),

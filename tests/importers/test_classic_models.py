@@ -67,8 +67,10 @@ def test_ultraface_of_three_formats(shared_data, face_images):
                 assert difference(arrays[array.shape], array) < bound, (source, name)
 
 
-@pytest.mark.parametrize(("name", "size", "outputs"), [("det1", 12, ("conv4-2", "prob1")), ("det1", 50, ("conv4-2", "prob1")),
-                                                       ("det2", 24, ("conv5-2", "prob1"))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "size", "outputs"),
+    [("det1", 12, ("conv4-2", "prob1")), ("det1", 50, ("conv4-2", "prob1")), ("det2", 24, ("conv5-2", "prob1"))],
+)
 def test_mtcnn_of_caffe_and_mxnet(shared_data, name, size, outputs):
     """Caffe's copy reads BGR images with height and width exchanged."""
     shape = (1, 3, size, size + (name == "det1") * 6)

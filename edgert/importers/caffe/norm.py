@@ -13,8 +13,6 @@ from edgert.importers.layers.window import window
 from edgert.ir import Value
 from edgert.ops._enums import UnaryFunction
 
-MOST_CHANNELS = 1 << 14  # of a normalisation across channels: its matrix has as many squared
-
 
 def batch_norm(b: GraphBuilder, layer: SourceLayer) -> Value:
     """Blobs: sums of means and variances, and the factor that they are to be divided by; in NVIDIA's fork two more,
@@ -84,8 +82,6 @@ def lrn(b: GraphBuilder, layer: SourceLayer) -> Value:
     if size % 2 == 0:
         raise ModelError(f"local_size {size}, needed an odd one")
     if param.norm_region == 0:
-        if x.shape[1] > MOST_CHANNELS:
-            raise RefusedError(f"it has {x.shape[1]} channels", f"at most {MOST_CHANNELS} can be normalised")
         return norm.local_response_norm(b, x, size, param.alpha / size, param.beta, param.k)
     side = (size - 1) // 2
     place = window(x.shape[2:], (size, size), before=(side, side))

@@ -11,7 +11,7 @@ from edgert.importers.layers.conv import convolution
 from edgert.importers.layers.conv_transposed import transposed_convolution
 from edgert.importers.layers.pool import average_pool, global_pool, max_pool
 from edgert.importers.layers.resize import resize
-from edgert.importers.layers.window import window
+from edgert.importers.layers.window import rounded_up, window
 from edgert.ir import Value
 from edgert.ops._enums import ReduceFunction
 
@@ -89,10 +89,9 @@ def pooling(b: GraphBuilder, layer: SourceLayer) -> Value:
     rank = len(x.shape) - 2
     kernel, stride, pad = (_per_axis(param, name, rank, 0) for name in ("kernel_size", "stride", "pad"))
     ceil = param.round_mode == 0 if param.HasField("round_mode") else param.ceil_mode
-    if ceil:  # a window larger than the padded input still fits once
-        room = (size + 2 * margin for size, margin in zip(x.shape[2:], pad, strict=True))
-        kernel = tuple(min(pair) for pair in zip(kernel, room, strict=True))
-    place = window(x.shape[2:], kernel, stride=stride, before=pad, ceil=ceil)
+    place = (
+        rounded_up(x.shape[2:], kernel, stride, pad) if ceil else window(x.shape[2:], kernel, stride=stride, before=pad)
+    )
     if any(margin >= taps for margin, taps in zip(pad, kernel, strict=True)):
         raise ModelError(f"padding {list(pad)} is not smaller than the kernel {list(kernel)}")
     if param.pool == 0:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgert.errors import ModelError
-from edgert.importers.builder import Array, GraphBuilder, Operand
+from edgert.importers.builder import Array, GraphBuilder, Operand, RefusedError
 from edgert.importers.layers import axes as layout
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, ReduceFunction, UnaryFunction
+
+MOST_CHANNELS = 1 << 12  # of a normalisation across channels: its matrix has as many squared
 
 
 def along(b: GraphBuilder, x: Value, factors: Operand, axis: int) -> Value:
@@ -146,6 +148,8 @@ def local_response_norm(
     if size < 1:
         raise ModelError(f"a normalisation over {size} channels, needed at least 1")
     channels = layout.channels(x, channels_last)
+    if channels > MOST_CHANNELS:
+        raise RefusedError(f"it normalises across {channels} channels", f"at most {MOST_CHANNELS} are known")
     index = np.arange(channels)
     distance = index[np.newaxis, :] - index[:, np.newaxis]  # input channel less output channel
     band = (distance >= -((size - 1) // 2)) & (distance <= size // 2)

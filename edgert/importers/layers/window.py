@@ -64,6 +64,18 @@ class Window(NamedTuple):
         return attrs
 
 
+def rounded_up(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int]) -> Window:
+    """The window of pooling whose sizes are rounded up (Caffe, Torch7): one that is larger than the padded input still
+    fits once, if the step is larger than what lies outside."""
+    fitting = []
+    for size, taps, step, margin in zip(sizes, kernel, stride, pad, strict=True):
+        room = size + 2 * margin
+        if taps - room >= max(step, 1):
+            raise ModelError(f"a window of {taps} does not fit into {room} positions")
+        fitting.append(min(taps, room))
+    return window(sizes, fitting, stride=stride, before=pad, ceil=True)
+
+
 def window(
     sizes: Sequence[int],
     kernel: Sequence[int],

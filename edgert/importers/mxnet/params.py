@@ -22,6 +22,7 @@ _TYPES = {
     11: "<u8",
 }  # fmt: skip
 _MOST_DIMENSIONS = 32
+_MOST_ARRAYS = 1 << 16  # the largest networks in use have some 3,000
 
 
 class _Reader:
@@ -54,7 +55,7 @@ def read_params(path: Path) -> dict[str, Array]:
     magic, _, count = reader.numbers("Q", 3)
     if magic != _LIST_MAGIC:
         raise reader.fail("it begins with another number")
-    if count > len(reader.data) // 4:  # an array takes 4 bytes at least
+    if count > _MOST_ARRAYS:
         raise reader.fail(f"it has {count} arrays")
     arrays = [_array(reader) for _ in range(count)]
     if reader.number("Q") != count:

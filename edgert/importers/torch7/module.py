@@ -23,7 +23,7 @@ class Lost:
 
 LOST = Lost()
 
-MOST_MODULES = 1 << 14  # a hostile file may share a module with itself without end
+MOST_MODULES = 1 << 13  # a hostile file may share a module with itself without end
 DEEPEST = 64
 
 

@@ -19,7 +19,7 @@ from edgert.errors import FileFormatError
 from edgert.importers.builder import Array
 
 DEEPEST = 150  # objects inside one another
-MOST_OBJECTS = 1 << 20  # the largest networks in use have some 20,000
+MOST_OBJECTS = 1 << 18  # the largest networks in use have some 20,000
 
 _NIL, _NUMBER, _STRING, _TABLE, _TORCH, _BOOLEAN, _FUNCTION, _OLD_FUNCTION, _NEW_FUNCTION = range(9)
 _ELEMENTS = {
@@ -178,6 +178,8 @@ class _Binary:
     def torch(self, index: int, depth: int) -> Any:
         version = self.text()
         name = self.text() if version.startswith("V ") else version  # old files have no version
+        if not name.isprintable() or len(name) > 200:
+            raise self.fail("the name of a class is no text")
         short = name.removeprefix("torch.")
         self.seen[index] = None
         if short.endswith("Storage") and short.removesuffix("Storage") in _ELEMENTS:

@@ -16,13 +16,11 @@ from edgert.importers.layers.conv_transposed import transposed_convolution
 from edgert.importers.layers.elementwise import affine
 from edgert.importers.layers.pool import average_pool, global_pool, max_pool
 from edgert.importers.layers.resize import resize
-from edgert.importers.layers.window import Window, window
+from edgert.importers.layers.window import Window, rounded_up, window
 from edgert.importers.torch7.elementwise import channel_axis
 from edgert.importers.torch7.module import Builder, Handler, Module, tensor_of
 from edgert.ir import Value
 from edgert.ops._enums import ReduceFunction
-
-MOST_CHANNELS = 1 << 14  # of a normalisation across channels: its matrix has as many squared
 
 
 def _each(module: Module, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
@@ -86,13 +84,11 @@ def temporal_conv(b: Builder, module: Module, x: Any) -> Value:
 
 def _pool_window(module: Module, value: Value, rank: int) -> Window:
     kernel, stride, pad = _each(module, "k", rank), _each(module, "d", rank), _pads(module, rank)
-    ceil = module.flag("ceil_mode", False)
-    if ceil:  # a window larger than the padded input still fits once
-        room = (size + 2 * margin for size, margin in zip(value.shape[2:], pad, strict=True))
-        kernel = tuple(min(pair) for pair in zip(kernel, room, strict=True))
     if any(2 * margin > taps for margin, taps in zip(pad, kernel, strict=True)):
         raise ModelError(f"padding {list(pad)} is more than half of the kernel {list(kernel)}")
-    return window(value.shape[2:], kernel, stride=stride, before=pad, ceil=ceil)
+    if module.flag("ceil_mode", False):
+        return rounded_up(value.shape[2:], kernel, stride, pad)
+    return window(value.shape[2:], kernel, stride=stride, before=pad)
 
 
 def max_pooling(rank: int, b: Builder, module: Module, x: Any) -> Value:
@@ -175,10 +171,8 @@ def instance_norm(b: Builder, module: Module, x: Any) -> Value:
 
 def lrn(b: Builder, module: Module, x: Any) -> Value:
     value, size = _image(x, 2), module.integer("size")
-    if size < 1 or value.shape[1] > MOST_CHANNELS:
-        raise RefusedError(
-            f"it normalises over {size} of {value.shape[1]} channels", f"at most {MOST_CHANNELS} are known"
-        )
+    if size < 1:
+        raise ModelError(f"size {size}, needed at least 1")
     alpha, beta, k = module.number("alpha", 1e-4), module.number("beta", 0.75), module.number("k", 1)
     return norm.local_response_norm(b, value, size, alpha / size, beta, k)
 
