@@ -6,12 +6,12 @@ static float larger(float a, float b) { return a > b ? a : b; }
 static float smaller(float a, float b) { return a < b ? a : b; }
 
 float ert_box_iou(const ert_box *a, const ert_box *b) {
-  const float area_a = (a->y2 - a->y1) * (a->x2 - a->x1), area_b = (b->y2 - b->y1) * (b->x2 - b->x1);
-  if (area_a <= 0 || area_b <= 0) return 0;
   const float height = smaller(a->y2, b->y2) - larger(a->y1, b->y1);
   const float width = smaller(a->x2, b->x2) - larger(a->x1, b->x1);
-  const float shared = larger(height, 0) * larger(width, 0);
-  return shared / (area_a + area_b - shared);
+  if (!(height > 0 && width > 0)) return 0; /* most pairs */
+  const float area_a = (a->y2 - a->y1) * (a->x2 - a->x1), area_b = (b->y2 - b->y1) * (b->x2 - b->x1);
+  const float shared = height * width;
+  return area_a > 0 && area_b > 0 ? shared / (area_a + area_b - shared) : 0;
 }
 
 static bool before(ert_box_candidate a, ert_box_candidate b) {

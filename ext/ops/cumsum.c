@@ -1,5 +1,7 @@
 /* Running sums along one axis: y[i] = x[0] + ... + x[i], in that order; exclusive: without x[i]; reverse: from the end.
  * float32, int32 and int64 (whose sums wrap). */
+#include <string.h>
+
 #include "ops/chunks.h"
 #include "ops/rows.h"
 
@@ -26,21 +28,24 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
 }
 
 /* Neighbouring rows side by side, so that memory is read in its order: `width` of them from element `start` on. */
-#define DEFINE_SUM(name, type)                                                                                    \
-  static void name(const ert_op *op, size_t start, size_t width) {                                                \
-    const cumsum_state *s = op->state;                                                                            \
-    const type *x = (const type *)op->in[0]->data + start;                                                        \
-    type *y = (type *)op->out[0]->data + start;                                                                   \
-    const size_t n = s->rows.n, inner = s->rows.inner;                                                            \
-    size_t before = 0;                                                                                            \
-    for (size_t i = 0; i < n; i++) {                                                                              \
-      const size_t at = (s->reverse ? n - 1 - i : i) * inner, added = s->exclusive ? before : at;                 \
-      for (size_t j = 0; j < width; j++) {                                                                        \
-        if (i == 0) y[at + j] = s->exclusive ? 0 : x[at + j];                                                     \
-        else y[at + j] = y[before + j] + x[added + j];                                                            \
-      }                                                                                                           \
-      before = at;                                                                                                \
-    }                                                                                                             \
+#define DEFINE_SUM(name, type)                                                                      \
+  static void name##_step(const type *restrict before, const type *restrict added, type *restrict y, \
+                          size_t width) {                                                           \
+    for (size_t j = 0; j < width; j++) y[j] = before[j] + added[j];                                 \
+  }                                                                                                 \
+  static void name(const ert_op *op, size_t start, size_t width) {                                  \
+    const cumsum_state *s = op->state;                                                              \
+    const type *x = (const type *)op->in[0]->data + start;                                          \
+    type *y = (type *)op->out[0]->data + start;                                                     \
+    const size_t n = s->rows.n, inner = s->rows.inner;                                              \
+    size_t before = s->reverse ? (n - 1) * inner : 0;                                               \
+    if (s->exclusive) memset(y + before, 0, width * sizeof *y);                                     \
+    else memcpy(y + before, x + before, width * sizeof *y);                                         \
+    for (size_t i = 1; i < n; i++) {                                                                \
+      const size_t at = (s->reverse ? n - 1 - i : i) * inner;                                       \
+      name##_step(y + before, x + (s->exclusive ? before : at), y + at, width);                     \
+      before = at;                                                                                  \
+    }                                                                                               \
   }
 DEFINE_SUM(sum_f32, float)
 DEFINE_SUM(sum_32, uint32_t) /* unsigned: sums wrap */
@@ -65,7 +70,8 @@ static void run(void *arg, size_t begin, size_t end) {
 static ert_status invoke(ert_op *op) {
   const cumsum_state *s = op->state;
   if (op->out[0]->elements == 0) return ERT_OK;
-  ert_run_chunks(op->pool, s->rows.count, ert_rows_chunk(&s->rows, ERT_CHUNK_SIMPLE), run, op);
+  const size_t least = ert_min_size(s->rows.inner, 256); /* side by side: fewer would not read whole pages */
+  ert_run_chunks(op->pool, s->rows.count, ert_max_size(least, ert_rows_chunk(&s->rows, ERT_CHUNK_SIMPLE)), run, op);
   return ERT_OK;
 }
 

@@ -17,7 +17,6 @@ ert_status ert_scatter_check(ert_prepare *p, const ert_op *op, int reduction) {
 
 static float join_float(int reduction, float old, float update) {
   switch (reduction) {
-    case ERT_SCATTER_REDUCTION_ADD: return old + update;
     case ERT_SCATTER_REDUCTION_MUL: return old * update;
     case ERT_SCATTER_REDUCTION_MIN: return update < old || update != update ? update : old; /* NaN stays */
     default: return update > old || update != update ? update : old;
@@ -62,9 +61,13 @@ void ert_scatter_join(const ert_op *op, int reduction, size_t at, size_t from, s
   if (reduction == ERT_SCATTER_REDUCTION_NONE) {
     ert_copy_run((uint8_t *)y + at * size, (const uint8_t *)updates->data + from * size, n * size);
   } else if (dtype == ERT_DTYPE_FLOAT32) {
-    float *to = (float *)y + at;
-    const float *u = (const float *)updates->data + from;
-    for (size_t i = 0; i < n; i++) to[i] = join_float(reduction, to[i], u[i]);
+    float *restrict to = (float *)y + at;
+    const float *restrict u = (const float *)updates->data + from;
+    if (reduction == ERT_SCATTER_REDUCTION_ADD) {
+      for (size_t i = 0; i < n; i++) to[i] += u[i];
+    } else {
+      for (size_t i = 0; i < n; i++) to[i] = join_float(reduction, to[i], u[i]);
+    }
   } else {
     for (size_t i = 0; i < n; i++) {
       const int64_t joined =

@@ -48,15 +48,29 @@ static int64_t float_key(uint32_t bits, uint32_t sign, uint32_t infinity) {
   return bits & sign ? -(int64_t)magnitude : (int64_t)magnitude;
 }
 
-static int64_t key_at(int dtype, const void *data, size_t i) {
-  switch (dtype) {
-    case ERT_DTYPE_FLOAT32: return float_key(((const uint32_t *)data)[i], 0x80000000u, 0x7f800000u);
-    case ERT_DTYPE_FLOAT16: return float_key(((const uint16_t *)data)[i], 0x8000u, 0x7c00u);
-    case ERT_DTYPE_INT8: return ((const int8_t *)data)[i];
-    case ERT_DTYPE_INT16: return ((const int16_t *)data)[i];
-    case ERT_DTYPE_INT32: return ((const int32_t *)data)[i];
-    case ERT_DTYPE_INT64: return ((const int64_t *)data)[i];
-    default: return ((const uint8_t *)data)[i];
+enum { BLOCK = 64 }; /* elements whose keys are read at once */
+
+/* Keys of n elements from element `start` on, `stride` apart; turned about for the smallest (~ cannot overflow). */
+static void read_keys(const ert_op *op, size_t start, size_t stride, size_t n, int64_t *keys) {
+  const void *data = op->in[0]->data;
+#define READ(type, key)                                        \
+  for (size_t i = 0; i < n; i++) {                             \
+    const type v = ((const type *)data)[start + i * stride];   \
+    keys[i] = (key);                                           \
+  }                                                            \
+  break
+  switch (op->in[0]->dtype) {
+    case ERT_DTYPE_FLOAT32: READ(uint32_t, float_key(v, 0x80000000u, 0x7f800000u));
+    case ERT_DTYPE_FLOAT16: READ(uint16_t, float_key(v, 0x8000u, 0x7c00u));
+    case ERT_DTYPE_INT8: READ(int8_t, v);
+    case ERT_DTYPE_INT16: READ(int16_t, v);
+    case ERT_DTYPE_INT32: READ(int32_t, v);
+    case ERT_DTYPE_INT64: READ(int64_t, v);
+    default: READ(uint8_t, v);
+  }
+#undef READ
+  if (((const top_k_state *)op->state)->smallest) {
+    for (size_t i = 0; i < n; i++) keys[i] = ~keys[i];
   }
 }
 
@@ -74,16 +88,19 @@ static void sink(entry *heap, size_t n, size_t at, entry moved) {
 
 static void pick_row(const ert_op *op, size_t row, entry *heap) {
   const top_k_state *s = op->state;
-  const int dtype = op->in[0]->dtype;
-  const size_t start = ert_row_start(&s->rows, row), k = s->k, size = ert_dtype_size(dtype);
-  for (size_t i = 0; i < s->rows.n; i++) {
-    const int64_t key = key_at(dtype, op->in[0]->data, start + i * s->rows.inner);
-    const entry found = {s->smallest ? ~key : key, (int32_t)i}; /* ~ turns the order about, and cannot overflow */
-    if (i < k) {
-      heap[i] = found;
+  const size_t start = ert_row_start(&s->rows, row), k = s->k, size = ert_dtype_size(op->in[0]->dtype);
+  for (size_t from = 0; from < s->rows.n; from += BLOCK) {
+    const size_t n = ert_min_size(BLOCK, s->rows.n - from);
+    int64_t keys[BLOCK];
+    read_keys(op, start + from * s->rows.inner, s->rows.inner, n, keys);
+    for (size_t j = 0; j < n; j++) {
+      const size_t i = from + j;
+      if (i >= k) { /* behind all that are held: better only with a larger key */
+        if (keys[j] > heap[0].key) sink(heap, k, 0, (entry){keys[j], (int32_t)i});
+        continue;
+      }
+      heap[i] = (entry){keys[j], (int32_t)i};
       if (i + 1 == k) for (size_t at = k / 2; at-- > 0;) sink(heap, k, at, heap[at]);
-    } else if (better(found, heap[0])) {
-      sink(heap, k, 0, found);
     }
   }
   const size_t out = row / s->rows.inner * s->rows.inner * k + row % s->rows.inner;
