@@ -194,6 +194,27 @@ def cases():
         contrib("interleaved_matmul_selfatt_valatt", X, Y, heads=2),
         {"data": (5, 2, 24), "other": (4, 5, 5)},
     )
+    case("anchors", contrib("MultiBoxPrior", X, sizes=(0.3, 0.5), ratios=(1, 2, 0.5)))
+    case(
+        "anchors_clipped",
+        contrib("MultiBoxPrior", X, sizes=(0.7,), ratios=(2, 1), clip=True, steps=(0.2, 0.1), offsets=(0.1, 0.4)),
+    )
+    anchors = contrib("MultiBoxPrior", S.zeros((1, 1, 3, 4)), sizes=(0.4, 0.6), ratios=(1, 2))
+    detector = {"data": (1, 4, 36), "other": (1, 144)}
+    for name, options in (("", {}), ("_forced", {"force_suppress": True}), ("_topk", {"nms_topk": 9})):
+        chances = S.softmax(X * 3, axis=1)
+        boxes = contrib("MultiBoxDetection", chances, Y, anchors, nms_threshold=0.3, threshold=0.35, **options)
+        case(f"detection{name}", boxes, detector)
+    label, score, corner = (S.slice_axis(X, axis=2, begin=a, end=b) for a, b in ((0, 1), (1, 2), (2, 4)))
+    rows = S.concat(S.maximum(S.floor(label * 2), -1), score, corner, corner + 0.6, dim=2)
+    for name, options in (("", {}), ("_forced", {"force_suppress": True}), ("_topk", {"topk": 8})):
+        case(f"nms{name}", contrib("box_nms", rows, overlap_thresh=0.3, id_index=0, **options), {"data": (1, 20, 4)})
+    unlabelled = S.slice_axis(rows, axis=2, begin=1, end=6)
+    case(
+        "nms_unlabelled",
+        contrib("box_nms", unlabelled, coord_start=1, score_index=0, overlap_thresh=0.2),
+        {"data": (1, 20, 4)},
+    )
     sequence = {"data": (2, 4, 3)}
     for mode in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
         case(f"fused_{mode}", fused(mode), sequence)

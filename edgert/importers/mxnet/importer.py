@@ -16,13 +16,14 @@ from edgert.dtypes import DType
 from edgert.errors import InputError, ModelError
 from edgert.importers.builder import Array, GraphBuilder, Refusals, RefusedError
 from edgert.importers.interface import Stated, settle_shapes
-from edgert.importers.mxnet import elementwise, linear, movement, norm, recurrent, spatial
+from edgert.importers.mxnet import detection, elementwise, linear, movement, norm, recurrent, spatial
 from edgert.importers.mxnet.node import Handler, SourceNode
 from edgert.importers.mxnet.params import read_params
 from edgert.importers.mxnet.symbol import Symbol, SymbolNode, read_symbol
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
+    **detection.HANDLERS,
     **elementwise.HANDLERS,
     **linear.HANDLERS,
     **movement.HANDLERS,
@@ -45,7 +46,6 @@ ADVICE = {
     "Custom": "its code is not in the model: write it with other operators",
     "ROIPooling": "cut the symbol before it: the number of regions is known only when it runs",
     "_contrib_Proposal": "cut the symbol before it and choose regions in the application",
-    "_contrib_box_nms": "cut the symbol before it and select boxes in the application",
     "_foreach": "unroll the loop before export",
     "_while_loop": "unroll the loop before export",
 }

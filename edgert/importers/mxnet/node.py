@@ -55,6 +55,10 @@ class SourceNode:
         """A list, which may be written as one number; empty when it is absent."""
         return tuple(0 if size is None else size for size in self.bounds(name))
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A list of numbers; empty when it is absent."""
+        return tuple(map(float, re.sub(r"[()\[\],]", " ", self.text(name, "")).split()))
+
     def bounds(self, name: str) -> tuple[int | None, ...]:
         """A list whose entries may be None: "(0, None, 3L)"."""
         words = re.sub(r"[()\[\]]", " ", self.text(name, "")).replace(",", " ").split()
