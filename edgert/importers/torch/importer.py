@@ -42,8 +42,8 @@ HANDLERS: dict[str, Handler] = {
 }
 
 BUILD_IT = (
-    "build the module in Python, load its weights with torch.load(path, map_location='cpu', weights_only=True), and call "
-    "edgert.convert(module, example_inputs=(...,))"
+    "build the module in Python, load its weights with torch.load(path, map_location='cpu', weights_only=True), "
+    "and call edgert.convert(module, example_inputs=(...,))"
 )
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
