@@ -51,6 +51,7 @@ size_t ert_boxes_choose(const ert_box_rule *rule, const ert_box *boxes, ert_box_
   while (n > 0 && count < most) {
     ert_box_candidate best = candidates[0];
     const float score = best.score;
+    if (rule->compute != NULL && best.seen == 0) rule->compute(rule->op, (size_t)best.index);
     if (suppressed(rule, boxes, &best, chosen, count)) {
       n--;
       sink(candidates, n, 0, candidates[n]);

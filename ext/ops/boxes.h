@@ -20,6 +20,9 @@ typedef struct ert_box_rule {
   float score_threshold; /* of a score that has fallen: it goes unless it is greater */
   float soft_sigma;      /* 0: scores do not fall */
   bool inclusive;        /* an IoU equal to the threshold is too much */
+  /* Computes boxes[index] before it is first looked at, which few are; NULL: all are there. */
+  void (*compute)(const ert_op *op, size_t index);
+  const ert_op *op;
 } ert_box_rule;
 
 /* Intersection over union; 0 for a box without area. */

@@ -151,9 +151,11 @@ static size_t choose_once(ert_op *op) {
     const float score = greatest(scores_of(op, i), s->classes);
     if (!(score >= s->score_threshold)) continue;
     candidates[n++] = (ert_box_candidate){score, (int32_t)i, 0};
-    decode_box(op, i);
   }
-  const size_t count = ert_boxes_choose(&s->rule, boxes_of(op), candidates, n, chosen, s->most);
+  ert_box_rule rule = s->rule;
+  rule.compute = decode_box;
+  rule.op = op;
+  const size_t count = ert_boxes_choose(&rule, boxes_of(op), candidates, n, chosen, s->most);
   for (size_t i = 0; i < count; i++) {
     const float *scores = scores_of(op, (size_t)chosen[i].index);
     int32_t label = -1;
