@@ -218,7 +218,7 @@ def _add_outputs(builder: GraphBuilder, symbol: Symbol, values: dict[tuple[int, 
             raise ModelError(f"the symbol's output {output} of {node.name!r} does not exist")
         count = sum(1 for index, _ in values if index == source)
         name = node.name if node.op == "null" else _output_names(node, count)[output]
-        taken = {value.name for value in builder.graph.outputs}
+        taken = {value.name for value in (*builder.graph.inputs, *builder.graph.outputs)}
         builder.output(builder.unique(name) if name in taken else name, values[source, output])
 
 
