@@ -62,7 +62,6 @@ FOREIGN: dict[str, set[str]] = {
     "h5py": {"importers"},
     "torch": {"importers", "compile"},
     "tensorflow": {"importers"},
-    "torchfile": {"importers"},
     "PIL": {"data"},
     "onnxruntime": {"engines"},
     "openvino": {"engines"},
