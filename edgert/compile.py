@@ -140,6 +140,9 @@ def convert(
         "weights": weights,
     }  # fmt: skip
     source_format, (source_hash, source_bytes), graph = _import(source, input_shapes, name, options)
+    about = graph.about
+    if not (mean or std) and _fits_channels(graph, about.mean):
+        mean, std = about.mean, about.std
     notes = list(graph.notes)
 
     optimise(graph, report)
@@ -169,13 +172,15 @@ def convert(
     run_passes(graph, LOWER)
     metadata = Metadata(
         name=graph.name,
-        labels=tuple(labels or ()),
+        description=about.description,
+        licence=about.licence,
+        labels=tuple(about.labels if labels is None else labels),
         input_mean=_channels(mean, "mean"),
         input_std=_channels(std, "std"),
         source_sha256=source_hash,
         calibration_sha256=calibration_hash,
         toolchain=f"edgert {edgert.__version__}",
-        entries=(("source_format", source_format), *graph.entries.items()),
+        entries=(("source_format", source_format), *graph.entries.items(), *about.entries),
     )
     if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
         outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
@@ -301,12 +306,18 @@ def _quantize(
     return count, digest.hexdigest()
 
 
+def _fits_channels(graph: Graph, numbers: Sequence[float]) -> bool:
+    """Whether some input is an image of as many channels, where there are several numbers."""
+    count = len(numbers)
+    return count <= 1 or any(
+        len(value.shape) == 4 and count in (value.shape[1], value.shape[3]) for value in graph.inputs
+    )
+
+
 def _check_channels(graph: Graph, numbers: Sequence[float] | None) -> None:
     """InputError when a normalisation of several channels fits no input: images are [1, H, W, C] or [1, C, H, W]."""
     count = len(numbers or ())
-    if count > 1 and not any(
-        len(value.shape) == 4 and count in (value.shape[1], value.shape[3]) for value in graph.inputs
-    ):
+    if not _fits_channels(graph, numbers or ()):
         inputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.inputs)
         raise InputError(f"mean and std have {count} channels, and no input is an image of as many ({inputs})")
 

@@ -61,6 +61,18 @@ class Node:
         return f"<{self.op} {self.name!r}>"
 
 
+@dataclass(frozen=True)
+class About:
+    """What a source says of its model beside the network."""
+
+    description: str = ""
+    licence: str = ""
+    labels: tuple[str, ...] = ()  # of the positions of an output's last axis, or of the classes that it names
+    mean: tuple[float, ...] = ()  # per channel, or one for all: x = (pixel - mean) / std
+    std: tuple[float, ...] = ()
+    entries: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(eq=False)
 class Graph:
     """A model. Nodes stand in an order in which every value is produced before it is used."""
@@ -71,6 +83,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what an importer assumed, one sentence each, for a person to read
     entries: dict[str, str] = field(default_factory=dict)  # what the source says of itself, for the package's metadata
+    about: About = field(default_factory=About)
 
     def values(self) -> Iterator[Value]:
         """Every value once: inputs first, then node by node, inputs before outputs."""

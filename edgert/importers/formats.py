@@ -60,7 +60,9 @@ class Format:
 
 
 ONNX = Format("onnx", "ONNX", "onnx", (".onnx",), "onnx", frozenset({"constants"}))
-TFLITE = Format("tflite", "TFLite", "tflite", (".tflite", ".lite"), "tflite", function="load_file")
+TFLITE = Format(
+    "tflite", "TFLite", "tflite", (".tflite", ".lite"), "tflite", frozenset({"signature"}), function="load_file"
+)
 TORCH_EXPORT = Format("torch.export", "PyTorch (torch.export)", "torch", (".pt2",), "nothing")
 TORCHSCRIPT = Format(
     "torchscript", "PyTorch (TorchScript)", "torch", (".pt", ".jit", ".pth", ".th"), "torch",
@@ -79,7 +81,7 @@ CAFFE = Format(
     "caffe", "Caffe", "caffe", (".prototxt", ".caffemodel"), "protobuf", frozenset({"weights"}), kinds="layers"
 )
 MXNET = Format("mxnet", "MXNet", "mxnet", (".json", ".params"), "nothing", frozenset({"weights"}))
-TORCH7 = Format("torch7", "Torch7", "torch7", (".t7", ".net"), "torchfile", kinds="layers")
+TORCH7 = Format("torch7", "Torch7", "torch7", (".t7", ".net"), "nothing", kinds="layers")
 
 FORMATS: tuple[Format, ...] = (
     ONNX, TFLITE, TORCH_EXPORT, TORCHSCRIPT, FROZEN, SAVED_MODEL, KERAS, CAFFE, MXNET, TORCH7,

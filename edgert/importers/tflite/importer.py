@@ -30,8 +30,9 @@ from edgert.importers.tflite import (
     state,
 )
 from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
+from edgert.importers.tflite.described import about
 from edgert.importers.tflite.read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
-from edgert.importers.tflite.signature import signature_entries
+from edgert.importers.tflite.signature import chosen, entries
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
@@ -58,8 +59,13 @@ ADVICE = {
 GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before converting to TFLite"
 
 
-def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
-    """The graph of a .tflite file's bytes.
+def load(
+    data: bytes,
+    name: str = "",
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    signature: str | None = None,
+) -> Graph:
+    """The graph of a .tflite file's bytes, or of one of its signatures.
 
     Inputs and outputs keep the source's names, order and types. Dynamic dimensions become 1, or what input_shapes
     says for an input's name; the graph's notes tell which.
@@ -68,7 +74,8 @@ def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]
     operators that cannot be converted) and ModelError (a model that means something impossible).
     """
     model = read_model(data)
-    source = model.graphs[0]
+    wanted = chosen(model, signature)
+    source = model.graphs[wanted.graph if wanted is not None else 0]
     builder = Builder(source, name or source.name or "model", model.graphs, _convert_operators)
     try:
         _make_inputs(builder, source, input_shapes or {})
@@ -79,16 +86,23 @@ def load(data: bytes, name: str = "", input_shapes: Mapping[str, tuple[int, ...]
         _make_outputs(builder, source)
     except RefusedError as error:
         raise ModelError(f"{error.reason}; {error.fix}") from error
-    builder.graph.verify()
-    return builder.graph
-
-
-def load_file(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
-    """As load, of a file; with the names of its signature as metadata entries."""
-    data = path.read_bytes()
-    graph = load(data, path.stem, input_shapes)
-    graph.entries.update(signature_entries(data))
+    graph = builder.graph
+    graph.verify()
+    graph.entries.update(entries(model, wanted))
+    graph.about, note = about(data, model.metadata)
+    if note:
+        graph.notes.append(note)
+    if signature is None and len(model.signatures) > 1:
+        keys, own = ", ".join(repr(other.key) for other in model.signatures), wanted.key if wanted else ""
+        graph.notes.append(f"The model has the signatures {keys}; this is {own!r}.")
     return graph
+
+
+def load_file(
+    path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None, signature: str | None = None
+) -> Graph:
+    """As load, of a file."""
+    return load(path.read_bytes(), path.stem, input_shapes, signature)
 
 
 def _make_inputs(b: Builder, source: SourceGraph, input_shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -77,11 +77,21 @@ class SourceGraph:
 
 
 @dataclass(frozen=True)
+class SourceSignature:
+    """A graph under a name, with names for its inputs and outputs."""
+
+    key: str
+    graph: int
+    inputs: dict[int, str]  # tensor -> its name
+    outputs: dict[int, str]
+
+
+@dataclass(frozen=True)
 class SourceModel:
     description: str
     graphs: tuple[SourceGraph, ...]
-    signature_inputs: dict[int, str]  # tensor of the first graph -> its name in the first signature
-    signature_outputs: dict[int, str]
+    signatures: tuple[SourceSignature, ...]
+    metadata: bytes | None = None  # the FlatBuffer of TFLite's metadata
 
 
 def read_model(data: bytes) -> SourceModel:
@@ -124,14 +134,24 @@ class _Reader:
         graphs = tuple(self.graph(self.root.Subgraphs(i)) for i in range(self.root.SubgraphsLength()))
         if not graphs:
             raise FileFormatError("it has no graph")
-        inputs: dict[int, str] = {}
-        outputs: dict[int, str] = {}
-        if self.root.SignatureDefsLength():
-            signature = self.root.SignatureDefs(0)
-            if signature.SubgraphIndex() == 0:
-                inputs = _signature(signature.Inputs, signature.InputsLength())
-                outputs = _signature(signature.Outputs, signature.OutputsLength())
-        return SourceModel(_text(self.root.Description()), graphs, inputs, outputs)
+        signatures = []
+        for i in range(self.root.SignatureDefsLength()):
+            signature = self.root.SignatureDefs(i)
+            if not 0 <= signature.SubgraphIndex() < len(graphs):
+                raise FileFormatError(f"signature {i} is of graph {signature.SubgraphIndex()} of {len(graphs)}")
+            inputs = _signature(signature.Inputs, signature.InputsLength())
+            outputs = _signature(signature.Outputs, signature.OutputsLength())
+            key = _text(signature.SignatureKey())
+            signatures.append(SourceSignature(key, signature.SubgraphIndex(), inputs, outputs))
+        return SourceModel(_text(self.root.Description()), graphs, tuple(signatures), self.metadata())
+
+    def metadata(self) -> bytes | None:
+        for i in range(self.root.MetadataLength()):
+            entry = self.root.Metadata(i)
+            if entry.Name() == b"TFLITE_METADATA" and 0 <= entry.Buffer() < self.root.BuffersLength():
+                stored = self.root.Buffers(entry.Buffer()).DataAsNumpy()
+                return stored.tobytes() if isinstance(stored, np.ndarray) else None
+        return None
 
     def graph(self, graph: Any) -> SourceGraph:
         tensors = tuple(self.tensor(graph.Tensors(i), i) for i in range(graph.TensorsLength()))
