@@ -193,6 +193,26 @@ def _add_recurrent(b: _Builder) -> None:
     state = Value("memory", (2, 6, 4), real, data=np.zeros((2, 6, 4), np.float32), variable=True)
     frame = b.input("frame", (2, 4), real)
     b.add("svdf", frame, b.constant((6, 4), real), b.constant((6, 4), real), state, b.constant((3,), real), rank=2)
+    _add_integer_recurrent(b)
+
+
+def _add_integer_recurrent(b: _Builder) -> None:
+    """The same in integers, where outputs have scales of their own."""
+    weights, cells = QuantParams((0.0078125,), (0,)), QuantParams((2.0**-12,), (0,))
+    x = b.input("integer_sequence", (3, 2, 4), DType.INT8, QUANT)
+    shapes: tuple[tuple[tuple[int, ...], DType, QuantParams | None], ...] = (
+        ((20, 4), DType.INT8, weights), ((20, 3), DType.INT8, weights), ((20,), DType.INT32, None),
+        ((2, 3), DType.INT8, QUANT), ((2, 5), DType.INT16, cells), ((3, 5), DType.INT16, cells),
+        ((3, 5), DType.INT8, weights), ((3,), DType.INT32, None),
+    )  # fmt: skip
+    b.add("lstm", x, *(b.constant(*spec) for spec in shapes), hidden_scale=0.01, hidden_zero_point=3, cell_clip=2.0)
+    b.graph.nodes[-1].outputs[2].quant = cells
+    for kind in (DType.INT8, DType.INT16):
+        times, state = b.constant((6, 4), kind, weights), b.constant((2, 6, 4), kind, cells)
+        frame = b.input(f"integer_frame_{kind.name.lower()}", (2, 4), DType.INT8, QUANT)
+        features, bias = b.constant((6, 4), DType.INT8, weights), b.constant((3,), DType.INT32)
+        b.add("svdf", frame, features, times, state, bias, rank=2)
+        b.graph.nodes[-1].outputs[1].quant = cells
 
 
 def _add_indices(b: _Builder, x: Value, q: Value, index: Value) -> None:
