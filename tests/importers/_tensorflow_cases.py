@@ -282,6 +282,45 @@ case(
     real(5, 2),
 )
 
+# Non-maximum suppression, padded as TensorFlow does it
+
+
+def _boxes(*shape: int) -> np.ndarray:
+    """Boxes that overlap often, their corners in any order."""
+    corner = RNG.uniform(0, 1.5, (*shape, 2))
+    return np.concatenate([corner, corner + RNG.uniform(-0.5, 0.5, (*shape, 2))], -1).astype(np.float32)
+
+
+def _suppressed(most: int, iou: float, least: float) -> Callable[..., Any]:
+    def function(tf: Any, boxes: Any, scores: Any) -> Any:
+        return tf.raw_ops.NonMaxSuppressionV4(
+            boxes=boxes, scores=scores, max_output_size=most, iou_threshold=iou, score_threshold=least,
+            pad_to_max_output_size=True,
+        )  # fmt: skip
+
+    return function
+
+
+def _suppressed_softly(tf: Any, boxes: Any, scores: Any) -> Any:
+    return tf.raw_ops.NonMaxSuppressionV5(
+        boxes=boxes, scores=scores, max_output_size=12, iou_threshold=0.5, score_threshold=0.2, soft_nms_sigma=0.3,
+        pad_to_max_output_size=True,
+    )  # fmt: skip
+
+
+def _combined(per_class: int, total: int, **options: Any) -> Callable[..., Any]:
+    def function(tf: Any, boxes: Any, scores: Any) -> Any:
+        return tuple(tf.image.combined_non_max_suppression(boxes, scores, per_class, total, 0.4, 0.3, **options))
+
+    return function
+
+
+for most in (5, 40):
+    case(f"nms-{most}", _suppressed(most, 0.3, 0.4), _boxes(30), real(30, low=0, high=1))
+case("nms-soft", _suppressed_softly, _boxes(30), real(30, low=0, high=1))
+for label, options in (("plain", {}), ("per-class", {"pad_per_class": True}), ("unclipped", {"clip_boxes": False})):
+    case(f"nms-combined-{label}", _combined(4, 20, **options), _boxes(2, 30, 1), real(2, 30, 3, low=0, high=1))
+
 # Branches, loops and lists
 
 case("cond-constant", lambda tf, x: tf.cond(tf.shape(x)[0] > 1, lambda: x + 1, lambda: x - 1), real(2, 3))

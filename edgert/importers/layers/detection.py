@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder
 from edgert.ir import Value
-from edgert.ops._enums import BinaryFunction, CompareFunction, UnaryFunction
+from edgert.ops._enums import BinaryFunction, CompareFunction, ReduceFunction, UnaryFunction
 
 MOST_PRIORS = 1 << 20
 
@@ -153,10 +154,12 @@ def best_of_classes(
     iou_threshold: float,
     score_threshold: float,
     candidates: int = 0,
+    per_class: int = 0,
 ) -> Detections:
     """Non-maximum suppression of boxes [N, 4] for each class by itself, scores [C, N], and the `total` best of all.
 
-    candidates: how many of the best boxes of a class take part; 0: all.
+    candidates: how many of the best boxes of a class take part; 0: all. per_class: how many of a class are chosen at
+    most; 0: any number.
     """
     count = scores.shape[1]
     if boxes.shape != (count, 4) or total < 1:
@@ -167,7 +170,7 @@ def best_of_classes(
         among = b.emit("compare", [scores, least], {"function": CompareFunction.GREATER_EQUAL})
         scores = b.emit("select", [among, scores, -math.inf])
     attrs = {
-        "max_output": min(total, count, candidates or count), "iou_threshold": iou_threshold,
+        "max_output": min(total, count, candidates or count, per_class or count), "iou_threshold": iou_threshold,
         "score_threshold": score_threshold,
     }  # fmt: skip
     batch = [b.reshape(boxes, (1, *boxes.shape)), b.reshape(scores, (1, *scores.shape))]
@@ -182,6 +185,21 @@ def best_of_classes(
     found = b.emit("compare", [_column(b, chosen, 0), zero], {"function": CompareFunction.GREATER_EQUAL})
     places = b.emit("gather", [boxes, _column(b, chosen, 2)], {"axis": 0})
     return Detections(places, _column(b, chosen, 1), best, found)
+
+
+def padded(b: GraphBuilder, best: Detections, rows: int) -> list[Value]:
+    """Boxes [1, rows, 4], scores [1, rows], classes [1, rows] (float32) and count [1] (int32) of one image; 0 where
+    nothing was found."""
+    have = best.found.shape[0]
+    labels = b.emit("cast", [best.labels], dtype=DType.FLOAT32)
+    made = []
+    for value in (best.boxes, best.scores, labels):
+        rank = len(value.shape)
+        kept = b.emit("select", [b.reshape(best.found, (have, *[1] * (rank - 1))), value, 0.0])
+        full = b.pad(kept, [0] * rank, [rows - have, *[0] * (rank - 1)])
+        made.append(b.reshape(full, (1, *full.shape)))
+    ones = b.emit("cast", [best.found], dtype=DType.INT32)
+    return [*made, b.reduce(ReduceFunction.SUM, ones, (0,))]
 
 
 def _column(b: GraphBuilder, table: Value, column: int) -> Value:

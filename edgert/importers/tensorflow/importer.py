@@ -15,6 +15,7 @@ from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, ModelError
 from edgert.importers.builder import Array
 from edgert.importers.tensorflow import (
+    detection,
     elementwise,
     indices,
     linear,
@@ -41,6 +42,7 @@ HANDLERS: dict[str, Handler] = {
     **reduce.HANDLERS,
     **resize.HANDLERS,
     **indices.HANDLERS,
+    **detection.HANDLERS,
     **lists.HANDLERS,
     **quant.HANDLERS,
 }
@@ -57,8 +59,7 @@ ADVICE = {
          "RequantizationRange", "QuantizeDownAndShrinkRange", "QuantizedConcat", "QuantizedAdd",
          "QuantizedMul"), FLOAT_GRAPH),
     **dict.fromkeys(
-        ("NonMaxSuppression", "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4",
-         "NonMaxSuppressionV5", "CombinedNonMaxSuppression", "NonMaxSuppressionWithOverlaps", "AsString",
+        ("NonMaxSuppressionWithOverlaps", "AsString",
          "LookupTableFindV2", "CTCGreedyDecoder", "CTCBeamSearchDecoder"), BEFORE),
     **dict.fromkeys(
         ("DecodeJpeg", "DecodePng", "DecodeImage", "DecodeWav", "AudioSpectrogram", "Mfcc", "ParseExample",
