@@ -82,6 +82,23 @@ def _causal(x):
 
 
 # name: (function or module, inputs)
+def _sampled(x, grid):
+    """Every mode and padding."""
+    return tuple(
+        F.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=corners)
+        for mode, padding, corners in (
+            ("bilinear", "zeros", False), ("bilinear", "border", True), ("bilinear", "reflection", False),
+            ("nearest", "zeros", False), ("nearest", "border", True), ("nearest", "reflection", True),
+            ("bicubic", "zeros", False), ("bicubic", "border", True), ("bicubic", "reflection", False),
+        )
+    )  # fmt: skip
+
+
+def _transformed(x, theta):
+    """A spatial transformer."""
+    return F.grid_sample(x, F.affine_grid(theta, (2, 3, 5, 4), align_corners=False), align_corners=False)
+
+
 CASES = {
     # elementwise
     "relu": (F.relu, [image()]),
@@ -321,4 +338,12 @@ CASES = {
         nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True, activation="gelu"),
         [image(1, 5, 8)],
     ),
+    # sampling
+    "grid_sample": (_sampled, [image(2, 3, 6, 7), torch.rand(2, 5, 4, 2) * 3 - 1.5]),
+    "grid_sample_volume": (
+        lambda x, grid: F.grid_sample(x, grid, align_corners=True),
+        [image(1, 2, 4, 5, 6), torch.randn(1, 3, 2, 4, 3)],
+    ),
+    "affine_grid": (lambda theta: F.affine_grid(theta, (2, 1, 4, 5, 3), align_corners=True), [image(2, 3, 4)]),
+    "spatial_transformer": (_transformed, [image(2, 3, 6, 7), image(2, 2, 3)]),
 }

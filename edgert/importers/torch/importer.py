@@ -21,6 +21,7 @@ from edgert.importers.torch import (
     movement,
     quant,
     recurrent,
+    sampling,
     spatial,
     transformer,
 )
@@ -34,6 +35,7 @@ HANDLERS: dict[str, Handler] = {
     **linear.HANDLERS,
     **movement.HANDLERS,
     **spatial.HANDLERS,
+    **sampling.HANDLERS,
     **recurrent.HANDLERS,
     **transformer.HANDLERS,
     **indexing.HANDLERS,
