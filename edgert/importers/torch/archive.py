@@ -215,6 +215,9 @@ def to_array(tensor: Any, name: str) -> Array:
         raise _refused(name, "it is sparse")
     if tensor.is_complex() or tensor.is_quantized:
         raise _refused(name, "it is quantised" if tensor.is_quantized else "its elements are complex")
+    stored = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > max(stored, 1 << 20):
+        raise _refused(name, f"it shows {stored} bytes as {list(tensor.shape)}")
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()

@@ -26,6 +26,7 @@ from edgert.importers.torch.types import dtype_of, promoted, with_number
 from edgert.ir import Node, Value
 
 Content = Value | QuantizedConstant
+LARGEST_FOLD = 1 << 26  # bytes of constants that one operator may make of others
 
 
 class Lost:
@@ -169,6 +170,11 @@ class Builder(GraphBuilder):
         count = self._node_names.get(name, 0)
         self._node_names[name] = count + 1
         self.begin(f"{name}_{count}" if count else name, op, name)
+
+    def _folded(self, node: Node) -> list[Value] | None:
+        """As in GraphBuilder, but nothing larger than any weights: a file may double a constant over and over."""
+        made = sum(math.prod(value.shape) * value.dtype.itemsize for value in node.outputs)
+        return None if made > LARGEST_FOLD else super()._folded(node)
 
     def dequantized(self, constant: QuantizedConstant) -> Value:
         """As in GraphBuilder, and never computed on the spot: passes fold it into int8 layers."""

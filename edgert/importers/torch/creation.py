@@ -14,14 +14,18 @@ from edgert.importers.torch.builder import Builder, Call, Handler, RefusedError,
 from edgert.importers.torch.types import is_float
 from edgert.ir import Value
 
-LARGEST = 1 << 26  # elements of a constant that an operator may ask for
+LARGEST = 1 << 20  # elements of a constant that an operator may ask for
 
 
 def filled(b: Builder, shape: Sequence[int], number: float, dtype: DType) -> Value:
+    """A number, broadcast: at once where that makes a small constant, else at run time."""
     sizes = tuple(int(size) for size in shape)
-    if min(sizes, default=0) < 0 or math.prod(sizes) > LARGEST:
+    if min(sizes, default=0) < 0 or math.prod(sizes) >= 1 << 31:
         raise ModelError(f"it makes a tensor of the shape {list(sizes)}")
-    return b.const(np.full(sizes, number, dtype.numpy_name))
+    if 0 in sizes:
+        return b.const(np.zeros(sizes, dtype.numpy_name))
+    single = b.number(number, dtype)
+    return b.emit("broadcast_to", [single], {"shape": sizes}) if sizes else single
 
 
 def _own(number: float) -> DType:
@@ -89,7 +93,7 @@ def linspace(b: Builder, call: Call) -> Value:
 def eye(b: Builder, call: Call) -> Value:
     rows = call.integer("n")
     columns = call.integer("m", rows)
-    if rows * columns > LARGEST:
+    if not 0 < rows * columns <= 1 << 24:
         raise ModelError(f"it makes a matrix of {rows} x {columns}")
     return b.const(np.eye(rows, columns, dtype=(call.dtype() or DType.FLOAT32).numpy_name))
 
@@ -113,6 +117,8 @@ def triangle(upper: bool, b: Builder, call: Call) -> Value:
     x = b.value(call, "self")
     shift = call.integer("diagonal")
     rows, columns = x.shape[-2:]
+    if rows * columns > 1 << 26:
+        raise ModelError(f"it takes a triangle of {rows} x {columns}")
     below = np.tri(rows, columns, shift - 1 if upper else shift, np.bool_)
     return b.emit("select", [~below if upper else below, x, np.zeros((), x.dtype.numpy_name)])
 
@@ -120,6 +126,8 @@ def triangle(upper: bool, b: Builder, call: Call) -> Value:
 def window(cosine: Sequence[float], b: Builder, call: Call) -> Value:
     """hann_window and hamming_window; periodic unless said otherwise."""
     count = call.integer("window_length")
+    if not 0 < count <= LARGEST:
+        raise ModelError(f"a window of {count} numbers")
     steps = count if call.flag("periodic", True) else count - 1
     line = cosine[0] - cosine[1] * np.cos(2 * np.pi * np.arange(count) / max(steps, 1))
     return b.const(line.astype(np.float32))

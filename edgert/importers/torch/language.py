@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgert.importers.torch.builder import Builder, Lost, QuantizedConstant, RefusedError, Tensor
-from edgert.importers.torch.scalars import MOST_ITEMS
+from edgert.importers.torch.scalars import MOST_ITEMS, bounded
 from edgert.importers.torch.types import code_of, is_float
 from edgert.ir import Value
 
@@ -36,10 +36,7 @@ def _numbers(function: Callable[..., Any]) -> Evaluate:
     def run(b: Builder, args: list[Any]) -> Any:
         if not _plain(args):
             raise Unknown
-        result = function(*args)
-        if isinstance(result, list | str | tuple) and len(result) > MOST_ITEMS:
-            raise ValueError(f"a list of {len(result)} items")
-        return result
+        return bounded(function(*args))
 
     return run
 
@@ -214,7 +211,7 @@ def _sums(left: Any, right: Any, *alpha: Any) -> Any:
 def _sum_or_list(b: Builder, args: list[Any]) -> Any:
     """Numbers and texts add up; lists are joined, whatever is in them."""
     if isinstance(args[0], list) and isinstance(args[1], list):
-        return [*args[0], *args[1]]
+        return bounded([*args[0], *args[1]])
     return _numbers(_sums)(b, args)
 
 

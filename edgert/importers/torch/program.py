@@ -160,7 +160,8 @@ class _Walk:
     def _scalar(self, node: Mapping[str, Any], target: str, env: dict[str, Any]) -> Any:
         name = target.rpartition(".")[2]
         arguments = [self._argument(item["arg"], env) for item in node["inputs"]]
-        lost = [reason for item in arguments if isinstance(item, Lost) for reason in item.reasons]
+        held = [item.read() if isinstance(item, Tensor) else item for item in arguments]
+        lost = [reason for item in held if isinstance(item, Lost) for reason in item.reasons]
         if lost:
             return Lost(tuple(lost))
         if name not in scalars.FUNCTIONS:

@@ -58,9 +58,15 @@ def _power(base: float, exponent: float) -> float:
 def computed(name: str, arguments: list[Any]) -> Any:
     """The function's result; ModelError when its arguments do not fit."""
     try:
-        result = FUNCTIONS[name](*arguments)
+        return bounded(FUNCTIONS[name](*arguments))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise ModelError(f"{name} of {arguments}: {error}") from error
+        raise ModelError(f"{name}: {error}") from error
+
+
+def bounded(result: Any) -> Any:
+    """The result; ValueError for integers and lists longer than any model has, which would grow without end."""
+    if isinstance(result, int) and result.bit_length() > 64:
+        raise ValueError("an integer of more than 64 bits")
     if isinstance(result, list | str | tuple) and len(result) > MOST_ITEMS:
-        raise ModelError(f"{name} makes a list of {len(result)} items")
+        raise ValueError(f"a list of {len(result)} items")
     return result

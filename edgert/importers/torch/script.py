@@ -21,11 +21,12 @@ from edgert.importers.torch.builder import Builder, Handler, Lost, RefusedError,
 from edgert.importers.torch.interface import Interface, Output
 from edgert.importers.torch.language import LANGUAGE, Raised, Unknown
 from edgert.importers.torch.state import Attributes, Module
+from edgert.importers.torch.steps import Block, Step, read_block
 from edgert.importers.torch.types import FLOAT32, SCALAR_TYPES, code_of
 from edgert.importers.torch.walk import Walker, flat
 from edgert.ir import Graph, Value
 
-MOST_STEPS = 1 << 20  # operations that a model may take, loops unrolled
+MOST_STEPS = 1 << 18  # operations that a model may take, loops unrolled
 DEEPEST = 200  # calls inside calls
 MOST_PASSES = 6
 
@@ -96,6 +97,7 @@ class _Run:
         self.arguments = arguments
         self.steps = 0
         self.names: dict[str, list[str]] = {}
+        self.read: dict[str, Block] = {}
         attributes.begin(self.builder)
 
     def convert(self) -> Graph | None:
@@ -160,54 +162,58 @@ class _Run:
     # The language
 
     def _method(self, owner: Module, name: str, args: list[Any], depth: int) -> Any:
-        return self._graph(owner.raw._get_method(name).graph, [owner, *args], owner, depth)
+        kind = f"{owner.raw.qualified_name}.{name}"
+        if kind not in self.read:
+            self.read[kind] = read_block(owner.raw._get_method(name).graph)
+        return self._graph(self.read[kind], [owner, *args], owner, depth)
 
-    def _graph(self, graph: Any, args: list[Any], owner: Module, depth: int) -> Any:
+    def _graph(self, graph: Block, args: list[Any], owner: Module, depth: int) -> Any:
         if depth > DEEPEST:
             raise FileFormatError(f"{self.builder.graph.name}: calls inside calls, {depth} deep")
-        env = {value.debugName(): item for value, item in zip(graph.inputs(), args, strict=True)}
+        env = dict(zip(graph.inputs, args, strict=True))
         self._block(graph, env, owner, depth)
-        results = [env[value.debugName()] for value in graph.outputs()]
+        results = [env[name] for name in graph.outputs]
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _block(self, block: Any, env: dict[str, Any], owner: Module, depth: int) -> None:
-        for node in block.nodes():
+    def _block(self, block: Block, env: dict[str, Any], owner: Module, depth: int) -> None:
+        for node in block.steps:
             self.steps += 1
             if self.steps > MOST_STEPS:
                 raise ModelError(
                     f"{self.builder.graph.name}: more than {MOST_STEPS} operations with its loops unrolled"
                 )
-            outputs = [value.debugName() for value in node.outputs()]
             try:
                 results = self._node(node, env, owner, depth)
             except RefusedError as refusal:
-                results = self._lost(owner, node.kind(), refusal.reason, refusal.fix)
+                results = self._lost(owner, node.kind, refusal.reason, refusal.fix)
             if isinstance(results, Lost):
-                env.update({name: Tensor(results) for name in outputs})
-            elif len(outputs) == 1:
-                env[outputs[0]] = results
-            else:
-                env.update(zip(outputs, results or (), strict=False))
+                env.update({name: Tensor(results) for name in node.outputs})
+            elif len(node.outputs) == 1:
+                env[node.outputs[0]] = results
+            elif node.outputs:
+                env.update(zip(node.outputs, results or (), strict=False))
 
-    def _node(self, node: Any, env: dict[str, Any], owner: Module, depth: int) -> Any:
+    def _node(self, node: Step, env: dict[str, Any], owner: Module, depth: int) -> Any:
         """What the node gives: one result, or as many as it has outputs; Lost when it cannot be converted."""
-        kind = node.kind()
+        kind = node.kind
         if kind == "prim::Constant":
-            return self._literal(node)
-        args = [env[value.debugName()] for value in node.inputs()]
+            return node.function or self._constant(node.literal, self.builder.graph.name)
+        args = [env[name] for name in node.inputs]
         if kind == "prim::GetAttr":
-            return self._attribute(args[0], node.s("name"))
+            return self._attribute(args[0], node.name)
         if kind == "prim::SetAttr":
-            return self.attributes.write(args[0], node.s("name"), args[1])
+            return self.attributes.write(args[0], node.name, args[1])
         if kind == "prim::CallMethod":
             if not isinstance(args[0], Module):
                 return self._lost(owner, kind, "it calls a method of what is no module", "inline the class")
-            return self._method(args[0], node.s("name"), args[1:], depth + 1)
+            return self._method(args[0], node.name, args[1:], depth + 1)
         if kind == "prim::CallFunction":
             function = self.functions.get(args[0])
             if function is None:
                 return self._lost(owner, str(args[0]), "the function is missing from the archive", "script it anew")
-            return self._graph(function.graph, args[1:], owner, depth + 1)
+            if args[0] not in self.read:
+                self.read[args[0]] = read_block(function.graph)
+            return self._graph(self.read[args[0]], args[1:], owner, depth + 1)
         if kind == "prim::If":
             return self._branch(node, args[0], env, owner, depth)
         if kind == "prim::Loop":
@@ -216,7 +222,7 @@ class _Run:
             return self._lost(owner, kind, "it asks for the type of a value", "script it with fixed types")
         return self._operator(node, kind, args, owner)
 
-    def _operator(self, node: Any, kind: str, args: list[Any], owner: Module) -> Any:
+    def _operator(self, node: Step, kind: str, args: list[Any], owner: Module) -> Any:
         space, _, name = kind.partition("::")
         evaluate = LANGUAGE.get(name if space in ("aten", "prim") else "")
         if evaluate is not None:
@@ -233,10 +239,9 @@ class _Run:
                 raise
             except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
                 raise ModelError(f"{kind} in {owner.path or 'forward'}: {error}") from error
-        text = node.schema()
-        if not text or text == "(no schema)":
+        if not node.schema:
             return self._lost(owner, kind, "there is no such operator in edgert", "write it by other means")
-        overload, names = self._schema(text)
+        overload, names = self._schema(node.schema)
         arguments = dict(zip(names, args, strict=False))
         layer = f"{owner.path}/{name}" if owner.path else name
         if owner.leaf:
@@ -254,13 +259,6 @@ class _Run:
 
     def _lost(self, owner: Module, kind: str, reason: str, fix: str) -> Lost:
         return Lost((Refusal(owner.path or "forward", kind, reason, fix),))
-
-    def _literal(self, node: Any) -> Any:
-        output = node.output()
-        if "name" in node.attributeNames() and output.type().kind() == "FunctionType":
-            return str(output.type())
-        value = output.toIValue()
-        return self._constant(value, self.builder.graph.name)
 
     def _constant(self, value: Any, name: str) -> Any:
         """A Python value; tensors become constants, devices and the like nothing."""
@@ -298,29 +296,28 @@ class _Run:
             return bool(held.data.reshape(-1)[0]) if held.constant and held.data is not None else None
         return bool(held) if not isinstance(held, Lost) else None
 
-    def _branch(self, node: Any, condition: Any, env: dict[str, Any], owner: Module, depth: int) -> Any:
+    def _branch(self, node: Step, condition: Any, env: dict[str, Any], owner: Module, depth: int) -> Any:
         taken = self._condition(condition)
         if taken is None:
             held = condition.read() if isinstance(condition, Tensor) else condition
             if isinstance(held, Lost):
                 return held
             return self._lost(owner, "if", "its condition depends on the data", "use torch.where")
-        block = list(node.blocks())[0 if taken else 1]
+        block = node.blocks[0 if taken else 1]
         self._block(block, env, owner, depth)
-        results = [env[value.debugName()] for value in block.outputs()]
+        results = [env[name] for name in block.outputs]
         return results[0] if len(results) == 1 else results
 
-    def _loop(self, node: Any, args: list[Any], env: dict[str, Any], owner: Module, depth: int) -> Any:
+    def _loop(self, node: Step, args: list[Any], env: dict[str, Any], owner: Module, depth: int) -> Any:
         most, condition, *carried = args
-        (block,) = node.blocks()
-        names = [value.debugName() for value in block.inputs()]
+        (block,) = node.blocks
         going = self._condition(condition)
         turn = 0
         while going and turn < int(most):
-            env.update(zip(names, [turn, *carried], strict=True))
+            env.update(zip(block.inputs, [turn, *carried], strict=True))
             self.steps += 1
             self._block(block, env, owner, depth)
-            condition, *carried = (env[value.debugName()] for value in block.outputs())
+            condition, *carried = (env[name] for name in block.outputs)
             going = self._condition(condition)
             turn += 1
         if going is None:
