@@ -8,7 +8,7 @@ from reference_executor import ReferenceExecutor
 
 from edgert.errors import FileFormatError, InputError, ModelError, UnsupportedError
 from edgert.importers import caffe
-from importers._caffe_write import inputs_text, save, weights_bytes
+from importers._caffe_write import inputs_text, save, weights_bytes, weights_class
 
 RNG = np.random.default_rng(9)
 MATRIX = RNG.normal(0, 1, (3, 4)).astype(np.float32)
@@ -181,8 +181,6 @@ def test_weights_in_other_types(tmp_path):
     """NVIDIA's raw halves, and doubles."""
     text = DATA + layer("fc", "InnerProduct", "data", "fc", PRODUCT)
     path = one_layer(tmp_path, text)
-    from edgert.importers.caffe.schema import weights_class
-
     for field in ("raw_data", "double_data"):
         net = weights_class().FromString(weights_bytes({"fc": [MATRIX]}))
         blob = net.layer[0].blobs[0]
@@ -190,7 +188,7 @@ def test_weights_in_other_types(tmp_path):
         if field == "raw_data":
             blob.raw_data, blob.raw_data_type = MATRIX.astype("<f2").tobytes(), 2
         else:
-            blob.double_data.append(MATRIX.astype("<f8").tobytes())
+            blob.double_data.extend(MATRIX.reshape(-1).tolist())
         path.with_suffix(".caffemodel").write_bytes(net.SerializeToString())
         x = np.eye(4, dtype=np.float32)[:1]
         np.testing.assert_allclose(run(caffe.load(path), x)[0][0], MATRIX[:, 0], atol=1e-3)

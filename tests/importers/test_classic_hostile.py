@@ -13,7 +13,7 @@ import pytest
 
 from edgert.errors import EdgertError
 from edgert.importers import caffe, mxnet, torch7
-from importers._caffe_write import inputs_text, save, weights_bytes
+from importers._caffe_write import inputs_text, save, weights_bytes, weights_class
 from importers._torch7_write import LuaModule, Raw, Storage, Writer, container, module, sequential
 
 RNG = np.random.default_rng(5)
@@ -98,7 +98,8 @@ def test_caffe_weights(tmp_path):
     path = save(tmp_path, PRODUCT, WEIGHTS)
     whole = path.with_suffix(".caffemodel").read_bytes()
     caffe.load(path)
-    for data in (whole[: len(whole) // 2], RNG.bytes(5000), b"", b"\xff" * 100):
+    many_layers, many_blobs = b"\xa2\x06\x00" * 500000, b"\xa2\x06\x80\x89\x7a" + b"\x3a\x00" * 1000000
+    for data in (whole[: len(whole) // 2], RNG.bytes(5000), b"", b"\xff" * 100, many_layers, many_blobs):
         path.with_suffix(".caffemodel").write_bytes(data)
         refused(lambda: caffe.load(path), "net.caffemodel|blobs")
     for end in range(0, len(whole), 3):
@@ -108,8 +109,6 @@ def test_caffe_weights(tmp_path):
 
 @pytest.mark.parametrize("shape", [(1 << 40, 1 << 40), (-3, -4), (0, 0), (1000000000,)])
 def test_caffe_shapes_without_the_bytes(shape, tmp_path):
-    from edgert.importers.caffe.schema import weights_class
-
     path = save(tmp_path, PRODUCT, WEIGHTS)
     net = weights_class().FromString(weights_bytes(WEIGHTS))
     dims = net.layer[0].blobs[0].shape.dim
@@ -304,7 +303,7 @@ def endless():
         (endless(), "without end"),
         (module("View", size=Storage(1 << 40, 1 << 40)), "cannot have the shape"),
         (module("View", size=Storage(-1, -1)), "cannot have the shape"),
-        (module("Replicate", nfeatures=1e15), "elements"),
+        (module("Replicate", nfeatures=1e15), "elements|32 bits"),
         (module("Replicate", nfeatures=float("inf")), "whole number|damaged"),
         (module("SpatialZeroPadding", pad_l=1e18), None),
         (module("SpatialUpSamplingNearest", scale_factor=1e9), "elements"),

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgert.errors import FileFormatError, InputError, MissingExtraError
 from edgert.importers.builder import Array
-from edgert.importers.caffe.schema import MODERN_TYPES, network_class, weights_class
+from edgert.importers.caffe.schema import MODERN_TYPES, network_class
+from edgert.importers.caffe.weights import read_weights
 
 LARGEST_TEXT = 2 << 20  # bytes of a .prototxt; the largest networks in use take some 400 kB
-LARGEST_WEIGHTS = (1 << 31) - 1  # of protobuf's own
-
-_RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}  # BlobProto.raw_data_type of NVIDIA's fork
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ def read(path: Path, weights: Path | None) -> Network:
     """
     text_path, weights_path = _pair(path, weights)
     proto = _network(text_path)
-    stored = _weights(weights_path)
+    stored = read_weights(weights_path)
     layers: list[Layer] = []
     excluded: list[Layer] = []
     for layer in _layers(proto):
@@ -114,46 +109,6 @@ def _network(path: Path) -> Any:
         why = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise FileFormatError(f"{path.name}: not a Caffe network description, or damaged ({why[:200]})") from error
     return message
-
-
-def _weights(path: Path) -> dict[str, tuple[Array, ...]]:
-    """Blobs by the name of their layer."""
-    if path.stat().st_size > LARGEST_WEIGHTS:
-        raise FileFormatError(f"{path.name}: {path.stat().st_size} bytes, protobuf takes {LARGEST_WEIGHTS}")
-    try:
-        proto = weights_class().FromString(path.read_bytes())
-    except Exception as error:  # protobuf's own classes differ between its versions
-        text = " ".join(str(error).split())
-        raise FileFormatError(f"{path.name}: not a .caffemodel, or cut short ({text})") from error
-    stored = {}
-    for layer in (*proto.layers, *proto.layer):
-        if layer.blobs:
-            stored[layer.name] = tuple(_blob(blob, f"{path.name}: layer {layer.name!r}") for blob in layer.blobs)
-    if not stored and not proto.layers and not proto.layer:
-        raise FileFormatError(f"{path.name}: not a .caffemodel, or cut short: it has no layers")
-    return stored
-
-
-def _blob(blob: Any, where: str) -> Array:
-    old = (blob.num, blob.channels, blob.height, blob.width)
-    shape = tuple(blob.shape.dim) if blob.HasField("shape") else old if any(old) else None
-    if blob.HasField("raw_data"):
-        kind = _RAW_TYPES.get(blob.raw_data_type)
-        if kind is None:
-            raise FileFormatError(f"{where}: its weights are of the raw type {blob.raw_data_type}")
-        data, dtype = blob.raw_data, np.dtype(kind)
-    elif blob.double_data:
-        data, dtype = b"".join(blob.double_data), np.dtype("<f8")
-    else:
-        data, dtype = b"".join(blob.data), np.dtype("<f4")
-    if len(data) % dtype.itemsize:
-        raise FileFormatError(f"{where}: its weights are cut short")
-    array = np.frombuffer(data, dtype)
-    if shape is None:
-        shape = array.shape
-    if any(size < 0 for size in shape) or math.prod(shape) != array.size:
-        raise FileFormatError(f"{where}: weights of the shape {list(shape)} have {array.size} elements")
-    return np.asarray(array.reshape(shape), np.float32)
 
 
 # The network

@@ -1,13 +1,10 @@
-"""The messages of Caffe's files that the importer reads, as classes made at run time.
+"""The messages of Caffe's .prototxt files that the importer reads, as classes made at run time.
 
 They live in a descriptor pool of their own, so that nothing clashes with another copy of caffe.proto in the process.
 Names and numbers are those of BVLC's caffe.proto and, for fields that came from forks (SSD, NVIDIA, Interp, ...), of
 theirs. Text files go by name alone (numbers above 1000 are made up): what a fork calls otherwise is skipped. Fields
 that only training or the choice of an implementation needs (fillers, engine, learning rates) are left out, and so
 skipped too.
-
-Weights have a schema of their own, without layer parameters: protobuf then keeps what it does not know as bytes, and a
-hostile file cannot make much of few.
 """
 
 from __future__ import annotations
@@ -109,16 +106,6 @@ V1LayerParameter: bottom 2 string*, top 3 string*, name 4 string, type 5 {%(v1)s
 NetParameter: name 1 string, layers 2 V1LayerParameter*, input 3 string*, input_dim 4 int32*, state 6 NetState,
   input_shape 8 BlobShape*, layer 100 LayerParameter*
 """
-# data is bytes here: packed floats, taken over as they lie.
-WEIGHTS = """
-BlobShape: dim 1 int64!
-BlobProto: num 1 int32, channels 2 int32, height 3 int32, width 4 int32, data 5 bytes*, shape 7 BlobShape,
-  double_data 8 bytes*, raw_data_type 10 int32, raw_data 12 bytes
-LayerParameter: name 1 string, type 2 string, blobs 7 BlobProto*
-V1LayerParameter: name 4 string, type 5 int32, blobs 6 BlobProto*
-NetParameter: name 1 string, layers 2 V1LayerParameter*, layer 100 LayerParameter*
-"""
-
 # Layer types of V1 files: number, name there, name since.
 V1_TYPES = (
     (35, "ABSVAL", "AbsVal"), (1, "ACCURACY", "Accuracy"), (30, "ARGMAX", "ArgMax"), (2, "BNLL", "BNLL"),
@@ -145,16 +132,10 @@ _MESSAGE, _ENUM = 11, 14  # of FieldDescriptorProto.Type
 def network_class() -> Any:
     """NetParameter for .prototxt files."""
     v1 = " ".join(["NONE=0", *(f"{name}={number}" for number, name, _ in V1_TYPES)])
-    return _classes(STATE + PARAMETERS + LAYERS % {"v1": v1})
+    return message_class(STATE + PARAMETERS + LAYERS % {"v1": v1})
 
 
-@functools.cache
-def weights_class() -> Any:
-    """NetParameter for .caffemodel files: names and weights alone."""
-    return _classes(WEIGHTS)
-
-
-def _classes(text: str) -> Any:
+def message_class(text: str) -> Any:
     """The class NetParameter of the messages that the text describes."""
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory

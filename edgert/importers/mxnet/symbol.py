@@ -10,7 +10,7 @@ from typing import Any
 
 from edgert.errors import FileFormatError
 
-LARGEST_FILE = 32 << 20  # bytes; the largest networks in use take some 2 MB
+LARGEST_FILE = 8 << 20  # bytes; the largest networks in use take some 2 MB
 
 
 @dataclass(frozen=True)
