@@ -182,6 +182,27 @@ def test_quantised_model_selects_in_int8(tmp_path):
     assert picked.output.dtype.name == "INT8"
 
 
+def test_quantiser_keeps_top_k_in_int8(tmp_path):
+    """The values keep the scale of what they were chosen from; the indices are what float32 chooses, up to equals."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        helper.make_node("Reshape", ["c", "s"], ["f"]),
+        helper.make_node("TopK", ["f", "k"], ["v", "i"]),
+    ]
+    constants = {"w": real(4, 3, 3, 3), "s": np.array([1, -1]), "k": np.array([5])}
+    info = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 8, 8))
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    onnx.save(make_model(nodes, [info], ["v", "i"], tensors, 13), tmp_path / "m.onnx")
+    samples = [{"x": real(1, 3, 8, 8)} for _ in range(8)]
+    result = edgert.convert(tmp_path / "m.onnx", quantize="int8", calibrate=samples)
+    (node,) = (node for node in result.graph.nodes if node.op == "top_k")
+    assert node.outputs[0].dtype.name == "INT8"
+    assert node.outputs[0].quant == node.inputs[0].quant
+    ours, real_ones = edgert.Model(result.data).run(samples[0]), run_converted(tmp_path / "m.onnx", samples[0])
+    np.testing.assert_allclose(ours["v"], real_ones[0], rtol=0.05)
+    assert len(set(ours["i"][0].tolist()) & set(real_ones[1][0].tolist())) >= 4
+
+
 def test_index_outside_is_an_error_of_the_run(tmp_path):
     model, fed = build("GatherElements", 13, (real(3, 4), whole(3, 4, low=0, high=3)), {"axis": 0}, 1)
     onnx.save(model, tmp_path / "m.onnx")
