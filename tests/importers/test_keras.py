@@ -1,4 +1,4 @@
-"""The Keras importer on whole models: how they are nested and shared, their inputs, state, names and what it refuses."""
+"""The Keras importer on whole models: nested and shared ones, inputs, state, names, and what it refuses."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_masks_are_said_to_be_ignored(tmp_path: Path) -> None:
 def test_weights_alone_say_what_to_do(tmp_path: Path) -> None:
     model = sequential()
     model.save_weights(tmp_path / "m.weights.h5")
-    with pytest.raises(InputError, match="weights alone.*save the whole"):
+    with pytest.raises(InputError, match=r"weights alone.*save the whole"):
         load(tmp_path / "m.weights.h5")
 
 

@@ -45,8 +45,9 @@ def opened(path: Path) -> Iterator[Layer]:
         text = file_.attribute("", "model_config")
         if text is None:
             raise InputError(_without_config(path, file_))
-        config = _parsed(text if isinstance(text, str) else "", path.name)
-        origin = _origin(config, file_)
+        text = str(text)
+        config = _parsed(text, path.name)
+        origin = _origin(text, file_)
         model = build(config, origin)
         assert model.body is not None
         from_lists(model.body, file_, "model_weights")
@@ -101,7 +102,7 @@ def _parsed(text: str | bytes, name: str) -> Mapping[str, Any]:
     return found
 
 
-def _origin(config: Mapping[str, Any], file: Hdf5) -> Origin:
+def _origin(config: str, file: Hdf5) -> Origin:
     release = file.attribute("", "keras_version") or file.attribute("model_weights", "keras_version")
     version = _major(release, 1)
     backend = file.attribute("", "backend") or file.attribute("model_weights", "backend")
@@ -112,7 +113,8 @@ def _origin(config: Mapping[str, Any], file: Hdf5) -> Origin:
             if names:
                 break
         backend = keras1.written_with(names) if version == 1 else ""
-    return Origin(version, backend, str(release))
+    orders = [f'"dim_ordering": "{order}"' in config for order in ("th", "tf")]
+    return Origin(version, backend, str(release), channels_first=orders == [True, False])
 
 
 def _major(version: Any, otherwise: int) -> int:

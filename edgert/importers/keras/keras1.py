@@ -33,7 +33,7 @@ WITH_UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "MaxoutDense")
 MERGES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate", "dot": "Dot"}
 
 
-def translated(kind: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def translated(kind: str, config: Mapping[str, Any], channels_first: bool) -> tuple[str, dict[str, Any]]:
     """Class and options as Keras 2 has them. (Merge stays: its modes are handled where layers are merged.)"""
     kind = KINDS.get(kind, kind)
     new = {OPTIONS.get(name, name): value for name, value in config.items() if name != "padding"}
@@ -46,7 +46,9 @@ def translated(kind: str, config: Mapping[str, Any]) -> tuple[str, dict[str, Any
     if "kernel_dim1" in config:
         new["kernel_size"] = [config[f"kernel_dim{axis}"] for axis in (1, 2, 3) if f"kernel_dim{axis}" in config]
     if "dim_ordering" in config:
-        new["data_format"] = "channels_first" if config["dim_ordering"] == "th" else "channels_last"
+        channels_first = config["dim_ordering"] == "th"
+    if kind != "Flatten" and not kind.endswith("1D"):
+        new["data_format"] = "channels_first" if channels_first else "channels_last"
     if kind == "RepeatVector":
         new["n"] = config.get("n")
     return kind, new
@@ -89,8 +91,8 @@ def modernise(layer: Layer) -> None:
         _reordered(layer)
     if layer.kind in ("LSTMCell", "GRUCell") and layer.config.get("cudnn"):
         _from_cudnn(layer)
-    if layer.origin.backend == "theano" and "Conv" in layer.kind:
-        for name in ("kernel", "depthwise_kernel", "recurrent_kernel"):
+    if layer.origin.backend == "theano" and layer.kind.startswith("Conv"):  # depthwise kernels are not turned over
+        for name in ("kernel", "recurrent_kernel"):
             _change(layer, name, _turned)
 
 

@@ -26,6 +26,7 @@ class Origin:
     version: int  # 1, 2 or 3
     backend: str  # "tensorflow", "theano", "cntk", "torch", "jax"; "" where the file does not say
     release: str = ""  # "2.3.1", "2.4.0-tf"
+    channels_first: bool = False  # what layers mean which do not say (padding, cropping and upsampling in Keras 1)
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, RefusedError
 from edgert.importers.keras.layer import Call, Handler, Layer, real, sizes
-from edgert.importers.layers import norm
+from edgert.importers.layers import elementwise, norm
 from edgert.ir import Value
 from edgert.ops._enums import UnaryFunction
 
@@ -38,8 +38,11 @@ def batch_normalization(b: GraphBuilder, call: Call) -> Value:
     x, layer = call.only(), call.layer
     mode = layer.integer("mode", 0)
     gamma, beta, epsilon = layer.optional("gamma"), layer.optional("beta"), layer.number("epsilon", 1e-3)
-    if mode == 1:  # Keras 1: every sample by itself
-        return norm.layer_norm(b, x, [len(x.shape) - 1], gamma, beta, epsilon)
+    if mode == 1:  # Keras 1: every sample by itself, and epsilon twice
+        centred = b.sub(x, b.mean(x, [-1]))
+        spread = b.add(b.mean(b.unary(UnaryFunction.SQUARE, centred), [-1]), epsilon)
+        y = elementwise.divided(b, centred, b.add(b.unary(UnaryFunction.SQRT, spread), epsilon))
+        return b.add(b.mul(y, layer.weight("gamma")), layer.weight("beta"))
     if mode != 0:
         raise RefusedError(f"mode {mode} (statistics of the batch at hand)", "use mode=0, and train it again")
     axes = _axes(layer, x)

@@ -59,7 +59,7 @@ def _layer(source: Any, origin: Origin, prefix: str, depth: int, name: str | Non
         )  # fmt: skip
         return layer
     if origin.version == 1:
-        kind, config = keras1.translated(kind, config)
+        kind, config = keras1.translated(kind, config, origin.channels_first)
     operation = _is_operation(source, config, origin)
     if operation:
         kind = f"ops.{kind}"
@@ -136,6 +136,8 @@ def _sequential(source: Mapping[str, Any], config: Mapping[str, Any], origin: Or
     repeated: list[Layer] = []
     for item in sources:
         layer = _layer(item, origin, prefix, depth + 1)
+        if layer.name in layers and layer.body is not None:  # a model without a name of its own
+            layer = _layer(item, origin, prefix, depth + 1, f"{layer.name}_{len(layers)}")
         repeated.append(layers.setdefault(layer.name, layer))
     first = repeated[0]
     inputs: list[Layer] = []

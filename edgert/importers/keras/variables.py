@@ -128,17 +128,32 @@ def own_variables(layer: Layer) -> tuple[list[str], int]:
 
 
 def from_lists(model: Model, file: Hdf5, root: str) -> None:
-    """Gives the layers of a model their variables from a file with a list for each layer."""
-    present = set(file.names(root))
-    for layer in model.layers.values():
+    """Gives the layers of a model their variables from a file with a list for each layer.
+
+    By name; by their order where a name is missing, as Keras itself does (Keras 1 does not save the names of Sequential
+    models within others).
+    """
+    layers = [layer for layer in _flattened(model) if next(slots(layer), None) is not None]
+    groups = [name for name in file.texts(root, "layer_names") if file.texts(f"{root}/{name}", "weight_names")]
+    present = set(groups)
+    if len(groups) == len(layers) and any(layer.name not in present for layer in layers):
+        for layer, group in zip(layers, groups, strict=True):
+            _from_list(layer, file, f"{root}/{group}")
+        return
+    for layer in layers:
         if layer.name in present:
             _from_list(layer, file, f"{root}/{layer.name}")
-        elif layer.body is not None:  # Keras 1 puts the layers of models that a Merge joins beside the others
-            from_lists(layer.body, file, root)
+
+
+def _flattened(model: Model) -> Iterator[Layer]:
+    """The layers of a model; in place of a Merge those of the models that it joins (Keras 1)."""
+    for layer in model.layers.values():
+        branches = [child.body for child in layer.children.values() if child.body is not None]
+        if layer.kind == "Merge":
+            for branch in branches:
+                yield from _flattened(branch)
         else:
-            for child in layer.children.values():
-                if child.body is not None:
-                    from_lists(child.body, file, root)
+            yield layer
 
 
 def _from_list(layer: Layer, file: Hdf5, group: str) -> None:
