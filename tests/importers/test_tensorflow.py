@@ -345,6 +345,51 @@ def test_loop_of_tensorflow_1(imported):
     assert_close(run_graph(made, {"x": x})["y"], np.stack([0 * x, x, 2 * x]))
 
 
+@pytest.mark.parametrize("decay", [1.0, 0.5])
+def test_loop_over_a_list_is_a_recurrent_layer_where_it_computes_one(imported, decay):
+    """h = tanh([x, h] w + bias), or with a decay that no layer has: then it unrolls."""
+    steps, weights, bias, x = 6, real(5, 3), real(3), real(6, 1, 2)
+    graph = Graph()
+    graph.input("x", steps, 1, 2)
+    kinds = {"i": "int32", "list": "variant", "h": "float32", "out": "variant"}
+    going = graph.function("going", kinds, {"go": "less:z:0"})
+    graph.const("limit", steps, into=going)
+    graph.node("less", "Less", "i", "limit:output:0", into=going)
+    after = {"next": "add:z:0", "same": "list", "state": "tanh:y:0", "kept": "set:output_handle:0"}
+    body = graph.function("body", kinds, after)
+    for name, value in (("one", 1), ("axis", 1), ("shape", [1, 2]), ("w", weights), ("bias", bias), ("decay", decay)):
+        graph.const(name, value, into=body)
+    graph.node("add", "AddV2", "i", "one:output:0", into=body)
+    element = {"element_dtype": Type("float32")}
+    graph.node("item", "TensorListGetItem", "list", "i", "shape:output:0", into=body, **element)
+    graph.node("faded", "Mul", "h", "decay:output:0", into=body)
+    state = "h" if decay == 1 else "faded:z:0"
+    graph.node("joined", "ConcatV2", "item:item:0", state, "axis:output:0", into=body)
+    graph.node("product", "MatMul", "joined:output:0", "w:output:0", into=body)
+    graph.node("sum", "BiasAdd", "product:product:0", "bias:output:0", into=body)
+    graph.node("tanh", "Tanh", "sum:output:0", into=body)
+    graph.node("set", "TensorListSetItem", "out", "i", "tanh:y:0", into=body, **element)
+    graph.const("item_shape", [1, 2])
+    graph.const("state_shape", [1, 3])
+    graph.const("count", steps)
+    graph.const("zero", 0)
+    graph.const("start", np.zeros((1, 3), np.float32))
+    graph.node("read", "TensorListFromTensor", "x", "item_shape", **element)
+    graph.node("reserved", "TensorListReserve", "state_shape", "count", **element)
+    graph.node("loop", "While", "zero", "read", "start", "reserved", cond=Function("going"), body=Function("body"))
+    graph.node("y", "TensorListStack", "loop:3", "state_shape", **element)
+    graph.node("last", "Identity", "loop:2")
+    made = imported(graph, outputs=["y", "last"])
+    assert ("rnn" in {node.op for node in made.nodes}) == (decay == 1)
+    h, wanted = np.zeros((1, 3), np.float32), []
+    for item in x:
+        h = np.tanh(np.concatenate([item, decay * h], 1) @ weights + bias)
+        wanted.append(h)
+    results = run_graph(made, {"x": x})
+    assert_close(results["y"], np.stack(wanted))
+    assert_close(results["last"], h)
+
+
 # Quantisation-aware training
 
 

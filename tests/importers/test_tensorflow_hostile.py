@@ -15,15 +15,15 @@ from edgert.importers.tensorflow import load
 from edgert.importers.tensorflow.messages import message
 from importers._tensorflow_graphs import TYPES, Function, Graph, Shape, Type, set_shape
 
-MOST_SECONDS, MOST_BYTES = 3.0, 300 << 20  # a second is promised; the machine may serve others meanwhile
+MOST_SECONDS, MOST_BYTES = 2.0, 300 << 20  # of the processor; a machine that serves others too is slower
 
 
 def refused(path, traced=True):
     """Loads, which must fail with one of edgert's errors; its text. traced: once more, to measure memory."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(EdgertError) as caught:
         load(path)
-    assert time.perf_counter() - begun < MOST_SECONDS
+    assert time.process_time() - begun < MOST_SECONDS
     if traced:
         tracemalloc.start()
         try:

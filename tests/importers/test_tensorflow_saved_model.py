@@ -54,6 +54,13 @@ MODELS = {
 }  # fmt: skip
 
 
+# Loops that are recognised, and what becomes of them.
+RECURRENT = {
+    "lstm": ["lstm", "lstm"], "lstm-relu": ["lstm"], "gru": ["gru", "gru", "gru"], "gru-before": ["gru"],
+    "rnn": ["rnn", "rnn"],
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_keras_model(tmp_path, kind):
     keras.utils.set_random_seed(1)
@@ -61,6 +68,8 @@ def test_keras_model(tmp_path, kind):
     x = RNG.normal(size=(1, *model.input_shape[1:])).astype(np.float32)
     model.export(tmp_path, verbose=False)
     graph = load_saved_model(tmp_path)
+    recurrent = [node.op for node in graph.nodes if node.op in ("lstm", "gru", "rnn")]
+    assert recurrent == RECURRENT.get(kind, [])
     (given,) = graph.inputs
     (made,) = run_graph(graph, {given.name: x}).values()
     assert_close(made, model(x))
@@ -174,6 +183,7 @@ def test_frozen_graph_of_tensorflow_1(tmp_path):
         wanted = session.run([f"{name}:0" for name in names], {"x:0": given, "training:0": False})
     graph = load(path)
     assert [value.name for value in graph.outputs] == names
+    assert [node.op for node in graph.nodes].count("rnn") == 1
     made = run_graph(graph, {"x": given})
     for name, their in zip(names, wanted, strict=True):
         assert_close(made[name], their)

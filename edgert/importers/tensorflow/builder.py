@@ -27,11 +27,15 @@ class Opaque:
 @dataclass(frozen=True)
 class TensorList:
     """A TensorArray or TensorList at one moment; None where nothing is written yet. shape: of an item, as far as
-    known (-1: open)."""
+    known (-1: open). source: the tensor [length, ...] whose parts the items are; items are empty then."""
 
     items: tuple[Value | None, ...]
     shape: tuple[int, ...] | None
     dtype: DType
+    source: Value | None = None
+
+    def __len__(self) -> int:
+        return len(self.items) if self.source is None else self.source.shape[0]
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ def combined(b: Builder, node: SourceNode) -> list[Value]:
     if len(boxes.shape) != 4 or len(scores.shape) != 3 or boxes.shape[:2] != scores.shape[:2] or per_class < 1:
         raise ModelError(f"boxes {list(boxes.shape)} and scores {list(scores.shape)}, at most {per_class} of a class")
     batch, count, kinds, _ = boxes.shape
+    if batch > layers.MOST_IMAGES:
+        raise RefusedError(f"a batch of {batch}", f"give at most {layers.MOST_IMAGES} images at once")
     if kinds != 1:
         raise RefusedError("every class has boxes of its own", "give all classes the same boxes, [batch, boxes, 1, 4]")
     if node.flag("pad_per_class"):

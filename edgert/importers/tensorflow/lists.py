@@ -43,13 +43,15 @@ def _stated(b: Builder, node: SourceNode, index: int) -> tuple[int, ...] | None:
 
 def _place(b: Builder, node: SourceNode, index: int, items: TensorList) -> int:
     at = int(b.scalar(node, index, "index"))
-    if not 0 <= at < len(items.items):
-        raise ModelError(f"item {at} of a list of {len(items.items)}")
+    if not 0 <= at < len(items):
+        raise ModelError(f"item {at} of a list of {len(items)}")
     return at
 
 
 def _item(b: Builder, items: TensorList, at: int, stated: tuple[int, ...] | None = None) -> Value:
     """An item that was never written is zeros."""
+    if items.source is not None:
+        return b.reshape(b.slice(items.source, 0, at, at + 1), items.source.shape[1:])
     item = items.items[at]
     if item is not None:
         return item
@@ -72,21 +74,29 @@ def empty(b: Builder, node: SourceNode) -> Outputs:
 
 
 def from_tensor(b: Builder, node: SourceNode) -> Outputs:
-    return _taken_apart(b, b.value(node, 0))
+    return of_tensor(b.value(node, 0))
 
 
-def _taken_apart(b: Builder, x: Value) -> TensorList:
+def of_tensor(x: Value) -> TensorList:
+    """The list of the parts of x along its first axis."""
     if not x.shape:
         raise ModelError("it takes a scalar apart")
     _count(x.shape[0])
-    rest = x.shape[1:]
-    items = tuple(b.reshape(b.slice(x, 0, at, at + 1), rest) for at in range(x.shape[0]))
-    return TensorList(items, rest, x.dtype)
+    return TensorList((), x.shape[1:], x.dtype, x)
+
+
+def _apart(b: Builder, items: TensorList) -> TensorList:
+    """The list with items of its own, so that one of them can change."""
+    if items.source is None:
+        return items
+    return TensorList(tuple(_item(b, items, at) for at in range(len(items))), items.shape, items.dtype)
 
 
 def stack(b: Builder, node: SourceNode) -> Outputs:
     items = _list(node, 0)
-    return _stacked(b, [_item(b, items, at, _stated(b, node, 1)) for at in range(len(items.items))])
+    if items.source is not None:
+        return items.source
+    return _stacked(b, [_item(b, items, at, _stated(b, node, 1)) for at in range(len(items))])
 
 
 def _stacked(b: Builder, values: list[Value]) -> Value:
@@ -105,9 +115,9 @@ def get_item(b: Builder, node: SourceNode) -> Outputs:
 
 def set_item(b: Builder, node: SourceNode) -> Outputs:
     """One behind the end lengthens the list (resize_if_index_out_of_bounds)."""
-    items = _list(node, 0)
+    items = _apart(b, _list(node, 0))
     at = int(b.scalar(node, 1, "index"))
-    if at == len(items.items):
+    if at == len(items):
         return TensorList((*items.items, b.value(node, 2)), items.shape, items.dtype)
     return _with(items, _place(b, node, 1, items), b.value(node, 2))
 
@@ -117,22 +127,22 @@ def _with(items: TensorList, at: int, value: Value) -> TensorList:
 
 
 def push_back(b: Builder, node: SourceNode) -> Outputs:
-    items = _list(node, 0)
-    _count(len(items.items) + 1)
+    items = _apart(b, _list(node, 0))
+    _count(len(items) + 1)
     return TensorList((*items.items, b.value(node, 1)), items.shape, items.dtype)
 
 
 def pop_back(b: Builder, node: SourceNode) -> Outputs:
-    items = _list(node, 0)
+    items = _apart(b, _list(node, 0))
     if not items.items:
         raise ModelError("it takes an item from an empty list")
     rest = TensorList(items.items[:-1], items.shape, items.dtype)
-    return [rest, _item(b, items, len(items.items) - 1, _stated(b, node, 1))]
+    return [rest, _item(b, items, len(items) - 1, _stated(b, node, 1))]
 
 
 def length(b: Builder, node: SourceNode) -> Outputs:
     at = 1 if node.op == "TensorArraySizeV3" else 0
-    return b.number(len(_list(node, at).items), DType.INT32)
+    return b.number(len(_list(node, at)), DType.INT32)
 
 
 def element_shape(b: Builder, node: SourceNode) -> Outputs:
@@ -145,14 +155,16 @@ def gather(at: int, b: Builder, node: SourceNode) -> Outputs:
     """at: which input the list is."""
     items = _list(node, at)
     picked = b.ints(node, 1, "indices")
-    if any(not 0 <= index < len(items.items) for index in picked):
-        raise ModelError(f"items {list(picked)[:8]} of a list of {len(items.items)}")
+    if any(not 0 <= index < len(items) for index in picked):
+        raise ModelError(f"items {list(picked)[:8]} of a list of {len(items)}")
+    if items.source is not None and picked == tuple(range(len(items))):
+        return items.source
     return _stacked(b, [_item(b, items, index) for index in picked])
 
 
 def concat_items(at: int, b: Builder, node: SourceNode) -> Outputs:
     items = _list(node, at)
-    values = [_item(b, items, index) for index in range(len(items.items))]
+    values = [_item(b, items, index) for index in range(len(items))]
     lengths = b.const(np.array([value.shape[0] if value.shape else 1 for value in values], np.int64))
     while len(values) > 1:
         values = [concat(b, values[index : index + 255], 0) for index in range(0, len(values), 255)]
@@ -172,8 +184,8 @@ def array(b: Builder, node: SourceNode) -> Outputs:
 
 
 def array_write(b: Builder, node: SourceNode) -> Outputs:
-    items, at = _list(node, 3), int(b.scalar(node, 1, "index"))
-    if at == len(items.items):
+    items, at = _apart(b, _list(node, 3)), int(b.scalar(node, 1, "index"))
+    if at == len(items):
         return TensorList((*items.items, b.value(node, 2)), items.shape, items.dtype)
     return _with(items, _place(b, node, 1, items), b.value(node, 2))
 
@@ -184,10 +196,13 @@ def array_read(b: Builder, node: SourceNode) -> Outputs:
 
 
 def array_scatter(b: Builder, node: SourceNode) -> Outputs:
-    items, picked = _list(node, 3), b.ints(node, 1, "indices")
-    values = _taken_apart(b, b.value(node, 2)).items
-    if len(values) != len(picked) or min(picked, default=0) < 0:
-        raise ModelError(f"{len(values)} items for {len(picked)} indices")
+    items, picked = _apart(b, _list(node, 3)), b.ints(node, 1, "indices")
+    whole = of_tensor(b.value(node, 2))
+    if len(whole) != len(picked) or min(picked, default=0) < 0:
+        raise ModelError(f"{len(whole)} items for {len(picked)} indices")
+    if picked == tuple(range(len(picked))) and len(items) <= len(picked):
+        return whole
+    values = _apart(b, whole).items
     held = list(items.items)
     held += [None] * (_count(max(picked, default=-1) + 1) - len(held))
     for at, value in zip(picked, values, strict=True):

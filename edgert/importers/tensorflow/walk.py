@@ -14,11 +14,12 @@ from typing import Any
 from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import Refusals, RefusedError
-from edgert.importers.tensorflow.builder import CUT, DEAD, LOST, Bound, Builder, Handler, Mark, SourceNode
+from edgert.importers.tensorflow.builder import CUT, DEAD, LOST, Bound, Builder, Handler, Mark, Opaque, SourceNode
 from edgert.importers.tensorflow.names import inner_prefix, output_offset
+from edgert.importers.tensorflow.recurrence import recurrent_layer
 from edgert.ir import Value
 
-MOST_STEPS = 25_000  # nodes that calls and loops may add to those of the file: about a second's work
+MOST_STEPS = 20_000  # nodes that calls and loops may add to those of the file: about a second's work
 MOST_DEPTH = 40  # calls within calls
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 IFS = ("If", "StatelessIf")
@@ -229,6 +230,17 @@ class Walk:
     def _loop(self, scope: Scope, node: SourceNode) -> list[Bound]:
         state: Sequence[Bound] = node.inputs
         condition, body = node.attr("cond").func.name, node.attr("body").func.name
+
+        def turn(builder: Builder, before: Sequence[Bound]) -> Sequence[Bound]:
+            return self._trial(builder)._call(scope, node, body, before)
+
+        def going_on(builder: Builder, before: Sequence[Bound]) -> bool:
+            return self._known(self._trial(builder)._call(scope, node, condition, before)[0])
+
+        self.builder.begin(node.name, node.op)
+        layer = recurrent_layer(self.builder, state, turn, going_on)
+        if layer is not None:
+            return layer
         for count in range(MOST_STEPS):
             (going,) = self._call(scope, node, condition, state, f"{count}/cond")
             if going is LOST:
@@ -242,6 +254,12 @@ class Walk:
         if isinstance(condition, Value) and condition.constant and condition.data is not None:
             return bool(condition.data.reshape(-1)[0]) if condition.data.size == 1 else condition.data.size > 0
         raise RefusedError("how often it runs depends on the data", UNROLL)
+
+    def _trial(self, builder: Builder) -> Walk:
+        """A walk of its own into another graph, to see what a round of a loop does."""
+        trial = Walk(builder, self._handlers, self._advice, self._functions)
+        trial._steps = self._steps
+        return trial
 
     # TensorFlow 1: branches that join, loops of Enter, Merge, Switch, NextIteration and Exit
 
@@ -258,22 +276,34 @@ class Walk:
         entered = {enter.name: self._resolve(scope, next(data_inputs(enter))) for enter in frame.enters}
         if any(isinstance(item, Mark) for item in entered.values()):
             return LOST if LOST in entered.values() else DEAD
-        state = {merge.name: entered[enter] for merge, enter, _ in frame.carried}
-        for count in range(MOST_STEPS):
-            turn = scope.inner()
-            turn.prefix = f"{scope.prefix}{frame.name}/{count}/"
-            turn.results.update({name: (item,) for name, item in entered.items()})
-            turn.results.update({name: (item, self.builder.number(0, DType.INT32)) for name, item in state.items()})
-            (going,) = self.evaluate(turn, [frame.condition])
+        merges = [merge.name for merge, _, _ in frame.carried]
+        sources = [source for _, _, source in frame.carried]
+        state: Sequence[Bound] = [entered[enter] for _, enter, _ in frame.carried]
+        fixed = [name for name in entered if name not in {enter for _, enter, _ in frame.carried}]
+
+        def turn(builder: Builder, before: Sequence[Bound]) -> Sequence[Bound]:
+            held = dict(zip(fixed, before[len(merges) :], strict=True))
+            trial = self._trial(builder)
+            return [*trial.evaluate(frame.turn(scope, 0, {**entered, **held}, before), sources), *held.values()]
+
+        def going_on(builder: Builder, before: Sequence[Bound]) -> bool:
+            inner = frame.turn(scope, 0, entered, before)
+            return self._known(self._trial(builder).evaluate(inner, [frame.condition])[0])
+
+        self.builder.begin(scope.prefix + proto.name, proto.op)
+        layer = recurrent_layer(self.builder, [*state, *(entered[name] for name in fixed)], turn, going_on)
+        for count in range(MOST_STEPS if layer is None else 0):
+            inner = frame.turn(scope, count, entered, state)
+            (going,) = self.evaluate(inner, [frame.condition])
             if going is LOST:
                 return LOST
             if not self._known(going):
                 break
-            following = self.evaluate(turn, [source for _, _, source in frame.carried])
-            if LOST in following:
+            state = self.evaluate(inner, sources)
+            if LOST in state:
                 return LOST
-            state = {merge.name: item for (merge, _, _), item in zip(frame.carried, following, strict=True)}
-        ends = {name: state[merge] for name, merge in frame.exits.items()}
+        final = dict(zip(merges, state if layer is None else layer, strict=False))
+        ends = {name: final[merge] for name, merge in frame.exits.items()}
         scope.results.update({name: (item,) for name, item in ends.items()})
         return (ends[proto.name],)
 
@@ -314,6 +344,15 @@ class Frame:
         if len(conditions) != 1 or end.name not in self.exits:
             raise ModelError(f"the loop {self.name!r} does not have one condition")
         (self.condition,) = conditions
+
+    def turn(self, scope: Scope, count: int, entered: Mapping[str, Bound], state: Sequence[Bound]) -> Scope:
+        """A round: what entered the loop, and the loop's variables (in the order of `carried`)."""
+        inner = scope.inner()
+        inner.prefix = f"{scope.prefix}{self.name}/{count}/"
+        inner.results.update({name: (item,) for name, item in entered.items()})
+        for (merge, _, _), item in zip(self.carried, state, strict=False):
+            inner.results[merge.name] = (item, Opaque("which branch a loop's variable came from"))
+        return inner
 
     def _enters(self, node: Any) -> bool:
         frame = bytes(node.attr["frame_name"].s) if node.op in ("Enter", "RefEnter") else None
