@@ -36,7 +36,6 @@ class Format:
     options: frozenset[str] = frozenset()  # further arguments of its load
     function: str = "load"
     kinds: str = "operators"
-    scalars: str = ""  # the importer's name for `constants`, where it takes Python's numbers
 
     def handlers(self) -> Mapping[str, Any]:
         handlers: Mapping[str, Any] = self._module().HANDLERS
@@ -48,11 +47,7 @@ class Format:
         if unknown:
             takes = f"it takes {', '.join(sorted(self.options))}" if self.options else "it takes none of the kind"
             raise InputError(f"{unknown[0]} means nothing to {self.title} models; {takes}")
-        given = dict(options)
-        if self.scalars and "constants" in given:
-            items = given.pop("constants").items()
-            given[self.scalars] = {name: value.item() if hasattr(value, "item") else value for name, value in items}
-        graph: Graph = getattr(self._module(), self.function)(path, input_shapes, **given)
+        graph: Graph = getattr(self._module(), self.function)(path, input_shapes, **options)
         return graph
 
     def _module(self) -> Any:
@@ -66,7 +61,7 @@ TFLITE = Format(
 TORCH_EXPORT = Format("torch.export", "PyTorch (torch.export)", "torch", (".pt2",), "nothing")
 TORCHSCRIPT = Format(
     "torchscript", "PyTorch (TorchScript)", "torch", (".pt", ".jit", ".pth", ".th"), "torch",
-    frozenset({"constants", "entry"}), scalars="arguments",
+    frozenset({"constants", "entry"}),
 )  # fmt: skip
 FROZEN = Format(
     "tensorflow.frozen", "TensorFlow (frozen graph)", "tensorflow", (".pb",), "protobuf",

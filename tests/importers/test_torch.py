@@ -45,9 +45,8 @@ def test_scripted(name, tmp_path):
     module, inputs = _network(name)
     path = tmp_path / "model.pt"
     torch.jit.script(module).save(path)
-    kinds = {} if inputs.is_floating_point() else {"tokens": "int64"}
     names = {"gru": "tokens", "conformer": "features"}
-    graph = load(path, {names.get(name, "x"): tuple(inputs.shape)}, arguments=kinds)
+    graph = load(path, {names.get(name, "x"): tuple(inputs.shape)})
     assert_close(run(graph, [inputs]), eager(module, [inputs]))
 
 

@@ -100,7 +100,7 @@ def onnx_chances(shared_data, speech):
 
 def test_silero_finds_the_speech_that_its_onnx_twin_finds(shared_data, speech, onnx_chances):
     """The script module keeps context and state in attributes that its first call sets up."""
-    graph = load(shared_data("torch/silero_vad.jit"), {"x": (1, CHUNK)}, arguments={"sr": 16000})
+    graph = load(shared_data("torch/silero_vad.jit"), {"x": (1, CHUNK)}, constants={"sr": 16000})
     assert {node.inputs[0].name for node in graph.nodes if node.op == "assign"} == {"_state", "_context"}
     interpreter = opened(graph)
     chances = np.asarray([step(interpreter, [chunk])[0].item() for chunk in speech])

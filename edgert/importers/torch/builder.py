@@ -29,6 +29,14 @@ Content = Value | QuantizedConstant
 LARGEST_FOLD = 1 << 26  # bytes of constants that one operator may make of others
 
 
+class AssumedError(Exception):
+    """An input that a source gives no type, and that was taken for float32, holds indices."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class Lost:
     """In the place of what an operator that could not be converted would have made: why."""
 
@@ -163,6 +171,7 @@ class Builder(GraphBuilder):
 
     def __init__(self, name: str, reserved: set[str] | None = None) -> None:
         super().__init__(name, reserved)
+        self.assumed: set[Value] = set()  # inputs of which nobody said that they are float32
         self._node_names: dict[str, int] = {}
 
     def start(self, name: str, op: str) -> None:
@@ -192,6 +201,13 @@ class Builder(GraphBuilder):
         if isinstance(content, bool | int | float):
             return self.number(content)
         raise ModelError(f"its argument {name!r} is {'missing' if content is None else type(content).__name__}")
+
+    def indices(self, call: Call, name: str) -> Value:
+        """A tensor argument that holds indices."""
+        value = self.value(call, name)
+        if value in self.assumed:
+            raise AssumedError(value.name)
+        return value
 
     def optional(self, call: Call, name: str) -> Value | None:
         return self.value(call, name) if call.has(name) else None

@@ -54,15 +54,16 @@ def load(
     path: Path,
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
     *,
-    arguments: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None,
     entry: str = "",
 ) -> Graph:
     """The graph of a .pt2 file (torch.export.save) or of a TorchScript archive (torch.jit.save).
 
     Inputs keep the names of the arguments of `forward`. input_shapes settles dynamic dimensions, by input name; a
     TorchScript archive states no shapes at all. A dynamic first dimension that it does not mention becomes 1, and the
-    graph's notes say so. arguments: values of a TorchScript model's arguments that are no tensors, by name. entry: the
-    submodule of a TorchScript model to convert ("encoder"), the whole model by default.
+    graph's notes say so. constants, of a TorchScript model: values of arguments that are no tensors, by name (16000),
+    arrays for tensors that are known for good, or the element type of one that is not float32 ("int64"; of indices it
+    is assumed). entry: the submodule of a TorchScript model to convert ("encoder"), the whole model by default.
 
     Raises InputError (no such file, open shapes or arguments), FileFormatError (neither of the two, or damaged),
     UnsupportedError (all operators that cannot be converted), ModelError (shapes that do not fit), MissingExtraError
@@ -81,14 +82,14 @@ def load(
     names = archive.names
     archive.close()
     if is_program(names):
-        if arguments or entry:
-            raise InputError(f"{path.name}: an exported program has one entry, and takes no arguments")
+        if constants or entry:
+            raise InputError(f"{path.name}: an exported program has one entry, and its constants are in it")
         return convert_program(read_program(path, path.name), HANDLERS, path.stem, input_shapes)
     parts = {name.partition("/")[2] for name in names}
     if "constants.pkl" in parts or any(part.startswith("code/") for part in parts):
         from edgert.importers.torch.script import convert_script
 
-        return convert_script(path, HANDLERS, dict(input_shapes or {}), dict(arguments or {}), entry)
+        return convert_script(path, HANDLERS, dict(input_shapes or {}), dict(constants or {}), entry)
     if "data.pkl" in parts:
         raise FileFormatError(f"{path.name}: weights, or a pickled module, without a program: {BUILD_IT}")
     if any(part.startswith("data/aotinductor/") for part in parts):

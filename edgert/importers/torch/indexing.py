@@ -21,7 +21,7 @@ CUT = "cut the model before it, or multiply by the mask instead"
 
 
 def embedding(b: Builder, call: Call) -> Value:
-    table, indices = call.args["weight"], b.value(call, "indices")
+    table, indices = call.args["weight"], b.indices(call, "indices")
     if isinstance(table, QuantizedConstant):
         if table.quant.per_channel:
             return b.emit("gather", [table.dequantized(), indices], {"axis": 0})
@@ -33,7 +33,7 @@ def embedding(b: Builder, call: Call) -> Value:
 
 def embedding_bag(b: Builder, call: Call) -> list[Value]:
     """Bags of one size: indices [bags, size], or [n] with evenly spaced constant offsets."""
-    indices, mode = b.value(call, "indices"), call.integer("mode")
+    indices, mode = b.indices(call, "indices"), call.integer("mode")
     if len(indices.shape) == 1:
         offsets = b.array(call, "offsets").reshape(-1)
         size = indices.shape[0] // max(len(offsets), 1)
@@ -50,7 +50,7 @@ def embedding_bag(b: Builder, call: Call) -> list[Value]:
 
 
 def index_select(b: Builder, call: Call) -> Value:
-    x, indices = b.value(call, "self"), b.value(call, "index")
+    x, indices = b.value(call, "self"), b.indices(call, "index")
     return picked(b, x, b.reshape(indices, (math.prod(indices.shape),)), normal_axis(call.integer("dim"), len(x.shape)))
 
 
@@ -70,7 +70,7 @@ def picked(b: Builder, x: Value, indices: Value, axis: int) -> Value:
 
 
 def gather(b: Builder, call: Call) -> Value:
-    x, indices = b.value(call, "self"), b.value(call, call.any_of("index", "indices"))
+    x, indices = b.value(call, "self"), b.indices(call, call.any_of("index", "indices"))
     if not call.has("dim"):
         x, indices = b.reshape(x, (math.prod(x.shape),)), b.reshape(indices, (math.prod(indices.shape),))
     axis = normal_axis(call.integer("dim"), len(x.shape))
@@ -91,7 +91,7 @@ REDUCTIONS = {
 
 def scatter(reduction: str, b: Builder, call: Call) -> Value:
     """self with elements at index along an axis written, or joined, by those of src (or by one number)."""
-    x, indices = b.value(call, "self"), b.value(call, "index")
+    x, indices = b.value(call, "self"), b.indices(call, "index")
     axis = normal_axis(call.integer("dim"), len(x.shape))
     name = call.text("reduce", reduction)
     if name not in ("", *REDUCTIONS) or not call.flag("include_self", True):
@@ -126,7 +126,7 @@ def select_scatter(b: Builder, call: Call) -> Value:
 
 def index_add(b: Builder, call: Call) -> Value:
     """Rows of source added to (or, index_copy, written over) the rows of self that index names."""
-    x, indices, source = b.value(call, "self"), b.value(call, "index"), b.value(call, "source")
+    x, indices, source = b.value(call, "self"), b.indices(call, "index"), b.value(call, "source")
     axis = normal_axis(call.integer("dim"), len(x.shape))
     alpha = call.number("alpha", 1.0)
     source = source if alpha == 1.0 else b.mul(source, alpha)
@@ -145,7 +145,7 @@ def _indices(b: Builder, call: Call, x: Value) -> dict[int, Value]:
         if item is None:
             axis += 1
             continue
-        indices = b.value(Call(call.name, call.op, "", {"index": item}), "index")
+        indices = b.indices(Call(call.name, call.op, "", {"index": item}), "index")
         if indices.dtype in (DType.BOOL, DType.UINT8):
             if not indices.constant or indices.data is None:
                 raise RefusedError(BY_DATA, CUT)
@@ -228,7 +228,7 @@ def _placed(
 
 def take(b: Builder, call: Call) -> Value:
     x = b.value(call, "self")
-    return picked(b, b.reshape(x, (math.prod(x.shape),)), b.value(call, "index"), 0)
+    return picked(b, b.reshape(x, (math.prod(x.shape),)), b.indices(call, "index"), 0)
 
 
 # Order
@@ -282,7 +282,7 @@ def one_hot(b: Builder, call: Call) -> Value:
     classes = call.integer("num_classes", -1)
     if not 1 <= classes <= 1 << 12:
         raise RefusedError("the number of classes is open, or above 4096", "state num_classes")
-    return b.emit("gather", [np.eye(classes, dtype=np.int64), b.value(call, "self")], {"axis": 0})
+    return b.emit("gather", [np.eye(classes, dtype=np.int64), b.indices(call, "self")], {"axis": 0})
 
 
 HANDLERS: dict[str, Handler] = {

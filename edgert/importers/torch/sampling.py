@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgert.errors import ModelError
@@ -11,6 +13,7 @@ from edgert.importers.torch.builder import Builder, Call, Handler
 from edgert.ir import Value
 
 MODES = ("linear", "nearest", "cubic")
+LARGEST = 1 << 24  # places of a grid
 PADDINGS = ("zeros", "border", "reflection")
 
 
@@ -27,7 +30,7 @@ def affine_grid(b: Builder, call: Call) -> Value:
     theta, shape, corners = b.value(call, "theta"), call.integers("size"), call.flag("align_corners")
     sizes = shape[2:]
     rank = len(sizes)
-    if rank not in (2, 3) or theta.shape != (shape[0], rank, rank + 1):
+    if rank not in (2, 3) or theta.shape != (shape[0], rank, rank + 1) or not 1 <= math.prod(sizes) <= LARGEST:
         raise ModelError(f"matrices {list(theta.shape)} for images {list(shape)}")
     lines: list[Array] = []
     for size in sizes:

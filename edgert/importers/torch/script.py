@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelError, UnsupportedError
 from edgert.errors import Unsupported as Refusal
 from edgert.importers.torch.archive import Archive, first_line, to_array
-from edgert.importers.torch.builder import Builder, Handler, Lost, RefusedError, Tensor
+from edgert.importers.torch.builder import AssumedError, Builder, Handler, Lost, RefusedError, Tensor
 from edgert.importers.torch.interface import Interface, Output
 from edgert.importers.torch.language import LANGUAGE, Raised, Unknown
 from edgert.importers.torch.state import Attributes, Module
 from edgert.importers.torch.steps import Block, Step, read_block
-from edgert.importers.torch.types import FLOAT32, SCALAR_TYPES, code_of
+from edgert.importers.torch.types import FLOAT32, INT64, SCALAR_TYPES, code_of, plain
 from edgert.importers.torch.walk import Walker, flat
 from edgert.ir import Graph, Value
 
@@ -35,7 +37,7 @@ def convert_script(
     path: Path,
     handlers: Mapping[str, Handler],
     input_shapes: dict[str, tuple[int, ...]],
-    arguments: dict[str, Any],
+    constants: dict[str, Any],
     entry: str,
 ) -> Graph:
     """The graph of an archive; see edgert.importers.torch.load."""
@@ -48,9 +50,14 @@ def convert_script(
         raise ModelError(f"{path.name}: {entry or 'the model'} has no method forward")
     functions = {function.qualified_name: function for function in unit.get_functions()}
     attributes = Attributes()
+    types: dict[str, int] = {}
     for _ in range(MOST_PASSES):
-        run = _Run(path.stem, module, functions, handlers, attributes, input_shapes, arguments)
-        graph = run.convert()
+        run = _Run(path.stem, module, functions, handlers, attributes, input_shapes, constants, types)
+        try:
+            graph = run.convert()
+        except AssumedError as assumed:
+            types[assumed.name] = INT64
+            continue
         if graph is not None:
             return graph
         attributes.settle()
@@ -87,14 +94,15 @@ class _Run:
         handlers: Mapping[str, Handler],
         attributes: Attributes,
         input_shapes: dict[str, tuple[int, ...]],
-        arguments: dict[str, Any],
+        constants: dict[str, Any],
+        types: dict[str, int],
     ) -> None:
         self.module, self.functions, self.attributes = module, functions, attributes
         self.method = module._get_method("forward")
         self.builder = Builder(name, {argument.name for argument in self.method.schema.arguments})
         self.walker = Walker(self.builder, handlers)
         self.interface = Interface(self.builder, input_shapes)
-        self.arguments = arguments
+        self.constants, self.types = constants, types
         self.steps = 0
         self.names: dict[str, list[str]] = {}
         self.read: dict[str, Block] = {}
@@ -123,29 +131,37 @@ class _Run:
         return self.builder.graph
 
     def _inputs(self) -> list[Any]:
-        """Tensors as inputs of the graph; all else from `arguments` or the argument's default."""
+        """Tensors as inputs of the graph, unless `constants` has them; all else from there or the argument's default."""
         values: list[Any] = []
         missing = []
         stated = list(self.method.graph.inputs())[1:]
         formal = self.method.schema.arguments[1:]
-        unknown = sorted(set(self.arguments) - {argument.name for argument in formal})
+        unknown = sorted(set(self.constants) - {argument.name for argument in formal})
         if unknown:
-            raise InputError(f"arguments names {unknown[0]!r}, which forward does not have")
+            raise InputError(f"constants names {unknown[0]!r}, which forward does not have")
         for argument, node in zip(formal, stated, strict=True):
             kind, name = str(argument.type), argument.name
-            given = self.arguments.get(name)
-            optional = kind == "Optional[Tensor]"
-            if kind == "Tensor" or (optional and name in self.interface.given):
+            given = self.constants.get(name)
+            tensor = kind == "Tensor" or (
+                kind == "Optional[Tensor]" and name in {*self.interface.given, *self.constants}
+            )
+            if tensor and given is not None and not isinstance(given, str):
+                values.append(Tensor(self.builder.const(plain(np.asarray(given)), name)))
+            elif tensor:
                 if argument.has_default_value() and name not in self.interface.given:
                     values.append(self._constant(argument.default_value, name))
                     self.interface.seen.append(name)
                     continue
                 shape, code = _traced(node.type())
-                code = _code(name, given) if given is not None else code
-                value = self.interface.input(name, shape, code)
+                known = _code(name, given) if given is not None else self.types.get(name, code)
+                value = self.interface.input(name, shape, FLOAT32 if known is None else known)
+                if value is not None and known is None:
+                    self.builder.assumed.add(value)
                 values.append(None if value is None else Tensor(value))
-            elif name in self.arguments:
-                values.append(given)
+                if name in self.types:
+                    self.builder.graph.notes.append(f"Input {name!r}: int64 is assumed, for it holds indices.")
+            elif name in self.constants:
+                values.append(given.tolist() if isinstance(given, np.ndarray | np.generic) else given)
             elif argument.has_default_value():
                 values.append(argument.default_value)
             elif kind.startswith("Optional["):
@@ -155,7 +171,7 @@ class _Run:
         if missing:
             raise InputError(
                 f"forward takes arguments that are no tensors: {', '.join(missing)}: give their values as "
-                f"arguments={{{missing[0].split(' ')[0]}: ...}}"
+                f"constants={{{missing[0].split(' ')[0]}: ...}}, on the command line --constant NAME=VALUE"
             )
         return values
 
@@ -333,15 +349,15 @@ def _tensor(b: Builder, value: Any, name: str) -> Tensor:
     return Tensor(b.const(array, b.unique(name)))
 
 
-def _traced(kind: Any) -> tuple[tuple[int, ...] | None, int]:
-    """Shape and element type that tracing recorded for an input; None and float32 where it did not."""
+def _traced(kind: Any) -> tuple[tuple[int, ...] | None, int | None]:
+    """Shape and element type that tracing recorded for an input; None where it did not."""
     try:
         shape, scalar = kind.sizes(), kind.scalarType()
     except RuntimeError:
-        return None, FLOAT32
+        return None, None
     names = {"Byte": 0, "Char": 1, "Short": 2, "Int": 3, "Long": 4, "Half": 5, "Float": 6, "Double": 7, "Bool": 11}
     complete = shape is not None and all(isinstance(size, int) for size in shape)
-    return tuple(shape) if complete else None, names.get(scalar or "Float", FLOAT32)
+    return tuple(shape) if complete else None, names.get(scalar)
 
 
 def _code(name: str, given: Any) -> int:
@@ -349,7 +365,7 @@ def _code(name: str, given: Any) -> int:
     for text, dtype in SCALAR_TYPES.values():
         if text == given and dtype is not None:
             return code_of(dtype)
-    raise InputError(f"{name!r} is a tensor: arguments may name its element type ('int64'), and this is {given!r}")
+    raise InputError(f"{name!r} is a tensor: constants may name its element type ('int64'), and this is {given!r}")
 
 
 def _named_outputs(result: Any) -> list[tuple[str, Any]]:
