@@ -216,6 +216,12 @@ def cases():
         {"data": (1, 20, 4)},
     )
     sequence = {"data": (2, 4, 3)}
+    case("sequence_mask", S.SequenceMask(X), sequence)
+    case("sequence_last", S.SequenceLast(X, axis=1), sequence)
+    case("sequence_reverse", S.SequenceReverse(X), sequence)
+    case("arange_like", S.broadcast_add(X, contrib("arange_like", X, axis=1, start=2)), {"data": (4, 4)})
+    case("arange_like_all", contrib("arange_like", X, step=0.5), {"data": (2, 3)})
+    case("log1p", S.log1p(S.abs(X)) + S.expm1(X))
     for mode in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
         case(f"fused_{mode}", fused(mode), sequence)
     case("lstm_states", with_states("lstm"), {"data": (4, 2, 3), "state": (2, 2, 3), "cell": (2, 2, 3)})

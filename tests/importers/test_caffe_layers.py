@@ -134,6 +134,8 @@ BIAS, GAMMA, MATRIX = normal(4), normal(7), normal(252, 5)
 STATISTICS = [normal(4), normal(4), normal(4), positive(4)]
 BY_FORMULA = {
     "relu6": (layer("ReLU6"), [], ONE, lambda x: np.clip(x, 0, 6)),
+    "hard_swish": (layer("HSwish"), [], ONE, lambda x: x * np.clip(x + 3, 0, 6) / 6),
+    "hard_sigmoid": (layer("HSigmoid"), [], ONE, lambda x: np.clip(x + 3, 0, 6) / 6),
     "log": (layer("Log", "log_param { base: 10 scale: 0.1 shift: 3 }"), [], ONE, lambda x: np.log10(0.1 * x + 3)),
     "threshold": (layer("Threshold", "threshold_param { threshold: 0.2 }"), [], ONE, lambda x: (x > 0.2) * 1.0),
     "clip": (layer("Clip", "clip_param { min: -0.3 max: 0.4 }"), [], ONE, lambda x: np.clip(x, -0.3, 0.4)),

@@ -48,7 +48,7 @@ def detection_output(b: GraphBuilder, layer: SourceLayer) -> Value:
         raise RefusedError("the overlap that it allows changes on the way (eta)", "leave eta out")
     priors = layers.Priors(*stored.data.reshape(2, -1, 4))
     count, classes, batch = len(priors.boxes), param.num_classes, location.shape[0]
-    if classes < 1 or location.shape[1:] != (4 * count,):
+    if classes < 1 or location.shape[1:] != (4 * count,) or batch > layers.MOST_IMAGES:
         raise ModelError(f"{classes} classes, encodings {list(location.shape)} for {count} prior boxes")
     scores = b.reshape(confidence, (batch, count, classes))
     candidates = param.nms_param.top_k if param.nms_param.top_k > 0 else 0

@@ -21,6 +21,11 @@ def plain(function: UnaryFunction, b: GraphBuilder, layer: SourceLayer) -> Value
     return b.unary(function, layer.input())
 
 
+def hard_sigmoid(b: GraphBuilder, layer: SourceLayer) -> Value:
+    """relu6(x + 3) / 6, as MobileNetV3's forks have it."""
+    return b.unary(UnaryFunction.HARD_SIGMOID, layer.input(), 1 / 6, 0.5)
+
+
 def relu(b: GraphBuilder, layer: SourceLayer) -> Value:
     return layers.leaky_relu(b, layer.input(), layer.param("relu_param").negative_slope)
 
@@ -190,9 +195,14 @@ HANDLERS: dict[str, Handler] = {
     "Eltwise": eltwise,
     "Embed": embed,
     "Exp": exponential,
+    "HSigmoid": hard_sigmoid,
+    "HSwish": partial(plain, UnaryFunction.HARD_SWISH),
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": partial(plain, UnaryFunction.HARD_SWISH),
     "InnerProduct": inner_product,
     "LSTM": recurrent,
     "Log": logarithm,
+    "Mish": partial(plain, UnaryFunction.MISH),
     "PReLU": prelu,
     "Parameter": parameter,
     "Power": power,

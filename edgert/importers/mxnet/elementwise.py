@@ -72,6 +72,14 @@ def scaled_log(base: float, b: GraphBuilder, node: SourceNode) -> Value:
     return layers.affine(b, b.unary(UnaryFunction.LOG, node.input()), 1 / math.log(base), 0)
 
 
+def log_of_one_more(b: GraphBuilder, node: SourceNode) -> Value:
+    return b.unary(UnaryFunction.LOG, b.add(node.input(), 1.0))
+
+
+def exp_less_one(b: GraphBuilder, node: SourceNode) -> Value:
+    return b.sub(b.unary(UnaryFunction.EXP, node.input()), 1.0)
+
+
 def smooth_l1(b: GraphBuilder, node: SourceNode) -> Value:
     """(s x)^2 / 2 where |x| < 1 / s^2, else |x| - 1 / (2 s^2)."""
     x, square = node.input(), node.number("scalar", 1) ** 2
@@ -272,9 +280,11 @@ HANDLERS: dict[str, Handler] = {
     "amp_cast": cast,
     "cast": cast,
     "clip": clip,
+    "expm1": exp_less_one,
     "hard_sigmoid": hard_sigmoid,
     "identity": identity,
     "log10": partial(scaled_log, 10.0),
+    "log1p": log_of_one_more,
     "log2": partial(scaled_log, 2.0),
     "log_softmax": partial(softmax, "log_softmax"),
     "logical_not": logical_not,

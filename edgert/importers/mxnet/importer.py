@@ -223,4 +223,6 @@ def _add_outputs(builder: GraphBuilder, symbol: Symbol, values: dict[tuple[int, 
 
 
 def _no_handler(op: str) -> tuple[str, str]:
+    if op.startswith("_contrib_quantize"):
+        return "MXNet's own quantisation", "give the float symbol to edgert, and calibrate it here"
     return "there is no such operator in edgert", ADVICE.get(op, GENERAL_ADVICE)

@@ -265,6 +265,29 @@ def depth_space(op: str, b: GraphBuilder, node: SourceNode) -> Value:
     return b.from_nhwc(y, 4)
 
 
+# Sequences, whose steps are an axis: lengths of their own are not known.
+
+
+def _without_lengths(node: SourceNode) -> Value:
+    if node.flag("use_sequence_length", False):
+        raise RefusedError("sequences of several lengths", "use use_sequence_length=False")
+    return node.input()
+
+
+def sequence_mask(b: GraphBuilder, node: SourceNode) -> Value:
+    return _without_lengths(node)
+
+
+def sequence_last(b: GraphBuilder, node: SourceNode) -> Value:
+    x, axis = _without_lengths(node), node.axis("axis", 0)
+    return _squeezed(b, b.slice(x, axis, x.shape[axis] - 1, x.shape[axis]), (axis,))
+
+
+def sequence_reverse(b: GraphBuilder, node: SourceNode) -> Value:
+    x = _without_lengths(node)
+    return b.slice(x, 0, x.shape[0] - 1, -1, -1)
+
+
 # Constants
 
 
@@ -297,6 +320,18 @@ def arange(b: GraphBuilder, node: SourceNode) -> Value:
     return b.const(numbers.astype(kind if kind in ("int32", "int64") else "float32"))
 
 
+def arange_like(b: GraphBuilder, node: SourceNode) -> Value:
+    """As many numbers as an axis has places; without an axis, as all of the input, in its shape."""
+    shape, times = node.input().shape, node.integer("repeat", 1)
+    if node.has("axis"):
+        shape = (shape[node.axis("axis", 0)],)
+    count = math.prod(shape)
+    if count > MOST_ELEMENTS or times < 1 or count % times:
+        raise ModelError(f"{count} numbers, {times} times each")
+    numbers = node.number("start", 0) + node.number("step", 1) * np.arange(count // times)
+    return b.const(numbers.repeat(times).reshape(shape).astype(np.float32))
+
+
 def shape_array(b: GraphBuilder, node: SourceNode) -> Value:
     return b.const(np.asarray(node.input().shape, np.int64))
 
@@ -307,9 +342,13 @@ HANDLERS: dict[str, Handler] = {
     "Flatten": flatten,
     "Pad": pad,
     "Reshape": reshape,
+    "SequenceLast": sequence_last,
+    "SequenceMask": sequence_mask,
+    "SequenceReverse": sequence_reverse,
     "SliceChannel": split,
     "SwapAxis": swap_axes,
     "_arange": arange,
+    "_contrib_arange_like": arange_like,
     "_full": partial(filled, None),
     "_ones": partial(filled, 1.0),
     "_rnn_param_concat": concat,
