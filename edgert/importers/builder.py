@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgert.custom import CustomOp, encode_options
 from edgert.dtypes import DType, QuantParams
-from edgert.errors import Unsupported, UnsupportedError
+from edgert.errors import ModelError, Unsupported, UnsupportedError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME
 from edgert.ops._enums import ReduceFunction, UnaryFunction
@@ -211,6 +211,10 @@ class GraphBuilder:
     ) -> Node:
         definition = OPS_BY_NAME[op]
         complete = definition.complete(attrs)
+        for key, stated in complete.items():
+            numbers = stated if isinstance(stated, tuple) else (stated,)
+            if any(isinstance(number, int) and not -(2**31) <= number < 2**31 for number in numbers):
+                raise ModelError(f"{key} is {stated}, needed numbers of 32 bits")
         chosen = {"dtype": dtype} if dtype is not None and definition.out_dtypes else {}
         outputs = []
         for index, spec in enumerate(definition.infer(values, {**complete, **chosen})):

@@ -15,6 +15,7 @@ from edgert.importers.layers.window import Window
 from edgert.ir import Value
 
 Weights = QuantizedConstant | Array | Value
+MOST_TAPS = 1024  # of a kernel each of whose taps becomes a node
 
 
 def convolution(
@@ -93,6 +94,9 @@ def _on_axis(quant: QuantParams, axis: int) -> QuantParams:
 
 def _shifted(b: GraphBuilder, y: Value, place: Window, spatial_axes: Sequence[int]) -> list[Value]:
     """For every tap of the kernel over these spatial axes of [N, *sizes, C] (padded already): what it reads."""
+    count = math.prod(place.kernel[axis] for axis in spatial_axes)
+    if count > MOST_TAPS:
+        raise RefusedError(f"a kernel of {count} taps that is taken apart", f"at most {MOST_TAPS} are")
     sizes = place.only(*spatial_axes).unpadded().sizes([y.shape[1 + axis] for axis in spatial_axes])
     taps = []
     for tap in np.ndindex(*(place.kernel[axis] for axis in spatial_axes)):

@@ -26,7 +26,7 @@ COORDINATES = {
     "align_corners": CoordinateMode.ALIGN_CORNERS,
     "pytorch_half_pixel": CoordinateMode.PYTORCH_HALF_PIXEL,
 }
-LARGEST = 1 << 26  # elements of an output; tables and matrices are made of its sizes
+LARGEST, LARGEST_MATRIX = 1 << 26, 1 << 24  # elements of an output, and of what is made of its sizes
 OTHER_COORDINATES = ("half_pixel_symmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize")
 NEAREST = {
     "floor": NearestMode.FLOOR,
@@ -89,7 +89,7 @@ def resize(
         return _operator(b, x, sizes, factors, mode, coordinates, nearest, True)
     for axis in changed:
         size, out = x.shape[axis], sizes[axis]
-        if mode != "nearest" and size * out > LARGEST:
+        if mode != "nearest" and size * out > LARGEST_MATRIX:
             raise RefusedError(f"a product with a matrix of {out} x {size}", "resize by steps")
         line = Line(size, out, factors[axis] or out / size, coordinates, crop[axis] if crop else (0.0, 1.0))
         if mode == "nearest":

@@ -95,7 +95,7 @@ class Builder(GraphBuilder):
     def value(self, node: SourceNode, index: int) -> Value:
         """The input as a Value, made from a constant if it is one."""
         if not node.has(index):
-            raise ModelError(f"{node.op} {node.name!r}: input {index} is missing")
+            raise ModelError(f"input {index} is missing")
         return self.value_of(node.inputs[index])
 
     def value_of(self, name: str) -> Value:
@@ -125,7 +125,7 @@ class Builder(GraphBuilder):
             if node.has(index) and node.inputs[index] in self.quantized:
                 return self.quantized[node.inputs[index]].dequantized()
             if not node.has(index):
-                raise ModelError(f"{node.op} {node.name!r}: input {index} ({what}) is missing")
+                raise ModelError(f"input {index} ({what}) is missing")
             raise RefusedError(
                 f"its {what} ({node.inputs[index]!r}) depends on the data",
                 "export the model with fixed shapes (constant folding on), or run onnxsim on it first",

@@ -27,6 +27,12 @@ NEVER = {
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial",
     "If", "Loop", "Scan", "SequenceMap", "DequantizeLinear", "Dropout",
 }  # fmt: skip
+# Operators that the evaluator takes too long for; their handlers make nodes, which passes fold.
+SLOW = {
+    "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv", "MaxPool", "AveragePool", "LpPool",
+    "MaxUnpool", "LSTM", "GRU", "RNN", "GridSample", "RoiAlign", "NonMaxSuppression", "Resize", "Upsample",
+    "Attention", "Col2Im", "DFT", "STFT", "LRN", "FlexAttention", "LinearAttention",
+}  # fmt: skip
 # Operators that move quantised weights about or give them other shapes, which must not cost them their integers.
 KEEPS_INTEGERS = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Concat", "Slice", "Split"}
 # Operators that exist here only because they are computed here, and so have no handler.
@@ -111,7 +117,7 @@ class Folder:
         if node.op == "Size":
             builder.constants[node.outputs[0]] = np.asarray(np.prod(builder.value_of(node.inputs[0]).shape), np.int64)
             return True
-        if "." in node.op or node.op in NEVER:
+        if "." in node.op or node.op in NEVER or node.op in SLOW:
             return False
         given: dict[str, Array] = {}
         for name in filter(None, node.inputs):
@@ -121,7 +127,7 @@ class Folder:
                 given[name] = builder.quantized[name].dequantized()
             else:
                 return False
-        if not given and node.op != "Constant":
+        if (not given and node.op != "Constant") or any(array.dtype.kind not in "biufV" for array in given.values()):
             return False
         outputs = self._evaluate(node, proto, given, opsets)
         if outputs is None:
@@ -131,12 +137,14 @@ class Folder:
                 builder.constants[name] = plain(np.asarray(array))
         return True
 
-    def _check_growth(self, node: SourceNode, proto: Any, inputs: dict[str, Array]) -> None:
+    def _fits(self, node: SourceNode, proto: Any, inputs: dict[str, Array]) -> bool:
+        """Whether the node can be evaluated; ModelError when it would make too much of its inputs."""
         given, made = sum(array.size for array in inputs.values()), _made(node, proto, inputs)
         if made > GROWTH * given:
             if made > self._left:
                 raise ModelError(f"its output would have {made} elements, more than a constant may grow to")
             self._left -= made
+        return made >= 0
 
     def _evaluate(
         self, node: SourceNode, proto: Any, inputs: dict[str, Array], opsets: Mapping[str, int]
@@ -148,13 +156,15 @@ class Folder:
 
         if node.op == "Constant" and "value" in node.attrs:
             return [onnx.numpy_helper.to_array(node.attrs["value"])]
-        if node.op in PLAIN and all(array.size <= SHAPE_LENGTH for array in inputs.values()):
-            if node.op == "ConstantOfShape":
-                self._check_growth(node, proto, inputs)
+        small = all(name in inputs and inputs[name].size <= SHAPE_LENGTH for name in node.inputs)
+        if node.op in PLAIN and small:
+            if node.op == "ConstantOfShape" and not self._fits(node, proto, inputs):
+                return None
             made = PLAIN[node.op](node, [inputs.get(name) for name in node.inputs])
             if made is not None:
                 return [made]
-        self._check_growth(node, proto, inputs)
+        if not self._fits(node, proto, inputs):
+            return None
         imports = [
             helper.make_opsetid("" if domain == "ai.onnx" else domain, version) for domain, version in opsets.items()
         ]
@@ -199,7 +209,8 @@ def _has_dtype(array: Any) -> bool:
 
 
 def _made(node: SourceNode, proto: Any, inputs: dict[str, Array]) -> int:
-    """Elements of the largest output, as the operator's own shape inference has them; 0 when it does not know."""
+    """Elements of the largest output, as the operator's own shape inference has them; 0 when it does not know, -1 when
+    the node does not fit its operator."""
     import onnx
     from onnx import defs, helper, numpy_helper
 
@@ -208,9 +219,9 @@ def _made(node: SourceNode, proto: Any, inputs: dict[str, Array]) -> int:
         for name, array in inputs.items()
     }
     data = {name: numpy_helper.from_array(array) for name, array in inputs.items() if array.size <= SHAPE_LENGTH}
-    schema = defs.get_schema(node.op, node.opset, "")
     try:
+        schema = defs.get_schema(node.op, node.opset, "")
         outputs = onnx.shape_inference.infer_node_outputs(schema, proto, types, data)
-    except Exception:  # what it cannot infer, the evaluation refuses or the handler does
-        return 0
+    except Exception:  # the handler says what is wrong with it
+        return -1
     return max((math.prod(dim.dim_value for dim in item.tensor_type.shape.dim) for item in outputs.values()), default=0)

@@ -31,7 +31,7 @@ def widened(b: Builder, node: SourceNode, handler: Handler) -> Outputs:
     if node.op not in SAME_TYPE and node.op not in AS_FLOAT:
         return handler(b, node)
     source = _type(b, node.inputs[0]) if node.inputs else None
-    if source is None or source not in ((*NARROW, DType.BOOL) if node.op in SAME_TYPE else (DType.UINT8,)):
+    if source is None or source not in ((*NARROW, DType.BOOL) if node.op in SAME_TYPE else (DType.UINT8, DType.INT8)):
         return handler(b, node)
     wide = DType.INT32 if node.op in SAME_TYPE else DType.FLOAT32
     names = tuple(_widen(b, name, source, wide) for name in node.inputs)

@@ -61,6 +61,8 @@ def unsqueeze(b: Builder, node: SourceNode) -> Value:
     axes = b.ints(node, 1, "axes") if node.has(1) else node.integers("axes") or ()
     rank = len(x.shape) + len(axes)
     new = {axis % rank for axis in axes}
+    if len(new) != len(axes):
+        raise ModelError(f"axes are {list(axes)}, needed each axis at most once")
     sizes = iter(x.shape)
     return b.reshape(x, [1 if axis in new else next(sizes) for axis in range(rank)])
 

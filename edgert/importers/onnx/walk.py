@@ -16,6 +16,7 @@ from edgert.importers.onnx.constants import ONLY_FOLDED, Folder, computed
 from edgert.importers.onnx.control import CONTROL
 from edgert.importers.onnx.integers import widened
 from edgert.ir import Value
+from edgert.ops import OPS_BY_NAME, QuantRule
 
 # What to do about operators that have no handler; any other gets the general advice.
 ADVICE = {
@@ -40,6 +41,15 @@ MOVES_ONLY = {
     "GatherElements", "Pad", "Resize", "Upsample", "ArgMax", "ArgMin", "TopK", "ReverseSequence",
 }  # fmt: skip
 KNOWS_INT8 = MOVES_ONLY | quant.HANDLERS.keys()
+
+
+# What handlers meet when attributes and inputs are none that the operator can have.
+DAMAGED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, StopIteration, TypeError, ValueError,
+)  # fmt: skip
+# Operators of the IR that have no meaning for int8 numbers without a scale.
+EIGHT_BITS = RefusedError("it computes on 8-bit numbers as they are", "dequantise before it (DequantizeLinear)")
+NEEDS_SCALE = (QuantRule.WEIGHTED, QuantRule.FREE, QuantRule.TABLE, QuantRule.FIXED)
 
 
 class LocatedError(ModelError):
@@ -150,7 +160,7 @@ class Walk:
                 self._refuse(node, refusal)
             except UnsupportedError:
                 raise
-            except (ModelError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            except (ModelError, *DAMAGED) as error:
                 # Anything but a ModelError comes of attributes and inputs that the operator cannot have.
                 if isinstance(error, LocatedError):
                     raise
@@ -243,10 +253,14 @@ def convert(builder: Builder, node: SourceNode, handler: Handler) -> None:
     reads_unsigned = any(value in builder.unsigned for value in numbers)
     quantized = any(value.dtype in (DType.INT8, DType.UINT8) and value.quant is not None for value in numbers)
     if (quantized or reads_unsigned) and node.op not in KNOWS_INT8:
-        raise RefusedError("it computes on 8-bit numbers as they are", "dequantise before it (DequantizeLinear)")
+        raise EIGHT_BITS
     _check_axis(builder, node)
     made_from = len(builder.graph.nodes)
     result = widened(builder, node, handler)
+    for made in builder.graph.nodes[made_from:]:
+        plain = any(value is not None and value.dtype == DType.INT8 and value.quant is None for value in made.inputs)
+        if plain and OPS_BY_NAME[made.op].quant in NEEDS_SCALE and made.op != "quantize":
+            raise EIGHT_BITS
     if isinstance(result, Value) and _settled(builder, node, result, made_from):
         return
     results: Iterable[Value | QuantizedConstant]
