@@ -6,6 +6,7 @@ what stands around such operators in models.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import edgert
 from edgert.compile import convert
-from edgert.errors import InvokeError, UnsupportedError
+from edgert.errors import EdgertError, InvokeError, UnsupportedError
 from edgert.importers.onnx import load
 
 from ._onnx_cases import model as make_model
@@ -229,3 +230,55 @@ def test_what_the_data_decides_is_refused(case, reason, tmp_path):
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(UnsupportedError, match=reason):
         load(tmp_path / "m.onnx")
+
+
+HOSTILE: list[tuple[str, int, Inputs, dict[str, Any], int]] = [
+    ("OneHot", 11, (whole(3, low=0, high=3), fixed(10**12), fixed(0, 1)), {}, 1),
+    ("OneHot", 11, (whole(3, low=0, high=3), fixed(-4), fixed(0, 1)), {}, 1),
+    ("OneHot", 11, (whole(3, low=0, high=3), fixed(4), fixed(0, 1)), {"axis": 7}, 1),
+    ("TopK", 11, (real(3, 9), fixed(10**12)), {}, 2),
+    ("TopK", 11, (real(3, 9), fixed(-1)), {}, 2),
+    ("TopK", 11, (real(3, 9), fixed(2)), {"axis": 2}, 2),
+    ("TopK", 11, (real(3, 9), fixed(2, 3)), {}, 2),
+    ("CumSum", 14, (real(3, 9), fixed(5)), {}, 1),
+    ("GatherND", 13, (real(3, 4), whole(2, 3, low=0, high=3)), {}, 1),
+    ("GatherND", 13, (real(3, 4), whole(2, 1, low=0, high=3)), {"batch_dims": 1}, 1),
+    ("GatherND", 13, (real(3, 4), (np.array([[7, 0]]),)), {}, 1),
+    ("GatherElements", 13, (real(3, 4), whole(3, low=0, high=3)), {}, 1),
+    ("ScatterElements", 18, (real(3, 4), whole(3, 4, low=0, high=3), real(3, 3)), {}, 1),
+    ("ScatterElements", 18, (real(3, 4), whole(3, 4, low=0, high=3), real(3, 4)), {"reduction": "xor"}, 1),
+    ("ScatterND", 18, (real(3, 4), whole(3, 1, low=0, high=3), real(3, 3)), {}, 1),
+    ("ReverseSequence", 10, (real(5, 3), whole(3, low=1, high=5)), {"batch_axis": 0, "time_axis": 0}, 1),
+    ("Compress", 11, (real(3, 5), (np.zeros(3, bool),)), {"axis": 0}, 1),
+    ("NonMaxSuppression", 11, (boxes(1, 40), real(1, 3, 41), fixed(4)), {}, 1),
+    ("NonMaxSuppression", 11, (boxes(1, 40), real(1, 3, 40), fixed(0)), {}, 1),
+    ("GridSample", 20, (real(1, 2, 6, 7), real(1, 4, 5, 3)), {}, 1),
+    ("GridSample", 20, (real(1, 2, 6, 7), real(1, 4, 5, 2)), {"padding_mode": "wrap"}, 1),
+    ("RoiAlign", 16, (real(1, 3, 9, 8), real(1, 4), fixed(0)),
+     {"output_height": 10**9, "output_width": 10**9, "sampling_ratio": 2}, 1),
+    ("RoiAlign", 16, (real(1, 3, 9, 8), real(1, 5), fixed(0)), {"sampling_ratio": 2}, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE, ids=label)
+def test_what_cannot_be_is_an_error_at_once(case, tmp_path):
+    op, opset, inputs, attrs, outputs = case
+    infos, tensors = [], []
+    for index, item in enumerate(inputs):
+        array = item[0] if isinstance(item, tuple) else item
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        if isinstance(item, tuple):
+            tensors.append(numpy_helper.from_array(array, f"in{index}"))
+        else:
+            infos.append(helper.make_tensor_value_info(f"in{index}", kind, array.shape))
+    results = [helper.make_tensor_value_info(f"out{index}", TensorProto.FLOAT, None) for index in range(outputs)]
+    names = [f"in{index}" for index in range(len(inputs))]
+    node = helper.make_node(op, names, [item.name for item in results], **attrs)
+    graph = helper.make_graph([node], "g", infos, results, tensors)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), tmp_path / "m.onnx"
+    )
+    begin = time.monotonic()
+    with pytest.raises(EdgertError):
+        load(tmp_path / "m.onnx")
+    assert time.monotonic() - begin < 1

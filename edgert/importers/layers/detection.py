@@ -19,7 +19,8 @@ from edgert.importers.builder import Array, GraphBuilder
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CompareFunction, ReduceFunction, UnaryFunction
 
-MOST_PRIORS = 1 << 20
+MOST_PRIORS, MOST_RATIOS = 1 << 20, 1 << 8
+MOST_IMAGES = 64  # of a batch: each takes nodes of its own
 
 
 class Priors(NamedTuple):
@@ -55,6 +56,9 @@ def prior_boxes(
     cells, image, steps: (height, width); a step of 0 is the image's size over the cells. smallest, largest: sides in
     pixels; a largest one gives a square of the geometric mean. flip: 1 / ratio as well. variances: 1 or 4.
     """
+    most = 2 * (len(ratios) + 1) * len(smallest) * cells[0] * cells[1]
+    if len(ratios) > MOST_RATIOS or most > MOST_PRIORS:
+        raise ModelError(f"{len(smallest)} sizes and {len(ratios)} ratios at {cells[0]}x{cells[1]} cells are too many")
     shapes: list[tuple[float, float]] = []  # width, height in pixels
     sides = [1.0]
     for ratio in ratios:
@@ -70,8 +74,6 @@ def prior_boxes(
         if largest:
             shapes.append((math.sqrt(side * largest[index]),) * 2)
         shapes += [(side * math.sqrt(ratio), side / math.sqrt(ratio)) for ratio in sides[1:]]
-    if cells[0] * cells[1] * len(shapes) > MOST_PRIORS:
-        raise ModelError(f"{len(shapes)} boxes for each of {cells[0]}x{cells[1]} cells are too many")
     step = [given or size / count for given, size, count in zip(steps, image, cells, strict=True)]
     y, x = ((np.arange(count) + offset) * pitch for count, pitch in zip(cells, step, strict=True))
     centers = np.stack(np.broadcast_arrays(x[np.newaxis, :, np.newaxis], y[:, np.newaxis, np.newaxis]), -1)

@@ -20,6 +20,7 @@ from edgert.ops._indices import check_tuples, settled
 from edgert.ops._move import normal_axis
 
 Array = NDArray[Any]
+MOST_PLACES = 1 << 24  # of an axis that a layer counts through
 SUMMED = (DType.FLOAT32, DType.INT32, DType.INT64)  # types that cumsum has
 
 
@@ -93,8 +94,8 @@ def one_hot(b: Emitter, indices: Value, depth: int, on: Value, off: Value, axis:
     """
     rank = len(indices.shape) + 1
     at = normal_axis(axis, rank)
-    if depth < 1:
-        raise ModelError(f"a depth of {depth}, needed 1 or more")
+    if not 1 <= depth <= MOST_PLACES:
+        raise ModelError(f"a depth of {depth}, needed 1 to {MOST_PLACES}")
     if wrap:
         zero, size = number(b, 0, indices.dtype), number(b, depth, indices.dtype)
         negative = b.emit("compare", [indices, zero], {"function": CompareFunction.LESS})

@@ -21,6 +21,7 @@ from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CompareFunction, ReduceFunction, UnaryFunction
 
 LARGEST_EXACT = 1 << 24  # pixels whose number float32 holds exactly
+MOST_SAMPLES = 1 << 12  # of a region, along an axis
 CUBIC = -0.75  # the coefficient of Keys's cubic (https://ieeexplore.ieee.org/document/1163711) that frameworks agree on
 
 
@@ -44,7 +45,7 @@ def grid_sample(
     mode: nearest, linear or cubic. padding, of places outside: zeros, border or reflection.
     """
     sizes, out = axes.spatial(x, channels_last), grid.shape[1:-1]
-    if grid.shape[-1] != len(sizes) or grid.shape[0] != x.shape[0] or len(out) != len(sizes):
+    if grid.shape[-1:] != (len(sizes),) or grid.shape[0] != x.shape[0] or len(out) != len(sizes) or len(sizes) > 3:
         raise ModelError(f"a grid {list(grid.shape)} for {list(x.shape)}")
     if padding not in ("zeros", "border", "reflection"):
         raise ModelError(f"the padding {padding!r}, needed zeros, border or reflection")
@@ -199,6 +200,10 @@ def roi_align(
     to those of x. half_pixel: a pixel's centre lies at 0.5. largest: not the mean of a bin's samples, but the largest
     product of pixel and weight (ONNX RoiAlign, mode max). Mask R-CNN, https://arxiv.org/abs/1703.06870.
     """
+    if len(x.shape) != 4 or regions.shape[1:] != (4,) or images.shape != regions.shape[:1]:
+        raise ModelError(f"regions {list(regions.shape)} of images {list(x.shape)}, their numbers {list(images.shape)}")
+    if min(*out, ratio) < 1 or max(out) * ratio > MOST_SAMPLES:
+        raise ModelError(f"{ratio} samples of each of {out[0]}x{out[1]} bins, needed 1 to {MOST_SAMPLES} along an axis")
     count, channels = regions.shape[0], x.shape[1]
     corners = b.mul(regions, float(scale)) if scale != 1 else regions
     corners = b.sub(corners, 0.5) if half_pixel else corners
