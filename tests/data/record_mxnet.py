@@ -215,6 +215,18 @@ def cases():
         contrib("box_nms", unlabelled, coord_start=1, score_index=0, overlap_thresh=0.2),
         {"data": (1, 20, 4)},
     )
+    affine = {"data": IMAGE, "other": (2, 6)}
+    case(
+        "transformer",
+        S.SpatialTransformer(X, Y, target_shape=(4, 7), transform_type="affine", sampler_type="bilinear"),
+        affine,
+    )
+    grid = S.GridGenerator(Y, transform_type="affine", target_shape=(3, 5))
+    case("sampler", S.BilinearSampler(X, grid), affine)
+    case("warped", S.GridGenerator(X, transform_type="warp"), {"data": (1, 2, 4, 5)})
+    case("gather_nd", S.gather_nd(X, S.floor(S.clip(S.abs(Y) * 2, 0, 1))), {"data": (2, 3, 4), "other": (2, 5)})
+    case("pick", S.pick(X, S.floor(Y * 4), axis=1), {"data": (3, 4, 2), "other": (3, 2)})
+    case("pick_kept", S.pick(X, Y, keepdims=True), {"data": (3, 4), "other": (3,)})
     sequence = {"data": (2, 4, 3)}
     case("sequence_mask", S.SequenceMask(X), sequence)
     case("sequence_last", S.SequenceLast(X, axis=1), sequence)

@@ -1,6 +1,6 @@
 """MXNet symbols -> Graph, with their parameters.
 
-The handlers stand in one table a theme: elementwise, linear, movement, norm, recurrent, spatial, detection.
+The handlers stand in one table a theme: elementwise, linear, movement, norm, recurrent, sampling, spatial, detection.
 Names are those that MXNet lists: an operator's output is name_output, several are name_output0, name_output1, ...
 """
 
@@ -16,7 +16,7 @@ from edgert.dtypes import DType
 from edgert.errors import InputError, ModelError
 from edgert.importers.builder import Array, GraphBuilder, Refusals, RefusedError
 from edgert.importers.interface import Stated, settle_shapes
-from edgert.importers.mxnet import detection, elementwise, linear, movement, norm, recurrent, spatial
+from edgert.importers.mxnet import detection, elementwise, linear, movement, norm, recurrent, sampling, spatial
 from edgert.importers.mxnet.node import Handler, SourceNode
 from edgert.importers.mxnet.params import read_params
 from edgert.importers.mxnet.symbol import Symbol, SymbolNode, read_symbol
@@ -29,6 +29,7 @@ HANDLERS: dict[str, Handler] = {
     **movement.HANDLERS,
     **norm.HANDLERS,
     **recurrent.HANDLERS,
+    **sampling.HANDLERS,
     **spatial.HANDLERS,
 }
 
