@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgert.errors import FileFormatError, InputError
+from edgert.errors import EdgertError, FileFormatError, InputError
 from edgert.importers.keras import keras1
 from edgert.importers.keras.hdf5 import FREE_BYTES, GROWTH, SIGNATURE, Hdf5
 from edgert.importers.keras.layer import Layer, Origin
@@ -75,7 +76,9 @@ def _archive(path: Path) -> tuple[Mapping[str, Any], int, bytes]:
                 )
             size = path.stat().st_size
             return config, version, _member(archive, members["model.weights.h5"], path, max(FREE_BYTES, GROWTH * size))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except EdgertError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
         text = " ".join(str(error).split())
         raise FileFormatError(f"{path.name}: the zip is damaged or cut short ({text})") from error
 

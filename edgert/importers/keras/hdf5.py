@@ -22,6 +22,7 @@ from edgert.importers.builder import Array
 # that were pruned several times.
 FREE_BYTES, GROWTH = 64 << 20, 20
 ATTRIBUTE_BYTES = 64 << 20
+MOST_CHUNKS = 1 << 15  # that a dataset may lie in
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, checksums and lzf, which h5py itself has; any other would be a plugin
 
@@ -144,6 +145,10 @@ class Hdf5:
                 f"bytes can mean"
             )
         self._left -= needed
+        if found.chunks is not None:  # pieces that were never written cost time all the same
+            parts = math.prod(-(-size // max(chunk, 1)) for size, chunk in zip(found.shape, found.chunks, strict=True))
+            if parts > MOST_CHUNKS:
+                raise FileFormatError(f"{self.name}: {path!r} lies in {parts} pieces, needed at most {MOST_CHUNKS}")
 
 
 def _texts(found: Any) -> Iterator[str]:

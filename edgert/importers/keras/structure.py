@@ -75,7 +75,8 @@ def _is_operation(source: Mapping[str, Any], config: Mapping[str, Any], origin: 
     trained or not."""
     if isinstance(source.get("module"), str):
         return ".ops" in source["module"]
-    return origin.version == 3 and "module" not in source and not {"trainable", "batch_shape"} & config.keys()
+    named = isinstance(source.get("inbound_nodes"), list) and source["class_name"] != "InputLayer"
+    return origin.version == 3 and named and "module" not in source and not {"trainable", "dtype"} & config.keys()
 
 
 def _custom(source: Mapping[str, Any]) -> str:
