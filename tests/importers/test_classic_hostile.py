@@ -74,8 +74,6 @@ def one_layer(kind, param, shape=(1, 4, 8, 8)):
         (one_layer("Pooling", "pooling_param { kernel_size: 2 pad: 4000000000 }"), "padding"),
         (one_layer("Convolution", "convolution_param { num_output: 4000000000 kernel_size: 3 }"), "needed"),
         (one_layer("Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1000000000 }"), None),
-        (one_layer("Deconvolution", "convolution_param { num_output: 3 kernel_size: 1 stride: 60000 bias_term: false }",
-                   (1, 4, 1, 1)), None),
         (one_layer("Slice", "slice_param { slice_point: 9 }"), "outputs"),
         (one_layer("Reshape", "reshape_param { shape { dim: -5 } }"), "cannot have the shape"),
         (one_layer("Reshape", "reshape_param { shape { dim: 0 dim: 0 dim: 0 dim: 0 dim: 0 } }"), "copies dimension 4"),
@@ -86,6 +84,15 @@ def one_layer(kind, param, shape=(1, 4, 8, 8)):
 )  # fmt: skip
 def test_caffe_descriptions(text, match, tmp_path):
     refused(lambda: caffe.load(save(tmp_path, text, WEIGHTS)), match)
+
+
+@pytest.mark.parametrize("more", ["stride: 60000", "stride: 2147483647", "dilation: 1000000", "dilation: 2147483647"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_caffe_deconvolutions_that_spread_their_weights(more, groups, tmp_path):
+    param = f"convolution_param {{ num_output: 4 kernel_size: 2 {more} group: {groups} bias_term: false }}"
+    for shape in ((1, 4, 1, 1), (1, 4, 9, 9)):
+        text = one_layer("Deconvolution", param, shape)
+        refused(lambda text=text: caffe.load(save(tmp_path, text, {"it": [np.ones((4, 4 // groups, 2, 2))]})))
 
 
 def test_caffe_descriptions_cut_short(tmp_path):

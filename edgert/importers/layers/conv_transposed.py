@@ -187,7 +187,8 @@ def _spread(
 
 def _dilated(data: Array, dilation: Sequence[int], fill: int) -> Array:
     """Weights [I, O, KH, KW] with the steps between their taps filled."""
-    height, width = ((size - 1) * step + 1 for size, step in zip(data.shape[2:], dilation, strict=True))
+    height, width = [(size - 1) * step + 1 for size, step in zip(data.shape[2:], dilation, strict=True)]
+    transposed.check_growth(data, (height, width))
     full = np.full((*data.shape[:2], height, width), fill, data.dtype)
     full[:, :, :: dilation[0], :: dilation[1]] = data
     return full

@@ -7,6 +7,8 @@ taps over q. All phases together are one convolution with stride_h * stride_w ti
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,10 @@ from numpy.typing import NDArray
 from edgert.errors import ModelError
 
 Array = NDArray[Any]
+
+
+# Elements of weights with their gaps filled: this many, or so many times the weights.
+MOST_SPREAD, MOST_GROWTH = 1 << 22, 64
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,19 @@ def axis(size: int, out: int, kernel: int, stride: int, crop: int) -> Axis:
     return Axis(stride, taps, before, after, crop - stride * first)
 
 
+def check_growth(weights: Array, sizes: Sequence[int]) -> None:
+    """ModelError when weights that are spread over windows of these sizes would take far more memory than they do."""
+    taps = math.prod(weights.shape[-2:])
+    spread = weights.size // max(taps, 1) * math.prod(sizes)
+    if spread > max(MOST_SPREAD, MOST_GROWTH * weights.size):
+        raise ModelError(f"strides or dilations spread its weights over windows of {' x '.join(map(str, sizes))}")
+
+
 def as_convolution(weights: Array, rows: Axis, columns: Axis, zero_point: int = 0) -> Array:
     """The convolution's weights [stride_h * stride_w * O, taps_h, taps_w, I] from those of the transposed one,
     [O, KH, KW, I]. Taps beyond the kernel hold zero_point."""
     outputs, height, width, inputs = weights.shape
+    check_growth(weights.transpose(0, 3, 1, 2), (rows.taps * rows.stride, columns.taps * columns.stride))
     full = ((0, 0), (0, rows.taps * rows.stride - height), (0, columns.taps * columns.stride - width), (0, 0))
     padded = np.pad(weights, full, constant_values=zero_point)
     parts = padded.reshape(outputs, rows.taps, rows.stride, columns.taps, columns.stride, inputs)
