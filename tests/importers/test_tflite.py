@@ -15,6 +15,7 @@ from edgert.compile import convert
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, UnsupportedError
 from edgert.importers import tflite
+from edgert.importers.tflite.advice import ADVICE
 
 from ._tflite_models import Op, Tensor, build, constant, one_op
 
@@ -284,3 +285,12 @@ def test_damaged_files_give_errors_of_edgert_alone(name: str, shared_data: Calla
         except EdgertError:
             refused += 1
     assert refused > 50
+
+
+def test_every_builtin_operator_has_a_handler_or_advice() -> None:
+    """All of the schema's, but for what is no operator."""
+    schema = pytest.importorskip("tflite")
+    kinds = {kind for kind, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    kinds -= {"CUSTOM", "PLACEHOLDER_FOR_GREATER_OP_CODES"}
+    assert not set(tflite.HANDLERS) & set(ADVICE)
+    assert kinds - set(tflite.HANDLERS) == set(ADVICE)

@@ -137,6 +137,8 @@ def fake_quant(b: Builder, op: SourceOp) -> Value:
     scale = (high - low) / (most - least)
     zero = min(max(np.floor(least - low / scale + 0.5), least), most)
     low, high = (least - zero) * scale, (most - zero) * scale
+    if not max(abs(low), high, 1 / scale) < 1e38:
+        raise ModelError(f"a range of {low} to {high} in steps of {scale}")
     clipped = b.emit("unary", [x], {"function": UnaryFunction.CLIP, "alpha": low, "beta": high})
     steps = b.emit("mul", [b.emit("sub", [clipped, _number(b, low)]), _number(b, 1 / scale)])
     whole = b.unary(UnaryFunction.FLOOR, b.emit("add", [steps, _number(b, 0.5)]), None)

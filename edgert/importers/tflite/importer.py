@@ -29,6 +29,7 @@ from edgert.importers.tflite import (
     stablehlo,
     state,
 )
+from edgert.importers.tflite.advice import ADVICE, GENERAL_ADVICE, UNKNOWN
 from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
 from edgert.importers.tflite.described import about
 from edgert.importers.tflite.read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
@@ -50,13 +51,6 @@ HANDLERS: dict[str, Handler] = {
     **detection.HANDLERS,
     **recurrent.HANDLERS,
 }
-
-# What to do about operators that have no handler; any other gets the general advice.
-ADVICE = {
-    "WHERE": "its output's shape depends on the data: cut the model before it",
-    "UNIQUE": "its output's shape depends on the data: cut the model before it",
-}
-GENERAL_ADVICE = "cut the model before it, or replace it by supported operators before converting to TFLite"
 
 
 def load(
@@ -164,8 +158,8 @@ def _convert_operators(b: Builder, source: SourceGraph) -> list[Unsupported]:
         handler = HANDLERS.get(op.kind)
         depends = any(number in unknown for number in op.inputs if number != OPTIONAL)
         if handler is None:
-            fix = ADVICE.get(op.kind, GENERAL_ADVICE)
-            unsupported.append(Unsupported(label, op.kind, "edgert has no such operator", fix))
+            reason, fix = ADVICE.get(op.kind, (UNKNOWN, GENERAL_ADVICE))
+            unsupported.append(Unsupported(label, op.kind, reason, fix))
         elif not depends:
             try:
                 _convert(b, op, handler)
