@@ -6,7 +6,9 @@ import gzip
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image
 
 from importers._onnx_run import assert_close, run_converted, run_onnxruntime
@@ -67,3 +69,35 @@ def test_ultraface(shared_data, name):
     path = shared_data(f"ultraface_rfb320/{name}.onnx")
     sample = image(shared_data("data/images_ccby/face.jpg"), (240, 320), 128 / 255, 127 / 255)
     equal(path, {"input": sample})
+
+
+def test_optimised_by_onnxruntime(shared_data, tmp_path):
+    """What its optimiser writes: convolutions with activations and sums in them."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    source = shared_data("onnx/fastestdet.onnx")
+    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+    assert "FusedConv" in kinds
+    sample = image(shared_data("data/images_ccby/cat_720p.jpg"), (352, 352), 1.0, 0.0, slice(None, None, -1))
+    ours = run_converted(tmp_path / "optimised.onnx", {"input.1": sample})
+    assert_close(ours, run_onnxruntime(onnx.load(source), {"input.1": sample}))
+
+
+def test_quantised_dynamically(shared_data, tmp_path):
+    """The integers of every layer are onnxruntime's, as long as no float between them rounds the other way."""
+    source = shared_data("onnx/fastestdet.onnx")
+    path = tmp_path / "dynamic.onnx"
+    quantize_dynamic(source, path, weight_type=QuantType.QUInt8)
+    model = onnx.load(path)
+    integers = {"DynamicQuantizeLinear": onnx.TensorProto.UINT8, "ConvInteger": onnx.TensorProto.INT32}
+    for node in [node for node in model.graph.node if node.op_type in integers][:12]:
+        info = onnx.helper.make_tensor_value_info(node.output[0], integers[node.op_type], None)
+        model.graph.output.append(info)
+    onnx.save(model, path)
+    sample = image(shared_data("data/images_ccby/cat_720p.jpg"), (352, 352), 1.0, 0.0, slice(None, None, -1))
+    ours, theirs = run_converted(path, {"input.1": sample}), run_onnxruntime(model, {"input.1": sample})
+    for our, their in zip(ours[1:], theirs[1:], strict=True):
+        np.testing.assert_array_equal(our, their)
+    assert float(np.abs(ours[0] - theirs[0]).max()) < 0.1 * float(np.abs(theirs[0]).max())

@@ -15,7 +15,7 @@ from edgert.importers.layers.window import Window
 from edgert.ir import Value
 
 Weights = QuantizedConstant | Array | Value
-MOST_TAPS = 1024  # of a kernel each of whose taps becomes a node
+MOST_TAPS = 255  # of a kernel each of whose taps becomes a node: as many as a concat has inputs
 
 
 def convolution(

@@ -14,8 +14,7 @@ import numpy as np
 from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.layers import conv as conv_layers
-from edgert.importers.onnx.builder import Array, Builder, Handler, Outputs, RefusedError, SourceNode
-from edgert.importers.onnx.constants import computed
+from edgert.importers.onnx.builder import Builder, Handler, Outputs, RefusedError, SourceNode
 from edgert.importers.onnx.quant import HANDLERS as STATIC
 from edgert.importers.onnx.spatial import placed
 from edgert.ir import Value
@@ -95,15 +94,20 @@ def _spread(b: Builder, node: SourceNode, x: Value, given: Value) -> Value:
 
 def _centred(b: Builder, node: SourceNode, index: int, zero: int, along: int) -> Value:
     """The integers of an input less their zero point, as float32; along: the axis of several zero points."""
+    data = b.constant(node, index)
+    point = b.constant(node, zero) if node.has(zero) else np.zeros((), np.int32)
+    shape = b.value(node, index).shape if data is None else data.shape
+    spread = [shape[along] if at == along else 1 for at in range(len(shape))]
+    if data is not None and point is not None:
+        point = point.reshape(spread if point.size > 1 else ())
+        return b.const((data.astype(np.int32) - point.astype(np.int32)).astype(np.float32))
     x = b.value(node, index)
     if x.quant is not None or x in b.unsigned:
         raise RefusedError("it multiplies integers of a quantised activation", "use QLinearMatMul or QLinearConv")
     wide = b.emit("cast", [x], dtype=DType.INT32)
     if node.has(zero):
-        point = b.emit("cast", [b.value(node, zero)], dtype=DType.INT32)
-        if len(point.shape) == 1 and point.shape != (1,):
-            point = b.reshape(point, [point.shape[0] if at == along else 1 for at in range(len(x.shape))])
-        wide = b.sub(wide, point)
+        less = b.emit("cast", [b.value(node, zero)], dtype=DType.INT32)
+        wide = b.sub(wide, b.reshape(less, spread if math.prod(less.shape) > 1 else ()))
     return b.emit("cast", [wide], dtype=DType.FLOAT32)
 
 
@@ -135,19 +139,11 @@ def conv_integer(b: Builder, node: SourceNode) -> Value:
     weights = _centred(b, node, 1, 3, 0)
     place = placed(node, x.shape[2:], node.integers("kernel_shape") or weights.shape[2:])
     groups = node.integer("group", 1)
-    stored = computed_constant(b, weights)
 
     def product(part: Value) -> Value:
-        return conv_layers.convolution(b, part, weights if stored is None else stored, None, place, groups)
+        return conv_layers.convolution(b, part, weights, None, place, groups)
 
     return _exact(b, x, math.prod(weights.shape[1:]), product)
-
-
-def computed_constant(b: Builder, x: Value) -> Array | None:
-    """What nodes at the end of the graph make of constants; None where they read more."""
-    if x.constant:
-        return x.data
-    return computed(b.graph.nodes[-8:], x)
 
 
 HANDLERS: dict[str, Handler] = {
