@@ -86,7 +86,8 @@ def test_optimised_by_onnxruntime(shared_data, tmp_path):
 
 
 def test_quantised_dynamically(shared_data, tmp_path):
-    """The integers of every layer are onnxruntime's, as long as no float between them rounds the other way."""
+    """The integers of every layer are onnxruntime's, until a float between them rounds the other way; what comes of that
+    is no worse than what onnxruntime makes of the quantised model."""
     source = shared_data("onnx/fastestdet.onnx")
     path = tmp_path / "dynamic.onnx"
     quantize_dynamic(source, path, weight_type=QuantType.QUInt8)
@@ -100,4 +101,5 @@ def test_quantised_dynamically(shared_data, tmp_path):
     ours, theirs = run_converted(path, {"input.1": sample}), run_onnxruntime(model, {"input.1": sample})
     for our, their in zip(ours[1:], theirs[1:], strict=True):
         np.testing.assert_array_equal(our, their)
-    assert float(np.abs(ours[0] - theirs[0]).max()) < 0.1 * float(np.abs(theirs[0]).max())
+    (exact,) = run_onnxruntime(onnx.load(source), {"input.1": sample})
+    assert np.abs(ours[0] - exact).mean() < 1.25 * np.abs(theirs[0] - exact).mean()
