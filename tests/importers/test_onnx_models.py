@@ -86,8 +86,8 @@ def test_optimised_by_onnxruntime(shared_data, tmp_path):
 
 
 def test_quantised_dynamically(shared_data, tmp_path):
-    """The integers of every layer are onnxruntime's, until a float between them rounds the other way; what comes of that
-    is no worse than what onnxruntime makes of the quantised model."""
+    """The integers of the first layers are onnxruntime's; where a float between layers rounds the other way, what comes
+    of it loses no more than onnxruntime does."""
     source = shared_data("onnx/fastestdet.onnx")
     path = tmp_path / "dynamic.onnx"
     quantize_dynamic(source, path, weight_type=QuantType.QUInt8)
