@@ -221,3 +221,72 @@ def test_equals_its_formula(name, tmp_path):
     for found in outputs_of(path, inputs):
         assert found["out"].shape == expected.shape
         assert_near(found["out"], expected)
+
+
+class Network:
+    """A description and its weights, layer by layer."""
+
+    def __init__(self, **shapes):
+        self.text, self.blobs, self.count = inputs_text(shapes) + "\n", {}, 0
+
+    def add(self, kind, bottoms, param="", blobs=(), top=None):
+        """The layer's top: a new one, or one that it overwrites."""
+        self.count += 1
+        name = f"{kind.lower()}{self.count}"
+        bottoms = [bottoms] if isinstance(bottoms, str) else bottoms
+        top = top or name
+        links = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
+        self.text += f'layer {{ name: "{name}" type: "{kind}" {links} top: "{top}" {param} }}\n'
+        if blobs:
+            self.blobs[name] = list(blobs)
+        return top
+
+    def conv(self, bottom, inputs, outputs, kernel, more="", bias=True):
+        param = (
+            f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} {more} bias_term: {str(bias).lower()} }}"
+        )
+        weights = [normal(outputs, inputs, kernel, kernel) / kernel, *([normal(outputs)] if bias else [])]
+        return self.add("Convolution", bottom, param, weights)
+
+    def normalized(self, blob, channels):
+        """BatchNorm, Scale and ReLU, each in place."""
+        statistics = [normal(channels) * 999, positive(channels) * 999, np.array([999], np.float32)]
+        self.add("BatchNorm", blob, "batch_norm_param { use_global_stats: true }", statistics, blob)
+        self.add("Scale", blob, "scale_param { bias_term: true }", [positive(channels), normal(channels)], blob)
+        return self.add("ReLU", blob, top=blob)
+
+
+def residual_inception():
+    """Residual blocks, a module of parallel branches, upsampling with a skip, and a classifier."""
+    net = Network(data=(1, 3, 33, 29))
+    stem = net.normalized(net.conv("data", 3, 8, 3, "stride: 2 pad: 1", bias=False), 8)
+    stem = net.add("LRN", stem, "lrn_param { local_size: 5 alpha: 0.001 }")
+    pooled = net.add("Pooling", stem, "pooling_param { pool: MAX kernel_size: 3 stride: 2 }")
+    branch = net.normalized(net.conv(pooled, 8, 8, 3, "pad: 1", bias=False), 8)
+    branch = net.conv(branch, 8, 8, 3, "pad: 2 dilation: 2")
+    block = net.add("ReLU", net.add("Eltwise", [pooled, branch]))
+    parts = [net.conv(block, 8, 4, 1), net.conv(net.conv(block, 8, 4, 1), 4, 6, 3, "pad: 1")]
+    parts.append(net.add("Pooling", block, "pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 }"))
+    module = net.add("Concat", parts)
+    wide = net.add("Deconvolution", module, "convolution_param { num_output: 8 kernel_size: 4 stride: 2 group: 2 }",
+                   [normal(18, 4, 4, 4) / 4, normal(8)])  # fmt: skip
+    cut = net.add("Crop", [wide, stem], "crop_param { axis: 2 offset: 0 }")
+    joined = net.add("Eltwise", [cut, stem], "eltwise_param { operation: MAX }")
+    net.add("Dropout", joined, top=joined)
+    flat = net.add("Pooling", joined, "pooling_param { pool: AVE global_pooling: true }")
+    scores = net.add("InnerProduct", flat, "inner_product_param { num_output: 5 }", [normal(5, 8), normal(5)])
+    net.add("Softmax", scores, top="prob")
+    return net
+
+
+def test_a_whole_network_equals_opencv(tmp_path):
+    cv2 = pytest.importorskip("cv2", reason="needs opencv-python-headless")
+    net = residual_inception()
+    path = save(tmp_path, net.text, net.blobs)
+    x = normal(1, 3, 33, 29)
+    reference = cv2.dnn.readNetFromCaffe(str(path), str(path.with_suffix(".caffemodel")))
+    reference.setInput(x)
+    expected = reference.forward()
+    for found in outputs_of(path, {"data": x}):
+        assert list(found) == ["prob"]
+        assert_near(found["prob"], expected)

@@ -138,7 +138,7 @@ def _labels(symbol: Symbol, needed: Iterable[int]) -> set[int]:
 
 def _plain(array: Array) -> Array:
     """Floats as float32."""
-    return array.astype(np.float32) if array.dtype.kind in "f" else array
+    return np.asarray(array, np.float32) if array.dtype.kind == "f" else array
 
 
 def _variable(
