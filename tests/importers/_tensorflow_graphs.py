@@ -101,3 +101,43 @@ class Graph:
 
     def data(self) -> bytes:
         return bytes(self.proto.SerializeToString())
+
+
+# Variables of a SavedModel
+
+
+def length(data: bytes) -> bytes:
+    number, coded = len(data), b""
+    while number > 127:
+        coded += bytes([number & 127 | 128])
+        number >>= 7
+    return coded + bytes([number])
+
+
+def table(entries: dict[bytes, bytes]) -> bytes:
+    """A table of one block: see edgert/importers/tensorflow/bundle.py."""
+
+    def block(items: dict[bytes, bytes]) -> bytes:
+        data = b""
+        for key, value in items.items():
+            data += b"\0" + length(key) + length(value) + key + value
+        return data + bytes(4) + (1).to_bytes(4, "little")
+
+    first = block(entries)
+    index = block({b"~": _number(0) + _number(len(first))})
+    place = _number(0) + _number(0) + _number(len(first) + 5) + _number(len(index))
+    footer = place + bytes(40 - len(place)) + (0xDB4775248B80FB57).to_bytes(8, "little")
+    return first + bytes(5) + index + bytes(5) + footer
+
+
+def _number(number: int) -> bytes:
+    return length(bytes(number)) if number < 128 else bytes([number & 127 | 128]) + _number(number >> 7)
+
+
+def entry(*sizes: int, size: int = 16, offset: int = 0, dtype: int = 1) -> bytes:
+    made = message("BundleEntryProto")(dtype=dtype, size=size, offset=offset)
+    set_shape(made.shape, sizes)
+    return bytes(made.SerializeToString())
+
+
+HEADER = {b"": b"\x08\x01"}

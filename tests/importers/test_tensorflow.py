@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
 
+from edgert import Interpreter
 from edgert.dtypes import DType
 from edgert.errors import InputError, ModelError, UnsupportedError
 from edgert.importers.tensorflow import load, load_saved_model
 from edgert.importers.tensorflow.messages import message
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.fold_qdq import fold_qdq
-from importers._tensorflow_graphs import Function, Graph, Shape, Type
-from importers._tensorflow_run import assert_close, run_graph
+from importers._tensorflow_graphs import HEADER, Function, Graph, Shape, Type, entry, table
+from importers._tensorflow_run import assert_close, packed, run_graph
 
 RNG = np.random.default_rng(3)
 
@@ -468,6 +469,40 @@ def test_saved_model_errors(tmp_path):
         load_saved_model(tmp_path, signature="other")
     with pytest.raises(InputError, match=r"no graph has the tags train; there are: serve"):
         load_saved_model(tmp_path, tags=["train"])
+
+
+def test_variables_that_are_written_live_between_invokes(tmp_path):
+    """total = total + x, read after it was written; what was read before stays."""
+    graph = Graph()
+    graph.input("x", 3)
+    graph.node("total", "VarHandleOp", shared_name="total", dtype=Type("float32"), shape=Shape((3,)))
+    step = graph.function("step", {"x": "float32", "v": "resource"}, {"sum": "after:value:0", "old": "before:value:0"})
+    kind = {"dtype": Type("float32")}
+    graph.node("before", "ReadVariableOp", "v", into=step, **kind)
+    graph.node("write", "AssignAddVariableOp", "v", "x", "^before", into=step, **kind)
+    graph.node("after", "ReadVariableOp", "v", "^write", into=step, **kind)
+    graph.node("call", "StatefulPartitionedCall", "x", "total", f=Function("step"))
+    model = message("SavedModel")()
+    meta = model.meta_graphs.add()
+    meta.meta_info_def.tags.append("serve")
+    meta.graph_def.CopyFrom(graph.proto)
+    signature = meta.signature_def["serving_default"]
+    signature.inputs["x"].name = "x:0"
+    signature.outputs["sum"].name, signature.outputs["old"].name = "call:0", "call:1"
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
+    start, x = np.array([1, 2, 3], np.float32), real(3)
+    index = table({**HEADER, b"total": entry(3, size=12)})
+    (tmp_path / "variables" / "variables.index").write_bytes(index)
+    (tmp_path / "variables" / "variables.data-00000-of-00001").write_bytes(start.tobytes())
+    interpreter = Interpreter(model_content=packed(load(tmp_path)), num_threads=1)
+    interpreter.allocate_tensors()
+    for count in range(3):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        interpreter.invoke()
+        made = {item["name"]: interpreter.get_tensor(item["index"]) for item in interpreter.get_output_details()}
+        assert_close(made["old"], start + count * x)
+        assert_close(made["sum"], start + (count + 1) * x)
 
 
 def test_reading_a_graph_needs_no_tensorflow():

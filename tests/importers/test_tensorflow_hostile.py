@@ -13,7 +13,7 @@ import pytest
 from edgert.errors import EdgertError
 from edgert.importers.tensorflow import load
 from edgert.importers.tensorflow.messages import message
-from importers._tensorflow_graphs import TYPES, Function, Graph, Shape, Type, set_shape
+from importers._tensorflow_graphs import HEADER, TYPES, Function, Graph, Shape, Type, entry, length, set_shape, table
 
 MOST_SECONDS, MOST_BYTES = 2.0, 300 << 20  # of the processor; a machine that serves others too is slower
 
@@ -66,20 +66,12 @@ def nested() -> bytes:
     """AttrValue in NameAttrList in AttrValue ..., 5000 deep."""
     inner = b""
     for _ in range(5000):
-        entry = b"\x0a\x01a\x12" + _length(inner) + inner
-        listed = b"\x12" + _length(entry) + entry
-        inner = b"\x52" + _length(listed) + listed
-    entry = b"\x0a\x01a\x12" + _length(inner) + inner
-    node = b"\x0a\x01n\x12\x04NoOp\x2a" + _length(entry) + entry
-    return b"\x0a" + _length(node) + node
-
-
-def _length(data: bytes) -> bytes:
-    number, coded = len(data), b""
-    while number > 127:
-        coded += bytes([number & 127 | 128])
-        number >>= 7
-    return coded + bytes([number])
+        entry = b"\x0a\x01a\x12" + length(inner) + inner
+        listed = b"\x12" + length(entry) + entry
+        inner = b"\x52" + length(listed) + listed
+    entry = b"\x0a\x01a\x12" + length(inner) + inner
+    node = b"\x0a\x01n\x12\x04NoOp\x2a" + length(entry) + entry
+    return b"\x0a" + length(node) + node
 
 
 NO_GRAPHS["nested"] = nested()
@@ -355,33 +347,6 @@ def saved(folder, index: bytes, shard: bytes = b"") -> None:
     (folder / "variables" / "variables.data-00000-of-00001").write_bytes(shard)
 
 
-def table(entries: dict[bytes, bytes]) -> bytes:
-    """A table of one block: see edgert/importers/tensorflow/bundle.py."""
-
-    def block(items: dict[bytes, bytes]) -> bytes:
-        data = b""
-        for key, value in items.items():
-            data += b"\0" + _length(key) + _length(value) + key + value
-        return data + bytes(4) + (1).to_bytes(4, "little")
-
-    first = block(entries)
-    index = block({b"~": _number(0) + _number(len(first))})
-    place = _number(0) + _number(0) + _number(len(first) + 5) + _number(len(index))
-    footer = place + bytes(40 - len(place)) + (0xDB4775248B80FB57).to_bytes(8, "little")
-    return first + bytes(5) + index + bytes(5) + footer
-
-
-def _number(number: int) -> bytes:
-    return _length(bytes(number)) if number < 128 else bytes([number & 127 | 128]) + _number(number >> 7)
-
-
-def entry(*sizes: int, size: int = 16, offset: int = 0, dtype: int = 1) -> bytes:
-    made = message("BundleEntryProto")(dtype=dtype, size=size, offset=offset)
-    set_shape(made.shape, sizes)
-    return bytes(made.SerializeToString())
-
-
-HEADER = {b"": b"\x08\x01"}
 INDEXES = {
     "empty": b"",
     "garbage": bytes(range(256)) * 4,

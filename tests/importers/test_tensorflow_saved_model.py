@@ -6,9 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgert import Interpreter
 from edgert.errors import InputError
 from edgert.importers.tensorflow import load, load_function, load_saved_model
-from importers._tensorflow_run import assert_close, run_graph
+from importers._tensorflow_run import assert_close, packed, run_graph
 
 tf = pytest.importorskip("tensorflow", reason="needs the package tensorflow-cpu")
 keras = pytest.importorskip("keras", reason="needs the package keras")
@@ -136,6 +137,47 @@ def test_signatures_and_their_names(two_ways):
     assert [value.name for value in alone.outputs] == ["best"]
     with pytest.raises(InputError, match="lookup, scores"):
         load_saved_model(folder)
+
+
+class Ring(tf.Module):
+    """A buffer of four steps and a count, which live between calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.buffer = tf.Variable(np.zeros((1, 4, 2), np.float32))
+        self.count = tf.Variable(0.0)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32, name="x")])
+    def step(self, x):
+        self.buffer.assign(tf.concat([self.buffer[:, 1:], x[:, None]], 1))
+        self.count.assign_add(1.0)
+        return {"y": tf.reduce_mean(self.buffer, 1) + self.count}
+
+
+def recurrent_with_state():
+    layers_ = (layers.LSTM(5, stateful=True, return_sequences=True), layers.GRU(4, stateful=True))
+    model = keras.Sequential([keras.Input((3, 4), batch_size=1), *layers_])
+    signature = [tf.TensorSpec((1, 3, 4), tf.float32, name="x")]
+    return model, tf.function(lambda x: {"y": model(x)}, input_signature=signature)
+
+
+@pytest.mark.parametrize("kind", ["ring", "recurrent"])
+def test_state_lives_between_invokes(tmp_path, kind):
+    """As in TensorFlow, three steps long."""
+    if kind == "ring":
+        model = Ring()
+        step, shape = model.step, (1, 2)
+    else:
+        (model, step), shape = recurrent_with_state(), (1, 3, 4)
+    tf.saved_model.save(model, str(tmp_path), signatures={"serving_default": step})
+    theirs = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    interpreter = Interpreter(model_content=packed(load(tmp_path)), num_threads=1)
+    interpreter.allocate_tensors()
+    for _ in range(3):
+        x = RNG.normal(size=shape).astype(np.float32)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        interpreter.invoke()
+        assert_close(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]), theirs(tf.constant(x))["y"])
 
 
 def test_concrete_function_keeps_its_names(two_ways):

@@ -40,7 +40,7 @@ class TensorList:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable's handle. Its value is what was stored with the model."""
+    """A variable's handle. Its value is what was stored with the model; Builder.state tells what was written since."""
 
     name: str
     value: Value | None
@@ -123,9 +123,15 @@ class SourceNode:
 class Builder(GraphBuilder):
     """The graph under construction, and what a node's inputs are."""
 
-    def __init__(self, name: str, reserved: set[str], variables: Mapping[str, Array]) -> None:
-        """variables: values of the variables that the graph reads, by their (shared) names."""
+    def __init__(
+        self, name: str, reserved: set[str], variables: Mapping[str, Array], stateful: frozenset[str] = frozenset()
+    ) -> None:
+        """variables: values of the variables that the graph reads, by their (shared) names. stateful: those of them
+        that it writes, which live between invokes."""
         super().__init__(name, reserved)
+        self.stateful = stateful
+        self.state: dict[str, Value] = {}  # variables that the graph writes -> what they hold so far
+        self.lasting: dict[str, Value] = {}  # the same -> variables of the graph
         self.tensors = TensorReader()
         self.variables = variables
         self.batched: dict[Value, Any] = {}  # results of SpaceToBatchND -> what they were made from

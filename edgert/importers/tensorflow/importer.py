@@ -30,6 +30,7 @@ from edgert.importers.tensorflow import (
 from edgert.importers.tensorflow.builder import Bound, Builder, Handler
 from edgert.importers.tensorflow.interface import add_inputs, add_outputs, as_tensor, find_interface, sinks
 from edgert.importers.tensorflow.messages import parse
+from edgert.importers.tensorflow.shapes import write_state
 from edgert.importers.tensorflow.walk import FLOW, Scope, Walk
 from edgert.ir import Graph
 
@@ -66,7 +67,6 @@ ADVICE = {
          "DecodeRaw"),
         FRONT),
     "RandomStandardNormal": "freeze the graph for inference: random numbers serve training",
-    "AssignVariableOp": "export the model without state of its own, and pass its state in and out",
 }  # fmt: skip
 
 
@@ -148,15 +148,21 @@ def convert_graph(
     producer = int(definition.versions.producer)
     found = find_interface(nodes, list(wanted.values()), inputs, constants or {}, producer, probe, given)
     reserved = {*nodes, *wanted, *(feed.name for feed in found.feeds)}
-    builder = Builder(name, reserved, variables or {})
-    scope = Scope(nodes, "", 0, False)
-    add_inputs(builder, scope, found, given)
-    walk = Walk(builder, HANDLERS, ADVICE, functions)
-    made = dict(zip(wanted, walk.evaluate(scope, list(wanted.values())), strict=True))
-    walk.refusals.check()
+    stateful: frozenset[str] = frozenset()
+    while True:
+        builder = Builder(name, reserved, variables or {}, stateful)
+        scope = Scope(nodes, "", 0, False)
+        add_inputs(builder, scope, found, given)
+        walk = Walk(builder, HANDLERS, ADVICE, functions)
+        made = dict(zip(wanted, walk.evaluate(scope, list(wanted.values())), strict=True))
+        walk.refusals.check()
+        if stateful >= builder.state.keys():
+            break
+        stateful |= builder.state.keys()  # once more, with variables in place of the constants that they begin with
     if outputs is None:  # all outputs of a node that nothing reads
         made = _all_outputs(scope, wanted)
     add_outputs(builder, made, outputs is not None)
+    write_state(builder)
     builder.graph.verify()
     return builder.graph
 

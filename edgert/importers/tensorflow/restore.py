@@ -17,6 +17,21 @@ def restored(definition: Any) -> dict[str, str]:
             names = [argument.name for argument in function.signature.input_arg]
             handles = dict(zip(names, arguments, strict=False))
             found |= {handles[name]: key for name, key in _assigned(function).items() if name in handles}
+    for source, copy in _copied(definition).items():
+        if copy in found:
+            found.setdefault(source, found[copy])
+    return found
+
+
+def _copied(definition: Any) -> dict[str, str]:
+    """Variables that others begin as copies of -> those: Keras 3 has two of each, and stores the copies alone."""
+    nodes = {node.name: node for node in definition.node}
+    found: dict[str, str] = {}
+    for node in definition.node:
+        sources = [tensor_parts(text)[0] for text in data_inputs(node)]
+        read = nodes.get(sources[1]) if node.op == "AssignVariableOp" and len(sources) == 2 else None
+        if read is not None and read.op == "ReadVariableOp":
+            found[tensor_parts(next(data_inputs(read), ""))[0]] = sources[0]
     return found
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
+from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import FOLD_LIMIT, RefusedError
 from edgert.importers.tensorflow.builder import Builder, Handler, Opaque, Outputs, SourceNode, Variable
 from edgert.importers.tensorflow.tensors import RESOURCE, STRING, VARIANT, dtype_of
-from edgert.ir import Value
+from edgert.ir import Node, Value
 
 
 def const(b: Builder, node: SourceNode) -> Outputs:
@@ -29,7 +32,14 @@ def variable_handle(b: Builder, node: SourceNode) -> Outputs:
     name = node.text("shared_name", "") or node.name
     stored = b.variables.get(node.name)  # a node is unique, a shared name is not always
     stored = b.variables.get(name) if stored is None else stored
-    return Variable(name, None if stored is None else b.const(stored, name=b.unique(name)))
+    if name not in b.stateful or stored is None:
+        return Variable(name, None if stored is None else b.const(stored, name=b.unique(name)))
+    if name not in b.lasting:
+        lasting = Value(name, tuple(stored.shape), DType.of(stored.dtype), None, stored.copy(), variable=True)
+        b.bear(lasting, name)
+        b.lasting[name] = lasting
+        b.state[name] = b.emit_node("copy", [lasting], {})  # a later assignment must not change it
+    return Variable(name, b.state[name])
 
 
 def stored_variable(b: Builder, node: SourceNode) -> Outputs:
@@ -40,11 +50,7 @@ def stored_variable(b: Builder, node: SourceNode) -> Outputs:
     return b.const(stored, name=b.unique(f"{node.name}/stored"))
 
 
-def read_variable(b: Builder, node: SourceNode) -> Outputs:
-    return _read(node)
-
-
-def _read(node: SourceNode) -> Value:
+def read_variable(b: Builder, node: SourceNode) -> Value:
     handle = node.inputs[0] if node.inputs else None
     if not isinstance(handle, Variable):
         raise RefusedError("it reads a variable that is not known here", "freeze the graph")
@@ -53,7 +59,26 @@ def _read(node: SourceNode) -> Value:
             f"the value of the variable {handle.name!r} is not in the file",
             "freeze the graph (variables become constants), or give the SavedModel folder",
         )
-    return handle.value
+    return b.state.get(handle.name, handle.value)
+
+
+def write_variable(op: str, b: Builder, node: SourceNode) -> Outputs:
+    """AssignVariableOp, AssignAddVariableOp and AssignSubVariableOp. The walk sees to their order."""
+    old, value = read_variable(b, node), b.value(node, 1)
+    handle = node.inputs[0]
+    assert isinstance(handle, Variable)
+    value = b.emit(op, [old, value]) if op else value
+    if (value.shape, value.dtype) != (old.shape, old.dtype):
+        raise ModelError(f"it writes {list(value.shape)} into the variable {handle.name!r} of {list(old.shape)}")
+    b.state[handle.name] = value
+    return []
+
+
+def write_state(b: Builder) -> None:
+    """The end of the graph: variables take what was written to them."""
+    for name, variable in b.lasting.items():
+        if b.state[name] is not variable:
+            b.graph.nodes.append(Node("assign", [variable, b.state[name]], [], {}, name, "AssignVariableOp"))
 
 
 def shape(b: Builder, node: SourceNode) -> list[Value]:
@@ -153,6 +178,9 @@ HANDLERS: dict[str, Handler] = {
     "Variable": stored_variable,
     "VariableV2": stored_variable,
     "ReadVariableOp": read_variable,
+    "AssignVariableOp": partial(write_variable, ""),
+    "AssignAddVariableOp": partial(write_variable, "add"),
+    "AssignSubVariableOp": partial(write_variable, "sub"),
     "Shape": shape,
     "ShapeN": shape,
     "Rank": rank,

@@ -25,6 +25,8 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 IFS = ("If", "StatelessIf")
 CASES = ("Case", "StatelessCase")
 WHILES = ("While", "StatelessWhile")
+WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+RESOURCE_OPS = (*WRITES, "ReadVariableOp", "ResourceGather", *CALLS, *IFS, *WHILES)
 FLOW = (*CALLS, *IFS, *CASES, *WHILES, "Merge", "Exit", "RefExit")
 UNROLL = "unroll the loop before freezing (unroll=True in Keras), or give its length as a constant"
 
@@ -60,10 +62,13 @@ class Walk:
 
     def evaluate(self, scope: Scope, wanted: Sequence[str]) -> list[Bound]:
         """What the tensors are bound to, after all nodes that they need were converted."""
-        names = [tensor_parts(text)[0] for text in wanted]
+        self._convert_all(scope, [tensor_parts(text)[0] for text in wanted])
+        return [self._resolve(scope, text) for text in wanted]
+
+    def _convert_all(self, scope: Scope, names: Sequence[str]) -> None:
+        """Converts nodes and all that they need."""
         for name in self._order(scope, names):
             scope.results[name] = self._convert(scope, scope.nodes[name])
-        return [self._resolve(scope, text) for text in wanted]
 
     def _order(self, scope: Scope, wanted: Sequence[str]) -> Iterator[str]:
         """Names of nodes to convert, each after its inputs; ModelError for a circle or a name that is missing."""
@@ -95,7 +100,11 @@ class Walk:
     def _needs(self, scope: Scope, proto: Any) -> list[str]:
         if proto.op in ("Exit", "RefExit"):  # the end of a loop needs what enters the loop
             return [tensor_parts(text)[0] for enter in Frame(scope, proto).enters for text in data_inputs(enter)]
-        return [tensor_parts(text)[0] for text in data_inputs(proto)]
+        needs = [tensor_parts(text)[0] for text in data_inputs(proto)]
+        if scope.function and proto.op in RESOURCE_OPS:  # control inputs are the order of reading and writing
+            control = (text[1:] for text in proto.input if text.startswith("^"))
+            needs += [name for name in control if name in scope.nodes and scope.nodes[name].op in RESOURCE_OPS]
+        return needs
 
     def _resolve(self, scope: Scope, text: str) -> Bound:
         """What a tensor is bound to: "node", "node:1", and in functions "node:output:1"."""
@@ -192,7 +201,9 @@ class Walk:
         missing = [name for name in returned if name not in definition.ret]
         if missing:
             raise ModelError(f"the function {function!r} does not say what {missing[0]!r} is")
-        return self.evaluate(body, [definition.ret[name] for name in returned])
+        results = self.evaluate(body, [definition.ret[name] for name in returned])
+        self._convert_all(body, [inner.name for inner in definition.node_def if inner.op in WRITES])
+        return results
 
     def _unused(self, prefix: str) -> str:
         """The prefix, with a number where another call's nodes have it already."""
@@ -214,8 +225,11 @@ class Walk:
         flag = builder.value(node, 0)
         if node.op not in IFS or flag.dtype != DType.BOOL or flag.shape not in ((), (1,)):
             raise RefusedError("its condition depends on the data", "freeze the graph with a fixed path")
+        written = dict(builder.state)
         no, yes = (self._call(scope, node, branch, node.inputs[1:], part) for branch, part in
                    zip(branches, ("else", "then"), strict=True))  # fmt: skip
+        if builder.state != written:
+            raise RefusedError("it writes a variable in a branch that depends on the data", "select the value instead")
         builder.begin(node.name, node.op)
         return [self._select(flag, a, b) for a, b in zip(yes, no, strict=True)]
 
