@@ -1,6 +1,6 @@
 """sigmoid and tanh of int16 by products and shifts alone, as gemmlowp has them and TensorFlow Lite's integer lstm uses.
 
-Source: gemmlowp, fixedpoint/fixedpoint.h (logistic, tanh, exp_on_negative_values). ext/ops/gemmlowp.h is the same in C.
+Source: gemmlowp, fixedpoint/fixedpoint.h (logistic, tanh, exp_on_negative_values). ext/ops/gemmlowp.c is the same in C.
 Arrays are int64 that hold what int16 and int32 hold there.
 """
 
