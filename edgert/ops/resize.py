@@ -21,8 +21,11 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
     assert x is not None
     if len(x.shape) != 4:
         raise ModelError(f"input has {len(x.shape)} dimensions, needed 4 (N, H, W, C)")
-    if attrs["mode"] == ResizeMode.BILINEAR and x.dtype not in (DType.FLOAT32, DType.INT8):
-        raise ModelError(f"bilinear on {x.dtype.name}, needed FLOAT32 or INT8")
+    if attrs["mode"] == ResizeMode.BILINEAR and x.dtype not in (DType.FLOAT32, DType.INT8, DType.INT16):
+        raise ModelError(f"bilinear on {x.dtype.name}, needed FLOAT32, INT8 or INT16")
+    stated = attrs["scale_h"] or attrs["scale_w"] or attrs["coordinates"] == CoordinateMode.PYTORCH_HALF_PIXEL
+    if attrs["mode"] == ResizeMode.BILINEAR and x.dtype == DType.INT16 and stated:
+        raise ModelError("bilinear on INT16 with a scale of its own, or PyTorch's coordinates")
     if min(attrs["out_h"], attrs["out_w"], *x.shape[1:3]) < 1:
         raise ModelError(f"resizes {list(x.shape)} to {attrs['out_h']}x{attrs['out_w']}, needed at least 1x1")
     for name in ("scale_h", "scale_w"):
@@ -73,6 +76,26 @@ def _bilinear_taps(size: int, out: int, scale: float, mode: int) -> tuple[Array,
     return lower, upper, np.where(lower == upper, np.float32(0), positions - np.floor(positions))
 
 
+def _bilinear_int16(x: Array, axes: Sequence[tuple[int, int, float, int]]) -> Array:
+    """TFLite's integers (tensorflow/lite/kernels/internal/reference/resize_bilinear.h): positions and weights in units
+    of 2^-10, the sum rounded half away from 0."""
+
+    def taps(size: int, out: int, scale: float, mode: int) -> tuple[Array, Array, Array]:
+        corners = mode == CoordinateMode.ALIGN_CORNERS and out > 1
+        span, steps = (size - 1, out - 1) if corners else (size, out)
+        step = (1024 * span + steps // 2) // steps
+        at = np.arange(out, dtype=np.int64) * step + (step // 2 - 512 if mode == CoordinateMode.HALF_PIXEL else 0)
+        lower = np.clip(at // 1024, 0, size - 1)
+        upper = np.clip(-(-at // 1024), 0, size - 1)
+        return lower, upper, np.where(lower == upper, 0, at % 1024)
+
+    (top, bottom, fy), (left, right, fx) = (taps(*axis) for axis in axes)
+    wide, fy, fx = x.astype(np.int64), fy[:, None, None], fx[:, None]
+    above, below = (wide[:, row][:, :, left] * (1024 - fx) + wide[:, row][:, :, right] * fx for row in (top, bottom))
+    total = above * (1024 - fy) + below * fy
+    return np.asarray(np.sign(total) * ((np.abs(total) + (1 << 19)) >> 20), np.int16)
+
+
 def _reference(
     arrays: Sequence[Array | None],
     attrs: Attrs,
@@ -90,6 +113,8 @@ def _reference(
     if attrs["mode"] == ResizeMode.NEAREST:
         rows, columns = (_nearest(_positions(*axis), axis[0], attrs["nearest"]) for axis in axes)
         return [x[:, rows][:, :, columns]]
+    if x.dtype == np.int16:
+        return [_bilinear_int16(x, axes)]
     (top, bottom, fy), (left, right, fx) = (_bilinear_taps(*axis) for axis in axes)
     fy, fx = fy[:, None, None], fx[:, None]
 

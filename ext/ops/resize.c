@@ -19,8 +19,9 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   const int mode = ert_resize_attrs_mode(a);
   ERT_REQUIRE(p, mode < ERT_RESIZE_MODE_COUNT, "mode is %d, needed less than %d", mode, ERT_RESIZE_MODE_COUNT);
   const bool bilinear = mode == ERT_RESIZE_MODE_BILINEAR;
-  ERT_REQUIRE(p, !bilinear || in->dtype == ERT_DTYPE_FLOAT32 || in->dtype == ERT_DTYPE_INT8,
-              "bilinear on %s, needed float32 or int8", ert_dtype_name(in->dtype));
+  const bool known = in->dtype == ERT_DTYPE_FLOAT32 || in->dtype == ERT_DTYPE_INT8 || in->dtype == ERT_DTYPE_INT16;
+  ERT_REQUIRE(p, !bilinear || known, "bilinear on %s, needed float32, int8 or int16",
+              ert_dtype_name(in->dtype));
   const int32_t dims[] = {in->dims[0], ert_resize_attrs_out_h(a), ert_resize_attrs_out_w(a), in->dims[3]};
   ERT_REQUIRE(p, dims[1] >= 1 && dims[2] >= 1 && in->dims[1] >= 1 && in->dims[2] >= 1,
               "resizes %dx%d to %dx%d, needed at least 1x1", (int)in->dims[1], (int)in->dims[2], (int)dims[1],
@@ -40,6 +41,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   state->items = (size_t)dims[0] * state->out_h;
 
   ert_resize_axis axis = {.coordinates = ert_resize_attrs_coordinates(a), .nearest = ert_resize_attrs_nearest(a)};
+  axis.integers = bilinear && in->dtype == ERT_DTYPE_INT16;
   axis.in = in->dims[1];
   axis.out = dims[1];
   axis.scale = ert_resize_attrs_scale_h(a);
@@ -93,6 +95,23 @@ static void bilinear_row_i8(const resize_state *state, const int8_t *in, int8_t 
   }
 }
 
+/* Weights in units of 2^-10 on each axis, the sum in units of 2^-20 rounded half away from 0. */
+static void bilinear_row_i16(const resize_state *state, const int16_t *in, int16_t *out, const ert_resize_tap *row) {
+  const size_t c = state->c, in_row = (size_t)state->w * c;
+  const int16_t *top = in + (size_t)row->lower * in_row, *bottom = in + (size_t)row->upper * in_row;
+  const int64_t fy = row->fraction_10, gy = 1024 - fy;
+  for (size_t x = 0; x < state->out_w; x++, out += c) {
+    const ert_resize_tap *column = &state->columns[x];
+    const size_t left = (size_t)column->lower * c, right = (size_t)column->upper * c;
+    const int64_t fx = column->fraction_10, gx = 1024 - fx;
+    for (size_t k = 0; k < c; k++) {
+      const int64_t above = gx * top[left + k] + fx * top[right + k];
+      const int64_t sum = gy * above + fy * (gx * bottom[left + k] + fx * bottom[right + k]);
+      out[k] = (int16_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
+    }
+  }
+}
+
 static void resize_rows(void *arg, size_t part) {
   const ert_op *op = arg;
   const resize_state *state = op->state;
@@ -106,6 +125,7 @@ static void resize_rows(void *arg, size_t part) {
     uint8_t *out = (uint8_t *)op->out[0]->data + i * row_bytes;
     const ert_resize_tap *row = &state->rows[i % state->out_h];
     if (!state->bilinear) nearest_row(state, in, out, row, element_bytes);
+    else if (op->in[0]->dtype == ERT_DTYPE_INT16) bilinear_row_i16(state, (const int16_t *)in, (int16_t *)out, row);
     else if (op->in[0]->dtype == ERT_DTYPE_FLOAT32) bilinear_row_f32(state, (const float *)in, (float *)out, row);
     else bilinear_row_i8(state, (const int8_t *)in, (int8_t *)out, row);
   }

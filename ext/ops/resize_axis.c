@@ -50,6 +50,20 @@ static ert_resize_tap bilinear_tap(const ert_resize_axis *a, int32_t i) {
   return tap;
 }
 
+/* TFLite's integers for int16 (tensorflow/lite/kernels/internal/reference/resize_bilinear.h): positions in units of
+ * 2^-10, the step rounded to that. Where both pixels are the same the fraction is of no account. */
+static ert_resize_tap integer_tap(const ert_resize_axis *a, int32_t i) {
+  const bool corners = a->coordinates == ERT_COORDINATE_MODE_ALIGN_CORNERS && a->out > 1;
+  const int64_t from = corners ? a->in - 1 : a->in, to = corners ? a->out - 1 : a->out;
+  const int64_t step = (1024 * from + to / 2) / to;
+  int64_t at = i * step;
+  if (a->coordinates == ERT_COORDINATE_MODE_HALF_PIXEL) at += step / 2 - 512;
+  const int64_t last = a->in - 1, lower = at < 0 ? 0 : at / 1024, upper = at < 0 ? 0 : (at + 1023) / 1024;
+  ert_resize_tap tap = {.lower = (int32_t)(lower < last ? lower : last), .upper = (int32_t)(upper < last ? upper : last)};
+  tap.fraction_10 = tap.lower == tap.upper ? 0 : (int32_t)(at % 1024);
+  return tap;
+}
+
 ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *a, bool bilinear,
                                    ert_resize_tap **taps) {
   ERT_REQUIRE(p, a->coordinates < ERT_COORDINATE_MODE_COUNT, "coordinates is %d, needed less than %d", a->coordinates,
@@ -58,13 +72,15 @@ ert_status ert_resize_axis_prepare(ert_prepare *p, const ert_resize_axis *a, boo
               ERT_NEAREST_MODE_COUNT);
   ERT_REQUIRE(p, a->scale == 0.0f || (a->scale >= 1e-6f && a->scale <= 1e6f), "scale is %g, needed 0 or 1e-6 to 1e6",
               (double)a->scale);
+  ERT_REQUIRE(p, !a->integers || (a->scale == 0.0f && a->coordinates != ERT_COORDINATE_MODE_PYTORCH_HALF_PIXEL),
+              "bilinear on int16 with scale %g and coordinates %d, needed TFLite's", (double)a->scale, a->coordinates);
   size_t bytes;
   ERT_REQUIRE(p, ert_mul((size_t)a->out, sizeof **taps, &bytes), "output of %d is too large", (int)a->out);
   *taps = ert_prepare_alloc(p, bytes);
   if (*taps == NULL) return ERT_OUT_OF_MEMORY;
 
   for (int32_t i = 0; i < a->out; i++) {
-    if (bilinear) (*taps)[i] = bilinear_tap(a, i);
+    if (bilinear) (*taps)[i] = a->integers ? integer_tap(a, i) : bilinear_tap(a, i);
     else (*taps)[i].lower = clamp_index(round_nearest(a->nearest, source_position(a, i)), a->in);
   }
   return ERT_OK;

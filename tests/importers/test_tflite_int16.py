@@ -154,9 +154,16 @@ CASES = [
     Case("maximum", "MAXIMUM", [i16(1, 300), i16(1, 300)], i16(1, 300)),
     Case("minimum", "MINIMUM", [i16(1, 300), i16(1, 300)], i16(1, 300)),
     Case("greater", "GREATER", [i16(1, 300), i16(1, 300)], Tensor((1, 300), "bool")),
+    *(
+        Case(
+            f"resize {name}", "RESIZE_BILINEAR", [X, constant([11, 4], "int32")], i16(1, 11, 4, 5),
+            "ResizeBilinearOptions", options,
+        )
+        for name, options in (("", {}), ("half", {"halfPixelCenters": True}), ("corners", {"alignCorners": True}))
+    ),
     Case(
         "resize", "RESIZE_BILINEAR", [X, constant([11, 13], "int32")], i16(1, 11, 13, 5), "ResizeBilinearOptions",
-        {"halfPixelCenters": True}, within=200,  # LiteRT has weights of 10 bits here, edgert computes in float32
+        {"halfPixelCenters": True},
     ),
     Case(
         "nearest", "RESIZE_NEAREST_NEIGHBOR", [X, constant([11, 13], "int32")], i16(1, 11, 13, 5),

@@ -194,6 +194,13 @@ def test_numbers_that_only_move() -> None:
     check("depth_to_space", {"block": 2}, [i16(1, 3, 3, 8)], quant=quant_i16())
 
 
+@pytest.mark.parametrize("coordinates", [0, 1, 2])
+@pytest.mark.parametrize(("out_h", "out_w"), [(11, 13), (3, 4), (1, 1), (14, 9), (200, 3)])
+def test_resize(coordinates: int, out_h: int, out_w: int) -> None:
+    attrs = {"out_h": out_h, "out_w": out_w, "mode": 1, "coordinates": coordinates}
+    check("resize", attrs, [i16(2, 7, 9, 3)], quant=quant_i16())
+
+
 def test_refuses() -> None:
     x, w, y = i16(1, 4, 4, 3), i8(2, 3, 3, 3, constant=True, quant=quant_i8(0.01, 0)), i16(1, 2, 2, 2)
     refused("conv2d", {}, [i16(1, 4, 4, 3, quant=quant_i8(0.1, 3)), w], [y], "zero point 3, needed 0")
