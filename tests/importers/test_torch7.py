@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
 
-from edgert.errors import InputError, UnsupportedError
+from edgert.errors import FileFormatError, InputError, UnsupportedError
 from edgert.importers import torch7
 from importers._run_graph import run_graph
 from importers._torch7_write import Storage, container, module, save, sequential
@@ -132,6 +132,12 @@ def test_modules_that_opencv_lacks(tmp_path):
          sequence, temporal),
         (module("LeakyReLU", negval=0.2), IMAGE, lambda x: np.where(x > 0, x, 0.2 * x)),
         (module("SpatialSoftMax"), IMAGE, lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True)),
+        (module("HardShrink", **{"lambda": 0.4}), IMAGE, lambda x: np.where(np.abs(x) > 0.4, x, 0)),
+        (module("SoftShrink", **{"lambda": 0.4}), IMAGE, lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.4, 0)),
+        (module("SpatialSubSampling", kW=2, kH=3, dW=2, dH=3, weight=scale.reshape(4), bias=scale.reshape(4)), IMAGE,
+         lambda x: x.reshape(1, 4, 3, 3, 4, 2).sum((3, 5)) * scale + scale),
+        (module("PixelShuffle", upscaleFactor=2), IMAGE,
+         lambda x: x.reshape(1, 1, 2, 2, 9, 8).transpose(0, 1, 4, 2, 5, 3).reshape(1, 1, 18, 16)),
         (module("HardTanh", min_val=-0.3, max_val=0.4), IMAGE, lambda x: np.clip(x, -0.3, 0.4)),
         (module("Threshold", threshold=0.1, val=-1), IMAGE, lambda x: np.where(x > 0.1, x, -1)),
         (module("SoftPlus", beta=2), IMAGE, lambda x: np.log1p(np.exp(2 * x)) / 2),
@@ -168,6 +174,21 @@ def test_modules_that_opencv_lacks(tmp_path):
         graph = imported(save(tmp_path / "net.t7", net), shape)
         for result in (*ReferenceExecutor(graph).run(x), *run_graph(graph, x)):
             assert_near(result, formula(x))
+
+
+def test_rows_of_a_table(tmp_path):
+    table = normal(5, 3)
+    graph = imported(save(tmp_path / "net.t7", module("LookupTable", weight=table)), (2, 3))
+    (rows,) = ReferenceExecutor(graph).run(np.array([[1, 5, 2], [3, 3, 4]], np.float32))
+    np.testing.assert_array_equal(rows, table[[[0, 4, 1], [2, 2, 3]]])
+
+
+def test_a_network_in_a_checkpoint(tmp_path):
+    path = save(tmp_path / "net.t7", {"model": module("ReLU"), "epoch": 7, "options": {"rate": 0.1}})
+    graph = torch7.load(path, {"input": (1, 3)})
+    assert graph.notes == ["The file holds a table; its item 'model' is taken."]
+    with pytest.raises(FileFormatError, match="a table with 2 networks"):
+        torch7.load(save(path, {"a": module("ReLU"), "b": module("Tanh")}), {"input": (1, 3)})
 
 
 def test_tables_of_inputs_and_outputs(tmp_path):

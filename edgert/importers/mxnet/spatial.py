@@ -19,6 +19,8 @@ from edgert.importers.mxnet.node import Handler, SourceNode
 from edgert.ir import Value
 from edgert.ops._enums import ReduceFunction
 
+MOST_SHARES = 1 << 20  # elements of a matrix that makes means of windows of several sizes
+
 
 def _each(node: SourceNode, name: str, rank: int, default: int) -> tuple[int, ...]:
     """A size for each spatial axis."""
@@ -170,6 +172,8 @@ def adaptive_average_pool(b: GraphBuilder, node: SourceNode) -> Value:
     if all(size % out == 0 for size, out in zip(x.shape[2:], wanted, strict=True)):
         kernel = tuple(size // out for size, out in zip(x.shape[2:], wanted, strict=True))
         return average_pool(b, x, window(x.shape[2:], kernel, stride=kernel), counts_padding=True)
+    if any(size * out > MOST_SHARES for size, out in zip(x.shape[2:], wanted, strict=True)):
+        raise RefusedError(f"from {x.shape[2]} x {x.shape[3]} pixels to {list(wanted)}", "use sizes that divide")
     rows, columns = (_shares(size, out) for size, out in zip(x.shape[2:], wanted, strict=True))
     y = b.emit("matmul", [x, columns], {"transpose_b": True})
     y = b.emit("matmul", [b.transpose(y, (0, 1, 3, 2)), rows], {"transpose_b": True})

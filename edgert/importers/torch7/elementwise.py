@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.layers import elementwise as layers
 from edgert.importers.torch7.module import Builder, Handler, Module, tensor_of
 from edgert.ir import Value
-from edgert.ops._enums import ReduceFunction, UnaryFunction
+from edgert.ops._enums import CompareFunction, ReduceFunction, UnaryFunction
 
 
 def plain(function: UnaryFunction, b: Builder, module: Module, x: Any) -> Value:
@@ -65,6 +66,30 @@ def log_sigmoid(b: Builder, module: Module, x: Any) -> Value:
 
 def tanh_shrink(b: Builder, module: Module, x: Any) -> Value:
     return b.sub(tensor_of(x), b.unary(UnaryFunction.TANH, tensor_of(x)))
+
+
+def hard_shrink(b: Builder, module: Module, x: Any) -> Value:
+    """x, but 0 within lambda of 0."""
+    value = tensor_of(x)
+    return layers.threshold(b, value, module.number("lambda", 0.5), _below(b, value, module))
+
+
+def _below(b: Builder, value: Value, module: Module) -> Value:
+    """x where x < -lambda, else 0."""
+    limit = -module.number("lambda", 0.5)
+    return b.emit("select", [b.emit("compare", [value, limit], {"function": CompareFunction.LESS}), value, 0.0])
+
+
+def soft_shrink(b: Builder, module: Module, x: Any) -> Value:
+    """x brought nearer to 0 by lambda, and 0 where it is nearer already."""
+    limit = module.number("lambda", 0.5)
+    return b.sub(tensor_of(x), b.unary(UnaryFunction.CLIP, tensor_of(x), -limit, limit))
+
+
+def lookup_table(b: Builder, module: Module, x: Any) -> Value:
+    """Rows of a table by their numbers, which count from 1."""
+    numbers = b.emit("cast", [b.add(tensor_of(x), -1.0)], dtype=DType.INT32)
+    return b.emit("gather", [module.array("weight"), numbers], {"axis": 0})
 
 
 def power(b: Builder, module: Module, x: Any) -> Value:
@@ -147,11 +172,13 @@ HANDLERS: dict[str, Handler] = {
     "nn.Dropout": dropout,
     "nn.ELU": elu,
     "nn.Exp": partial(plain, UnaryFunction.EXP),
+    "nn.HardShrink": hard_shrink,
     "nn.HardTanh": hard_tanh,
     "nn.LeakyReLU": leaky_relu,
     "nn.Linear": linear,
     "nn.Log": partial(plain, UnaryFunction.LOG),
     "nn.LogSigmoid": log_sigmoid,
+    "nn.LookupTable": lookup_table,
     "nn.LogSoftMax": partial(softmax, "log_softmax"),
     "nn.Max": partial(reduced, ReduceFunction.MAX),
     "nn.Mean": partial(reduced, ReduceFunction.MEAN),
@@ -168,6 +195,7 @@ HANDLERS: dict[str, Handler] = {
     "nn.SoftMax": partial(softmax, "softmax"),
     "nn.SoftMin": partial(softmax, "softmax"),
     "nn.SoftPlus": soft_plus,
+    "nn.SoftShrink": soft_shrink,
     "nn.SoftSign": partial(plain, UnaryFunction.SOFTSIGN),
     "nn.SpatialDropout": dropout,
     "nn.SpatialLogSoftMax": partial(softmax, "log_softmax"),

@@ -16,7 +16,7 @@ from edgert.errors import FileFormatError, InputError, ModelError
 from edgert.importers.interface import settle_shapes
 from edgert.importers.torch7 import containers, elementwise, movement, spatial
 from edgert.importers.torch7.module import Builder, Handler, Module, is_lost
-from edgert.importers.torch7.read import TorchObject, read_t7
+from edgert.importers.torch7.read import Table, TorchObject, read_t7
 from edgert.ir import Graph, Value
 
 # cudnn's modules are nn's but for how they compute.
@@ -50,11 +50,8 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    net = read_t7(path)
-    if not isinstance(net, TorchObject):
-        what = "a table (of weights, perhaps)" if not isinstance(net, float | str | None) else "no network"
-        raise FileFormatError(f"{path.name}: it holds {what}, needed a network as torch.save(path, net) writes it")
     builder = Builder(path.stem, HANDLERS, _no_handler)
+    net = _network(read_t7(path), path, builder.graph.notes)
     names = sorted(input_shapes or {}, key=lambda name: int(re.sub(r"\D", "", name) or 0))
     if not all(re.fullmatch(r"input\d*", name) for name in names):
         wrong = next(name for name in names if not re.fullmatch(r"input\d*", name))
@@ -65,6 +62,19 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) 
     builder.refusals.check()
     _add_outputs(builder, result)
     return builder.graph
+
+
+def _network(content: Any, path: Path, notes: list[str]) -> TorchObject:
+    """The network in a file: its object, or the only one of a table (a checkpoint)."""
+    if isinstance(content, TorchObject):
+        return content
+    items = content.items if isinstance(content, Table) else {}
+    found = [(key, item) for key, item in items.items() if isinstance(item, TorchObject) and item.kind in HANDLERS]
+    if len(found) == 1:
+        notes.append(f"The file holds a table; its item {found[0][0]!r} is taken.")
+        return found[0][1]
+    what = f"a table with {len(found)} networks" if isinstance(content, Table) else "no network"
+    raise FileFormatError(f"{path.name}: it holds {what}, needed one, as torch.save(path, net) writes it")
 
 
 def _add_outputs(builder: Builder, result: Any) -> None:

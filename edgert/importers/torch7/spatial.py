@@ -107,6 +107,21 @@ def average_pooling(rank: int, b: Builder, module: Module, x: Any) -> Value:
     return affine(b, y, math.prod(place.kernel), 0)
 
 
+def sub_sampling(b: Builder, module: Module, x: Any) -> Value:
+    """Sums over windows, times a weight and plus a bias of each channel."""
+    value = _image(x, 2)
+    kernel, stride = _each(module, "k", 2), _each(module, "d", 2)
+    sums = average_pool(b, value, window(value.shape[2:], kernel, stride=stride), counts_padding=True)
+    channels = (value.shape[1],)
+    scaled = b.mul(sums, norm.along(b, sums, module.array("weight", channels) * math.prod(kernel), 1))
+    return b.add(scaled, norm.along(b, sums, module.array("bias", channels), 1))
+
+
+def pixel_shuffle(b: Builder, module: Module, x: Any) -> Value:
+    attrs = {"block": module.integer("upscaleFactor"), "column_row_depth": True}
+    return b.from_nhwc(b.emit("depth_to_space", [b.to_nhwc(_image(x, 2))], attrs), 4)
+
+
 def temporal_max_pooling(b: Builder, module: Module, x: Any) -> Value:
     value = _image(x, 1)
     place = window(value.shape[1:2], (module.integer("kW"),), stride=(module.integer("dW"),))
@@ -195,6 +210,7 @@ HANDLERS: dict[str, Handler] = {
     "nn.BatchNormalization": batch_norm,
     "nn.InstanceNormalization": instance_norm,
     "nn.Normalize": normalize,
+    "nn.PixelShuffle": pixel_shuffle,
     "nn.SpatialAdaptiveAveragePooling": partial(adaptive_pooling, ReduceFunction.MEAN),
     "nn.SpatialAdaptiveMaxPooling": partial(adaptive_pooling, ReduceFunction.MAX),
     "nn.SpatialAveragePooling": partial(average_pooling, 2),
@@ -205,6 +221,7 @@ HANDLERS: dict[str, Handler] = {
     "nn.SpatialDilatedConvolution": partial(conv, 2),
     "nn.SpatialFullConvolution": full_conv,
     "nn.SpatialMaxPooling": partial(max_pooling, 2),
+    "nn.SpatialSubSampling": sub_sampling,
     "nn.SpatialUpSamplingBilinear": upsample_bilinear,
     "nn.SpatialUpSamplingNearest": upsample_nearest,
     "nn.TemporalConvolution": temporal_conv,
