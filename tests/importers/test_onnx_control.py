@@ -82,6 +82,43 @@ def test_a_branch_within_a_loop(tmp_path):
     same(tmp_path, model(main))
 
 
+def test_a_branch_that_depends_on_the_data(tmp_path):
+    """Both are computed where they give tensors of one shape, and a note says so; others are refused."""
+    branches = {
+        "then_branch": graph("then", [node("Relu", ["x"], ["a"])], [], [value("a")]),
+        "else_branch": graph("else", [node("Neg", ["x"], ["b"])], [], [value("b")]),
+    }
+    nodes = [
+        node("ReduceSum", ["x"], ["total"], keepdims=0),
+        node("Greater", ["total", "zero"], ["positive"]),
+        node("If", ["positive"], ["y"], "choice", **branches),
+    ]
+    made = model(graph("g", nodes, [value("x", (4, 3))], [value("y")], zero=np.float32(0)))
+    for sample in (np.abs(X), -np.abs(X)):
+        converted = same(tmp_path, made, {"x": sample})
+    assert converted.notes == ["If 'choice': its condition depends on the data, so both branches are computed."]
+    other = graph("else", [node("ReduceSum", ["x"], ["b"], keepdims=0)], [], [value("b")])
+    nodes[-1] = node("If", ["positive"], ["y"], "choice", then_branch=branches["then_branch"], else_branch=other)
+    onnx.save(model(graph("g", nodes, [value("x", (4, 3))], [value("y")], zero=np.float32(0))), tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedError, match="different shapes"):
+        load(tmp_path / "m.onnx")
+
+
+def test_what_a_loop_cannot_do_is_said_once(tmp_path):
+    body = graph(
+        "body",
+        [node("Identity", ["go"], ["go_on"]), node("Bernoulli", ["x"], ["c_out"], "dice")],
+        [value("i", [], INT64), value("go", [], BOOL), value("c")],
+        [value("go_on", [], BOOL), value("c_out")],
+    )
+    loop = node("Loop", ["rounds", "go", "x"], ["y"], body=body)
+    constants = {"rounds": np.int64(100), "go": np.asarray(True)}
+    onnx.save(model(graph("g", [loop], [value("x", (4, 3))], [value("y")], **constants)), tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedError) as caught:
+        load(tmp_path / "m.onnx")
+    assert [item.operator for item in caught.value.items] == ["Bernoulli"]
+
+
 def test_a_loop_that_ends_by_its_condition(tmp_path):
     body = graph(
         "body",
@@ -164,8 +201,7 @@ def test_constants_given_at_conversion(tmp_path):
     inputs = [value("x", (4, 3)), value("rate", [], INT64)]
     path = tmp_path / "m.onnx"
     onnx.save(model(graph("g", nodes, inputs, [value("y")], fast=np.int64(16000))), path)
-    with pytest.raises(UnsupportedError, match="its condition depends on the data"):
-        load(path)
+    assert "select" in [part.op for part in load(path).nodes]  # both branches, without knowing the rate
     for rate, function in ((16000, "RELU"), (8000, "NEG")):
         converted = load(path, constants={"rate": np.asarray(rate, np.int64)})
         assert [item.name for item in converted.inputs] == ["x"]

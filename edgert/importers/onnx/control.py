@@ -1,9 +1,9 @@
-"""ONNX control flow, where the conversion knows which way it goes: If with a constant condition, Loop and Scan whose
-number of rounds is known, sequences and optionals whose length is. All of it disappears: branches are chosen, loops
-unrolled, sequences become their elements."""
+"""ONNX control flow, where the conversion knows which way it goes: branches are chosen (or both are computed), loops and
+scans unrolled, sequences and optionals replaced by what they hold. None of it is left in the graph."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +51,33 @@ def _body(walk: Walk, node: SourceNode, graph: Any, inputs: Mapping[str, str]) -
 def if_(walk: Walk, node: SourceNode) -> None:
     condition = walk.builder.constant(node, 0)
     if condition is None or condition.size != 1:
-        raise RefusedError("its condition depends on the data", FIXED)
+        _both(walk, node)
+        return
     branch = node.attrs["then_branch" if condition.reshape(-1)[0] else "else_branch"]
     for outer, inner in zip(node.outputs, _body(walk, node, branch, {}), strict=True):
         walk.alias(outer, inner)
+
+
+def _both(walk: Walk, node: SourceNode) -> None:
+    """A condition that depends on the data, where both branches give tensors alike: both are computed, and one is
+    chosen."""
+    b, before = walk.builder, len(walk.refused)
+    condition = b.value(node, 0)
+    if math.prod(condition.shape) != 1:
+        raise ModelError(f"its condition is {list(condition.shape)}, needed one element")
+    results = [_body(walk, node, node.attrs[name], {}) for name in ("then_branch", "else_branch")]
+    if len(walk.refused) > before:
+        walk.lose(node)
+        return
+    scalar = b.reshape(condition, ())
+    for outer, *inner in zip(node.outputs, *results, strict=True):
+        if any(name in b.sequences or name in b.absent for name in inner):
+            raise RefusedError("its condition depends on the data", FIXED)
+        yes, no = (b.value_of(name) for name in inner)
+        if (yes.shape, yes.dtype) != (no.shape, no.dtype):
+            raise RefusedError("its condition depends on the data, and its branches give different shapes", FIXED)
+        walk.book(outer, b.emit("select", [scalar, yes, no]))
+    b.graph.notes.append(f"If {node.name!r}: its condition depends on the data, so both branches are computed.")
 
 
 def loop(walk: Walk, node: SourceNode) -> None:
@@ -72,7 +95,11 @@ def loop(walk: Walk, node: SourceNode) -> None:
             walk.new_constant(f"{node.name}/condition", np.asarray(True)),
         )
         inputs = dict(zip((value.name for value in body.input), (*given, *carried), strict=True))
+        before = len(walk.refused)
         condition, *results = _body(walk, node, body, inputs)
+        if len(walk.refused) > before:  # further rounds would be refused for the same
+            walk.lose(node)
+            return
         carried = results[: len(carried)]
         for items, name in zip(collected, results[len(carried) :], strict=True):
             items.append(name)
@@ -110,7 +137,11 @@ def scan(walk: Walk, node: SourceNode) -> None:
             part = b.reshape(b.slice(x, axis, at, at + 1), (*x.shape[:axis], *x.shape[axis + 1 :]))
             given.append(walk.new_value(f"{node.name}/slice", part))
         inputs = dict(zip((value.name for value in body.input), (*state, *given), strict=True))
+        before = len(walk.refused)
         results = _body(walk, node, body, inputs)
+        if len(walk.refused) > before:
+            walk.lose(node)
+            return
         state = results[: len(state)]
         for items, name in zip(collected, results[len(state) :], strict=True):
             items.append(name)
@@ -233,7 +264,11 @@ def sequence_map(walk: Walk, node: SourceNode) -> None:
     for index in range(len(_sequence(walk, node, 0))):
         walk.spend(node)
         given = [sequences[name][index] if name in sequences else name for name in node.inputs]
+        before = len(walk.refused)
         made = _body(walk, node, body, dict(zip((value.name for value in body.input), given, strict=True)))
+        if len(walk.refused) > before:
+            walk.lose(node)
+            return
         for items, name in zip(results, made, strict=True):
             items.append(name)
     for outer, items in zip(node.outputs, results, strict=True):

@@ -167,13 +167,14 @@ class Walk:
                 if not self.refused:  # else what came before may be the reason
                     text = error if isinstance(error, ModelError) else f"its attributes or inputs are damaged ({error})"
                     raise LocatedError(f"{node.op} {node.name!r}: {text}") from error
-                self._lose(node)
+                self.lose(node)
 
     def _refuse(self, node: SourceNode, refusal: RefusedError) -> None:
         self.refused.append(Unsupported(node.name, node.op, refusal.reason, refusal.fix))
-        self._lose(node)
+        self.lose(node)
 
-    def _lose(self, node: SourceNode) -> None:
+    def lose(self, node: SourceNode) -> None:
+        """Gives up what a node would have written."""
         self.lost.update(name for name in node.outputs if name)
 
     def _node(self, node: SourceNode, proto: Any) -> None:
@@ -184,7 +185,7 @@ class Walk:
             known = handler is not None or control is not None or node.op in ONLY_FOLDED
             if not known and functions.function_body(self, node, proto) is None:
                 raise no_handler(node)
-            self._lose(node)
+            self.lose(node)
             return
         missing = [name for name in node.inputs if name and not b.known(name)]
         if missing:
