@@ -1,5 +1,5 @@
-"""ONNX control flow, where the conversion knows which way it goes: branches are chosen (or both are computed), loops and
-scans unrolled, sequences and optionals replaced by what they hold. None of it is left in the graph."""
+"""ONNX control flow, where the conversion knows which way it goes: branches are chosen (or both are computed), loops
+and scans unrolled, sequences and optionals replaced by what they hold. None of it is left in the graph."""
 
 from __future__ import annotations
 
