@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import edgert
 from edgert import Interpreter
-from edgert.errors import UnsupportedError
+from edgert.errors import EdgertError, UnsupportedError
 
 from ._tflite_models import Tensor, constant, one_op
 
@@ -311,3 +311,56 @@ def test_refuses_a_function_that_layers_lack() -> None:
     model = one_op("RNN", inputs, [Tensor((1, 8))], "RNNOptions", {"fusedActivationFunction": 5})
     with pytest.raises(UnsupportedError, match="activation is number 5"):
         edgert.convert(model)
+
+
+def test_diagonal_recurrent_weights() -> None:
+    """LSTM whose units see themselves alone: the same as a matrix with zeros beside its diagonal."""
+    draw, batch, steps, width, units = Draw(10), 2, 4, 5, 6
+    inputs: list[Tensor | None] = [
+        Tensor((batch, steps, width)),
+        *draw.lstm(width, units),
+        *states(batch, units, units),
+    ]
+    vectors = list(inputs)
+    for index in range(5, 9):
+        vector = draw.rng.normal(size=units).astype(np.float32)
+        inputs[index], vectors[index] = constant(np.diag(vector)), constant(vector)
+    options = {"fusedActivationFunction": TANH, "timeMajor": False}
+    y, kind = Tensor((batch, steps, units)), "UNIDIRECTIONAL_SEQUENCE_LSTM"
+    found = []
+    for given in (inputs, vectors):
+        model = one_op(kind, [*given, None, None, None, None], [y], "UnidirectionalSequenceLSTMOptions", options)
+        (layer,) = (node for node in edgert.convert(model).graph.nodes if node.op == "lstm")
+        assert layer.inputs[2] is not None
+        found.append(layer.inputs[2].data)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def broken(change: Any, match: str) -> None:
+    """A model of one layer after a change to its inputs is refused with a clear message."""
+    draw, units = Draw(11), 4
+    inputs: list[Tensor | None] = [Tensor((1, 3, 5)), *draw.lstm(5, units), *states(1, units, units)]
+    change(inputs)
+    options = {"fusedActivationFunction": TANH}
+    y = Tensor((1, 3, units))
+    model = one_op("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [y], "UnidirectionalSequenceLSTMOptions", options)
+    with pytest.raises(EdgertError, match=match):
+        edgert.convert(model)
+
+
+def test_damaged_layers_are_refused() -> None:
+    def put(index: int, tensor: Tensor | None) -> Any:
+        def change(inputs: list[Tensor | None]) -> None:
+            inputs[index] = tensor
+
+        return change
+
+    broken(put(0, Tensor((3, 5))), "its input has 2 dimensions")
+    broken(put(3, None), "weights of a gate have the shape None")
+    broken(put(3, constant(np.zeros((4, 6)))), "dimension|shape")
+    broken(put(6, constant(np.zeros((0, 4)))), "read before anything writes it")
+    broken(put(6, constant(np.zeros(5000))), "a diagonal of 5000")
+    broken(put(13, constant(np.zeros(3))), "a bias or a peephole has 3 numbers, needed 4")
+    broken(put(18, constant(np.zeros((1, 5)))), "needed \\[1, 4\\]")
+    broken(put(0, Tensor((2**30, 3, 5))), "bytes|large|elements")
+    broken(lambda inputs: inputs.__delitem__(slice(6, None)), "shape|missing")

@@ -30,6 +30,7 @@ FUNCTIONS: dict[int, tuple[UnaryFunction, float, float]] = {
 }
 INT8_INTERMEDIATES = 5  # of the 8x8_16 form; 8x8_8 has 12
 BASIC_KERNEL = 1  # LSTMKernelType
+LARGEST_DIAGONAL = 4096  # which becomes a matrix of 64 MB
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,15 @@ def _given(b: Builder, op: SourceOp, places: Sequence[int]) -> list[int]:
 
 def _matrices(b: Builder, op: SourceOp, places: Sequence[int]) -> list[Array]:
     """Weights of the gates as float32; a vector is a diagonal matrix."""
-    found = [operand(b, op, index) for index in places]
-    return [np.diag(item) if item is not None and item.ndim == 1 else _two(item) for item in found]
+    return [_matrix(operand(b, op, index)) for index in places]
+
+
+def _matrix(array: Array | None) -> Array:
+    if array is None or array.ndim != 1:
+        return _two(array)
+    if array.size > LARGEST_DIAGONAL:
+        raise ModelError(f"weights of a gate are a diagonal of {array.size}, needed at most {LARGEST_DIAGONAL}")
+    return np.diag(array)
 
 
 def _two(array: Array | None) -> Array:
