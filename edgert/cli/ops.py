@@ -34,7 +34,7 @@ def command(source: str | None, markdown: bool, as_json: bool) -> None:
         print_json(
             {
                 "formats": {kind.name: sorted(kind.handlers()) for kind in FORMATS},
-                "operators": {name: families.split() for name, families in operators.operator_rows()},
+                "operators": operators.kernels_of_operators(),
                 "kernels": {name: sets.split() for name, _what, sets in operators.family_rows()},
             }
         )

@@ -71,7 +71,7 @@ SAVED_MODEL = Format(
     "tensorflow.saved_model", "TensorFlow (SavedModel)", "tensorflow", (), "protobuf",
     frozenset({"inputs", "outputs", "constants", "signature"}), function="load_saved_model",
 )  # fmt: skip
-KERAS = Format("keras", "Keras", "keras", (".keras", ".h5", ".hdf5"), "h5py", kinds="layers")
+KERAS = Format("keras", "Keras", "keras", (".keras", ".h5", ".hdf5"), "h5py", kinds="layers and functions")
 CAFFE = Format(
     "caffe", "Caffe", "caffe", (".prototxt", ".caffemodel"), "protobuf", frozenset({"weights"}), kinds="layers"
 )

@@ -35,4 +35,8 @@ KERNELS: dict[str, tuple[str, ...]] = {
     "dequantize": ("fvec",),
     "reduce": ("fvec",),
     "softmax": ("fvec",),
+    "lstm": ("qgemm", "fgemm", "fvec"),
+    "gru": ("fgemm", "fvec"),
+    "rnn": ("fgemm", "fvec"),
+    "svdf": ("fgemm", "fvec"),
 }

@@ -9,13 +9,22 @@ from edgert.ops._kernels import FAMILIES, KERNELS
 
 Row = tuple[str, ...]
 SOURCES = ("from", "files", "needs", "known")
-OPERATORS = ("operator", "kernels")
+OPERATORS = ("operators", "kernels")
 KERNEL_FAMILIES = ("kernels", "what", "instruction sets")
 
 
+def kernels_of_operators() -> dict[str, tuple[str, ...]]:
+    """The kernel families that every operator of the runtime runs on."""
+    return {op.name: KERNELS.get(op.name, ()) for op in ALL_OPS}
+
+
 def operator_rows() -> list[Row]:
-    """Every operator of the runtime and the kernel families that it runs on."""
-    return [(op.name, " ".join(KERNELS.get(op.name, ())) or "-") for op in ALL_OPS]
+    """Operators by the kernel families that they share; the last ones have none."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, families in kernels_of_operators().items():
+        groups.setdefault(families, []).append(name)
+    ordered = sorted(groups.items(), key=lambda item: not item[0])
+    return [(", ".join(names), " ".join(families) or "loops of their own") for families, names in ordered]
 
 
 def family_rows() -> list[Row]:
