@@ -346,4 +346,52 @@ CASES = {
     ),
     "affine_grid": (lambda theta: F.affine_grid(theta, (2, 1, 4, 5, 3), align_corners=True), [image(2, 3, 4)]),
     "spatial_transformer": (_transformed, [image(2, 3, 6, 7), image(2, 2, 3)]),
+    # rarer ones
+    "arcs": (
+        lambda x: torch.asin(x) + torch.acos(x) + torch.atan(x) + torch.asinh(x) + torch.atanh(x),
+        [positive(3, 4) / 2],
+    ),
+    "atan2": (lambda x, y: torch.atan2(x, y) + torch.hypot(x, y) + torch.logaddexp(x, y), [image(3, 4), image(3, 4)]),
+    "bits": (lambda x: (x & 3, x | 4, x ^ 5, ~(x > 3), x << 2, x >> 1, (x > 3) | (x < 1)), [whole(9, 3, 4)]),
+    "signs": (lambda x, y: (torch.copysign(x, y), torch.signbit(x), torch.heaviside(x, y)), [image(3, 4), image(3, 4)]),
+    "nans": (lambda x: (torch.nansum(x / x.relu()), torch.nan_to_num(x / x.relu())), [image(3, 4)]),
+    "distances": (lambda x, y: (torch.cdist(x, y), torch.cdist(x, y, p=1.0)), [image(3, 4), image(5, 4)]),
+    "tensordot": (lambda x, y: (torch.tensordot(x, y, 2), torch.inner(x, x)), [image(2, 3, 4), image(3, 4, 5)]),
+    "medians": (lambda x: (x.median(), *x.median(1), x.kthvalue(2).values), [image(3, 5)]),
+    "buckets": (
+        lambda x: (
+            torch.bucketize(x, torch.tensor([-0.5, 0.1, 0.7])),
+            torch.searchsorted(torch.tensor([0.0, 1.0]), x, right=True),
+        ),
+        [image(3, 5)],
+    ),
+    "strided": (lambda x: x.as_strided((2, 3), (4, 1), 1) * 2, [image(3, 4)]),
+    "diagonals": (
+        lambda x: (
+            torch.diag(x[0]),
+            torch.diag(x, 1),
+            torch.diag_embed(x),
+            x[torch.tril_indices(3, 4)[0], torch.tril_indices(3, 4)[1]],
+        ),
+        [image(3, 4)],
+    ),
+    "fold": (nn.Fold((6, 7), 3, stride=2, padding=1), [image(2, 18, 12)]),
+    "antialiased": (
+        lambda x: (
+            F.interpolate(x, (3, 4), mode="bilinear", antialias=True),
+            F.interpolate(x, (4, 3), mode="bicubic", antialias=True),
+        ),
+        [image()],
+    ),
+    "trilinear": (
+        lambda x: (
+            F.interpolate(x, scale_factor=2.0, mode="trilinear"),
+            F.avg_pool3d(x, 2),
+            F.adaptive_avg_pool3d(x, 2),
+        ),
+        [image(1, 2, 4, 4, 6)],
+    ),
+    "named_result": (lambda x: x.sort(1), [image(3, 5)]),
+    "decoder": (nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), [image(1, 3, 8), image(1, 4, 8)]),
+    "circular": (nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), [image()]),
 }

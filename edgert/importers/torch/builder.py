@@ -152,6 +152,11 @@ class Call:
         value = self.args.get(name)
         return None if value is None else dtype_of(int(value))
 
+    def dtype_or(self, otherwise: DType) -> DType:
+        """The element type that `dtype` states, or another where it is not given."""
+        stated = self.dtype()
+        return otherwise if stated is None else stated
+
 
 def _settled(value: Any, name: str) -> Any:
     """A number, also one that a constant tensor of one element holds."""

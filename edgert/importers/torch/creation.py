@@ -33,14 +33,14 @@ def _own(number: float) -> DType:
 
 
 def zeros(number: float, b: Builder, call: Call) -> Value:
-    return filled(b, call.integers("size"), number, call.dtype() or DType.FLOAT32)
+    return filled(b, call.integers("size"), number, call.dtype_or(DType.FLOAT32))
 
 
 def full(b: Builder, call: Call) -> Value:
     number = call.number("fill_value")
     stated = call.args.get("fill_value")
     kind = stated.dtype if isinstance(stated, Value) else _own(stated)  # type: ignore[arg-type]
-    return filled(b, call.integers("size"), number, call.dtype() or kind)
+    return filled(b, call.integers("size"), number, call.dtype_or(kind))
 
 
 def like(number: float | None, b: Builder, call: Call) -> Value:
@@ -48,14 +48,14 @@ def like(number: float | None, b: Builder, call: Call) -> Value:
     x = b.value(call, "self")
     fill = call.number("fill_value") if number is None else number
     shape = call.integers("size") if "size" in call.args else x.shape
-    return filled(b, shape, fill, call.dtype() or x.dtype)
+    return filled(b, shape, fill, call.dtype_or(x.dtype))
 
 
 def empty(b: Builder, call: Call) -> Value:
     """What it holds is left open; zeros, then."""
     if call.tensor("self"):
         return like(0.0, b, call)
-    return filled(b, call.integers("size"), 0.0, call.dtype() or DType.FLOAT32)
+    return filled(b, call.integers("size"), 0.0, call.dtype_or(DType.FLOAT32))
 
 
 def fill(b: Builder, call: Call) -> Value:
@@ -78,7 +78,7 @@ def arange(b: Builder, call: Call) -> Value:
     whole = all(isinstance(call.args.get(name), int | None) for name in ("start", "end", "step"))
     if step == 0 or not math.isfinite(end - start) or (end - start) / step > LARGEST:
         raise ModelError(f"it counts from {start} to {end} in steps of {step}")
-    dtype = call.dtype() or (DType.INT64 if whole else DType.FLOAT32)
+    dtype = call.dtype_or(DType.INT64 if whole else DType.FLOAT32)
     return b.const(np.arange(start, end, step).astype(dtype.numpy_name))
 
 
@@ -87,7 +87,7 @@ def linspace(b: Builder, call: Call) -> Value:
     if not 0 <= count <= LARGEST:
         raise ModelError(f"it makes {count} steps")
     line = np.linspace(call.number("start"), call.number("end"), count)
-    return b.const(line.astype((call.dtype() or DType.FLOAT32).numpy_name))
+    return b.const(line.astype(call.dtype_or(DType.FLOAT32).numpy_name))
 
 
 def eye(b: Builder, call: Call) -> Value:
@@ -95,12 +95,12 @@ def eye(b: Builder, call: Call) -> Value:
     columns = call.integer("m", rows)
     if not 0 < rows * columns <= 1 << 24:
         raise ModelError(f"it makes a matrix of {rows} x {columns}")
-    return b.const(np.eye(rows, columns, dtype=(call.dtype() or DType.FLOAT32).numpy_name))
+    return b.const(np.eye(rows, columns, dtype=call.dtype_or(DType.FLOAT32).numpy_name))
 
 
 def scalar_tensor(b: Builder, call: Call) -> Value:
     number = call.number("s")
-    return b.number(number, call.dtype() or DType.FLOAT32)
+    return b.number(number, call.dtype_or(DType.FLOAT32))
 
 
 def tensor(b: Builder, call: Call) -> Value:
@@ -108,7 +108,7 @@ def tensor(b: Builder, call: Call) -> Value:
     data = np.asarray(call.args.get(call.any_of("data", "t")))
     if data.dtype.kind not in "biuf":
         raise RefusedError("it makes a tensor of what is known at run time alone", "stack tensors instead")
-    kind = call.dtype() or (DType.FLOAT32 if data.dtype.kind == "f" else DType.of(data.dtype))
+    kind = call.dtype_or(DType.FLOAT32 if data.dtype.kind == "f" else DType.of(data.dtype))
     return b.const(data.astype(kind.numpy_name))
 
 
@@ -121,6 +121,26 @@ def triangle(upper: bool, b: Builder, call: Call) -> Value:
         raise ModelError(f"it takes a triangle of {rows} x {columns}")
     below = np.tri(rows, columns, shift - 1 if upper else shift, np.bool_)
     return b.emit("select", [~below if upper else below, x, np.zeros((), x.dtype.numpy_name)])
+
+
+def triangle_indices(upper: bool, b: Builder, call: Call) -> Value:
+    rows, columns = call.integer("row"), call.integer("col")
+    if rows * columns > LARGEST:
+        raise ModelError(f"it lists the places of {rows} x {columns}")
+    shift = call.integer("offset")
+    made = np.triu_indices(rows, shift, columns) if upper else np.tril_indices(rows, shift, columns)
+    return b.const(np.stack(made).astype(np.int64))
+
+
+def stride_of(b: Builder, call: Call) -> int | list[int]:
+    """Of a contiguous tensor, as all are here."""
+    shape = b.value(call, "self").shape
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return strides[normal_axis(call.integer("dim"), len(shape))] if call.has("dim") else strides
+
+
+def no_offset(b: Builder, call: Call) -> int:
+    return 0
 
 
 def window(cosine: Sequence[float], b: Builder, call: Call) -> Value:
@@ -199,6 +219,12 @@ HANDLERS: dict[str, Handler] = {
     "aten.as_tensor": tensor,
     "aten.tril": partial(triangle, False),
     "aten.triu": partial(triangle, True),
+    "aten.tril_indices": partial(triangle_indices, False),
+    "aten.triu_indices": partial(triangle_indices, True),
+    "aten.sym_stride": stride_of,
+    "aten.stride": stride_of,
+    "aten.sym_storage_offset": no_offset,
+    "aten.storage_offset": no_offset,
     "aten.hann_window": partial(window, (0.5, 0.5)),
     "aten.hamming_window": partial(window, (0.54, 0.46)),
     "aten.item": scalar_of,

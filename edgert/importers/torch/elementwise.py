@@ -32,6 +32,21 @@ REAL = {
     "erf": UnaryFunction.ERF,
     "special_erf": UnaryFunction.ERF,
     "special_expit": UnaryFunction.SIGMOID,
+    "tan": UnaryFunction.TAN,
+    "sinh": UnaryFunction.SINH,
+    "cosh": UnaryFunction.COSH,
+    **{
+        prefix + name: function
+        for name, function in (
+            ("sin", UnaryFunction.ASIN),
+            ("cos", UnaryFunction.ACOS),
+            ("tan", UnaryFunction.ATAN),
+            ("sinh", UnaryFunction.ASINH),
+            ("cosh", UnaryFunction.ACOSH),
+            ("tanh", UnaryFunction.ATANH),
+        )
+        for prefix in ("a", "arc")
+    },
 }
 # Functions that keep the type of their operand; the second ones leave integers as they are.
 KEEPING = {
@@ -48,6 +63,13 @@ KEEPING = {
     "round": UnaryFunction.ROUND,
 }
 ROUNDING = {UnaryFunction.FLOOR, UnaryFunction.CEIL, UnaryFunction.ROUND}
+
+# By bits of integers, or of booleans.
+BITWISE = {
+    "and": (BinaryFunction.LOGICAL_AND, BinaryFunction.BITWISE_AND),
+    "or": (BinaryFunction.LOGICAL_OR, BinaryFunction.BITWISE_OR),
+    "xor": (None, BinaryFunction.BITWISE_XOR),
+}
 
 COMPARISONS = {
     "eq": CompareFunction.EQUAL,
@@ -112,18 +134,6 @@ def frac(b: Builder, call: Call) -> Value:
     return b.sub(b.value(call, "self"), trunc(b, call))
 
 
-def tangent(b: Builder, call: Call) -> Value:
-    x = b.floating(b.value(call, "self"))
-    return divided(b, b.unary(UnaryFunction.SIN, x), b.unary(UnaryFunction.COS, x))
-
-
-def hyperbolic(op: str, b: Builder, call: Call) -> Value:
-    """sinh and cosh: half the difference, half the sum (op) of exp(x) and exp(-x)."""
-    x = b.floating(b.value(call, "self"))
-    rising, falling = (b.unary(UnaryFunction.EXP, item) for item in (x, b.unary(UnaryFunction.NEG, x)))
-    return b.mul(b.emit(op, [rising, falling]), 0.5)
-
-
 # Activations
 
 
@@ -146,6 +156,23 @@ def rrelu(b: Builder, call: Call) -> Value:
         raise RefusedError("it draws slopes at random, as in training", "export the model after module.eval()")
     slope = (call.number("lower", 1 / 8) + call.number("upper", 1 / 3)) / 2
     return b.unary(UnaryFunction.LEAKY_RELU, b.value(call, "self"), slope)
+
+
+def log_add_exp(b: Builder, call: Call) -> Value:
+    """log(exp(x) + exp(y)), which does not overflow."""
+    left, right = (b.floating(item) for item in b.pair(call))
+    larger = b.emit("binary", [left, right], {"function": BinaryFunction.MAXIMUM})
+    apart = b.unary(UnaryFunction.ABS, b.sub(left, right))
+    return b.add(larger, b.unary(UnaryFunction.SOFTPLUS, b.unary(UnaryFunction.NEG, apart)))
+
+
+def heaviside(b: Builder, call: Call) -> Value:
+    """0 below zero, 1 above, `values` at it."""
+    x, values = b.pair(call, "self", "values")
+    zero = b.number(0, x.dtype)
+    above = b.cast(b.emit("compare", [x, zero], {"function": CompareFunction.GREATER}), x.dtype)
+    at = b.emit("compare", [x, zero], {"function": CompareFunction.EQUAL})
+    return b.emit("select", [at, values, above])
 
 
 def rrelu_with_noise(b: Builder, call: Call) -> list[Value]:
@@ -318,13 +345,6 @@ def div(b: Builder, call: Call) -> Value:
     return divided(b, b.floating(left), b.floating(right))
 
 
-def fmod(b: Builder, call: Call) -> Value:
-    """The remainder with the dividend's sign."""
-    left, right = (b.floating(value) for value in b.pair(call))
-    quotient = trunc(b, Call(call.name, call.op, "", {"self": divided(b, left, right)}))
-    return b.sub(left, b.mul(quotient, right))
-
-
 def power(b: Builder, call: Call) -> Value:
     """Constant exponents that have a function of their own take it: cheaper, and a table when quantised."""
     if not call.tensor("self"):  # a number to the power of a tensor
@@ -384,11 +404,14 @@ def logical(function: BinaryFunction, b: Builder, call: Call) -> Value:
     return b.emit("binary", [truth(b, b.value(call, name)) for name in ("self", "other")], {"function": function})
 
 
-def bitwise(function: BinaryFunction, b: Builder, call: Call) -> Value:
+def bitwise(name: str, b: Builder, call: Call) -> Value:
     left, right = b.pair(call)
+    of_booleans, of_integers = BITWISE[name]
     if left.dtype != DType.BOOL:
-        raise RefusedError("it works on the bits of integers", "only booleans are known")
-    return b.emit("binary", [left, right], {"function": function})
+        return b.emit("binary", [left, right], {"function": of_integers})
+    if of_booleans is None:
+        return b.emit("compare", [left, right], {"function": CompareFunction.NOT_EQUAL})
+    return b.emit("binary", [left, right], {"function": of_booleans})
 
 
 def truth(b: Builder, x: Value) -> Value:
@@ -426,6 +449,19 @@ def is_finite(b: Builder, call: Call) -> Value:
     return b.emit("compare", [size, LARGEST], {"function": CompareFunction.LESS_EQUAL})
 
 
+def copy_sign(b: Builder, call: Call) -> Value:
+    """The size of self with the sign of other; zeros count as positive."""
+    left, right = b.pair(call)
+    size = b.unary(UnaryFunction.ABS, left)
+    below = b.emit("compare", [right, b.number(0, right.dtype)], {"function": CompareFunction.LESS})
+    return b.emit("select", [below, b.unary(UnaryFunction.NEG, size), size])
+
+
+def sign_bit(b: Builder, call: Call) -> Value:
+    x = b.value(call, "self")
+    return b.emit("compare", [x, b.number(0, x.dtype)], {"function": CompareFunction.LESS})
+
+
 def where(b: Builder, call: Call) -> Value:
     condition = truth(b, b.value(call, "condition"))
     left, right = b.pair(call)
@@ -458,13 +494,12 @@ HANDLERS: dict[str, Handler] = {
     "aten.trunc": trunc,
     "aten.fix": trunc,
     "aten.frac": frac,
-    "aten.tan": tangent,
-    "aten.sinh": partial(hyperbolic, "sub"),
-    "aten.cosh": partial(hyperbolic, "add"),
     "aten.gelu": gelu,
     "aten.hardsigmoid": hardsigmoid,
     "aten.leaky_relu": leaky_relu,
     "aten.rrelu": rrelu,
+    "aten.logaddexp": log_add_exp,
+    "aten.heaviside": heaviside,
     "aten.rrelu_with_noise": rrelu,
     "aten.rrelu_with_noise_functional": rrelu_with_noise,
     "aten.elu": elu,
@@ -497,7 +532,9 @@ HANDLERS: dict[str, Handler] = {
     "aten.true_divide": div,
     "aten.floor_divide": partial(binary, BinaryFunction.FLOOR_DIV),
     "aten.remainder": partial(binary, BinaryFunction.FLOOR_MOD),
-    "aten.fmod": fmod,
+    "aten.fmod": partial(binary, BinaryFunction.TRUNC_MOD),
+    "aten.atan2": partial(binary, BinaryFunction.ATAN2),
+    "aten.arctan2": partial(binary, BinaryFunction.ATAN2),
     "aten.pow": power,
     "aten.float_power": power,
     "aten.hypot": hypotenuse,
@@ -512,13 +549,15 @@ HANDLERS: dict[str, Handler] = {
     "aten.logical_or": partial(logical, BinaryFunction.LOGICAL_OR),
     "aten.logical_xor": exclusive_or,
     "aten.logical_not": logical_not,
-    "aten.bitwise_and": partial(bitwise, BinaryFunction.LOGICAL_AND),
-    "aten.bitwise_or": partial(bitwise, BinaryFunction.LOGICAL_OR),
-    "aten.bitwise_xor": exclusive_or,
     "aten.bitwise_not": logical_not,
-    "aten.__and__": partial(bitwise, BinaryFunction.LOGICAL_AND),
-    "aten.__or__": partial(bitwise, BinaryFunction.LOGICAL_OR),
-    "aten.__xor__": exclusive_or,
+    **{f"aten.bitwise_{name}": partial(bitwise, name) for name in BITWISE},
+    **{f"aten.__{name}__": partial(bitwise, name) for name in BITWISE},
+    "aten.bitwise_left_shift": partial(binary, BinaryFunction.SHIFT_LEFT),
+    "aten.__lshift__": partial(binary, BinaryFunction.SHIFT_LEFT),
+    "aten.bitwise_right_shift": partial(binary, BinaryFunction.SHIFT_RIGHT),
+    "aten.__rshift__": partial(binary, BinaryFunction.SHIFT_RIGHT),
+    "aten.copysign": copy_sign,
+    "aten.signbit": sign_bit,
     "aten.isnan": is_nan,
     "aten.isinf": is_inf,
     "aten.isfinite": is_finite,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,9 @@ def load_object(
         label = name or type(module).__name__
         examples = _examples(torch, example_inputs, example_kwargs)
         exported = _export(torch, module, examples, dict(example_kwargs or {}))
+        if not _can_be_written(exported):
+            with _plain_results(module):
+                exported = _export(torch, module, examples, dict(example_kwargs or {}))
     else:
         raise InputError(f"a torch.nn.Module or an ExportedProgram is needed, and this is a {type(module).__name__}")
     names = _renamed(exported, input_names)
@@ -205,6 +209,17 @@ def _not_exported(module: Any, error: Exception) -> EdgertError:
     return ModelError(f"{label}: torch.export cannot trace it{where}: {kind}: {first_line(error)}")
 
 
+def _can_be_written(exported: Any) -> bool:
+    """Whether torch.export knows how to write the nesting of the results; PyTorch's own named tuples it does not."""
+    from torch.utils._pytree import treespec_dumps
+
+    try:
+        treespec_dumps(exported.call_spec.out_spec)
+    except NotImplementedError:
+        return False
+    return True
+
+
 def _user_line(text: str) -> str:
     """The source line that torch.export blames, if it says one."""
     lines = text.splitlines()
@@ -217,6 +232,26 @@ def _user_line(text: str) -> str:
                 if "Caused by" in stripped and "(" in stripped:
                     return f" at {stripped.partition('Caused by:')[2].strip()}"
     return ""
+
+
+@contextmanager
+def _plain_results(module: Any) -> Iterator[None]:
+    """forward returns a tuple of tensors for the while, for results that torch.export cannot write (torch.sort's)."""
+    from torch.utils._pytree import tree_leaves
+
+    forward, own = module.forward, module.__dict__.get("forward")
+
+    @wraps(forward)
+    def plain(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        return tuple(tree_leaves(forward(*args, **kwargs)))
+
+    module.forward = plain
+    try:
+        yield
+    finally:
+        del module.forward
+        if own is not None:
+            module.forward = own
 
 
 def _serialized(torch: Any, exported: Any, label: str) -> Program:

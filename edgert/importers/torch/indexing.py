@@ -14,10 +14,11 @@ from edgert.importers.torch.builder import Array, Builder, Call, Handler, Quanti
 from edgert.importers.torch.movement import broadcast, slice_bounds
 from edgert.importers.torch.views import put_region
 from edgert.ir import Value
-from edgert.ops._enums import ReduceFunction, ScatterReduction
+from edgert.ops._enums import CompareFunction, ReduceFunction, ScatterReduction
 
 BY_DATA = "its output's shape depends on the data"
 CUT = "cut the model before it, or multiply by the mask instead"
+MOST_PICKED = 1 << 22  # elements that strides may pick
 
 
 def embedding(b: Builder, call: Call) -> Value:
@@ -256,6 +257,43 @@ def argsort(b: Builder, call: Call) -> Value:
     return sort(b, call)[1]
 
 
+def median(b: Builder, call: Call) -> Value | list[Value]:
+    """The lower one of the two in the middle; along an axis with its place, else of all."""
+    if call.has("dim"):
+        return kth_value(b, call)
+    x = b.value(call, "self")
+    flat = b.reshape(x, (math.prod(x.shape),))
+    return kth_value(b, Call(call.name, call.op, "", {"self": flat, "dim": 0}))[0]
+
+
+def bucket(b: Builder, call: Call) -> Value:
+    """bucketize and searchsorted with one line of boundaries: how many of them lie below each element."""
+    bounds = b.floating(b.value(call, call.any_of("boundaries", "sorted_sequence")))
+    x = b.floating(b.value(call, "self"))
+    if len(bounds.shape) != 1:
+        raise RefusedError("several lines of boundaries", "search one line at a time")
+    right = call.flag("right") or call.text("side") == "right"
+    function = CompareFunction.LESS_EQUAL if right else CompareFunction.LESS
+    below = b.emit("compare", [bounds, b.reshape(x, (*x.shape, 1))], {"function": function})
+    count = b.reduce(ReduceFunction.SUM, b.cast(below, DType.INT32), [len(x.shape)], False)
+    return b.cast(count, DType.INT32 if call.flag("out_int32") else DType.INT64)
+
+
+def as_strided(b: Builder, call: Call) -> Value:
+    """Elements of a contiguous tensor, by strides through its memory."""
+    x = b.value(call, "self")
+    sizes, strides = call.integers("size"), call.integers("stride")
+    if len(sizes) != len(strides) or min((*sizes, *strides), default=0) < 0 or math.prod(sizes) > MOST_PICKED:
+        raise ModelError(f"it shows {list(x.shape)} as {list(sizes)} with strides {list(strides)}")
+    places = np.full(sizes, call.integer("storage_offset"))
+    for axis, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
+        places += (np.arange(size) * stride).reshape([-1 if at == axis else 1 for at in range(len(sizes))])
+    flat = b.reshape(x, (math.prod(x.shape),))
+    if places.size and not 0 <= places.min() <= places.max() < flat.shape[0]:
+        raise ModelError(f"it reads beyond the {flat.shape[0]} elements there are")
+    return picked(b, flat, b.const(places.astype(np.int64)), 0)
+
+
 def kth_value(b: Builder, call: Call) -> list[Value]:
     """The k-th smallest along an axis, and where it stands."""
     x = b.value(call, "self")
@@ -274,7 +312,7 @@ def cumulative_sum(b: Builder, call: Call) -> Value:
     if x.dtype not in (DType.FLOAT32, DType.INT64):
         x = b.cast(x, DType.INT64)
     if call.has("dtype"):
-        x = b.cast(x, call.dtype() or x.dtype)
+        x = b.cast(x, call.dtype_or(x.dtype))
     return b.emit("cumsum", [x], {"axis": normal_axis(call.integer("dim"), len(x.shape))})
 
 
@@ -308,7 +346,10 @@ HANDLERS: dict[str, Handler] = {
     "aten.sort": sort,
     "aten.argsort": argsort,
     "aten.kthvalue": kth_value,
-    "aten.median": kth_value,
+    "aten.median": median,
+    "aten.bucketize": bucket,
+    "aten.searchsorted": bucket,
+    "aten.as_strided": as_strided,
     "aten.cumsum": cumulative_sum,
     "aten.one_hot": one_hot,
 }

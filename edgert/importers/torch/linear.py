@@ -159,7 +159,7 @@ def reduction(function: ReduceFunction, b: Builder, call: Call) -> Value:
     """mean, sum, prod, amax, amin; sums of integers and booleans are int64."""
     x = b.value(call, "self")
     if call.has("dtype"):
-        x = b.cast(x, call.dtype() or x.dtype)
+        x = b.cast(x, call.dtype_or(x.dtype))
     elif function in (ReduceFunction.SUM, ReduceFunction.PROD) and not is_float(x.dtype):
         x = b.cast(x, DType.INT64)
     return _reduced(b, function, x, _axes(call, x), call.flag("keepdim"))
@@ -353,6 +353,47 @@ def scaled_dot_product_attention(b: Builder, call: Call) -> Value:
     )  # fmt: skip
 
 
+def nan_sum(b: Builder, call: Call) -> Value:
+    x = b.value(call, "self")
+    missing = b.emit("compare", [x, x], {"function": CompareFunction.NOT_EQUAL})
+    kept = b.emit("select", [missing, b.number(0, x.dtype), x])
+    return _reduced(b, ReduceFunction.SUM, kept, _axes(call, x), call.flag("keepdim"))
+
+
+def distances(b: Builder, call: Call) -> Value:
+    """cdist: the p-norm of every row of x1 less every row of x2."""
+    left, right = b.value(call, "x1"), b.value(call, "x2")
+    across = b.sub(
+        b.reshape(left, (*left.shape[:-1], 1, left.shape[-1])),
+        b.reshape(right, (*right.shape[:-2], 1, *right.shape[-2:])),
+    )
+    return vector_norm(b, Call(call.name, call.op, "", {"self": across, "p": call.number("p", 2.0), "dim": [-1]}))
+
+
+def tensor_dot(b: Builder, call: Call) -> Value:
+    """Sums of products over the axes dims_self of one and dims_other of the other."""
+    left, right = b.value(call, "self"), b.value(call, "other")
+    inner = [normal_axis(axis, len(left.shape)) for axis in call.integers("dims_self")]
+    outer_axes = [normal_axis(axis, len(right.shape)) for axis in call.integers("dims_other")]
+    rows = [axis for axis in range(len(left.shape)) if axis not in inner]
+    columns = [axis for axis in range(len(right.shape)) if axis not in outer_axes]
+    depth = math.prod(left.shape[axis] for axis in inner)
+    first = b.reshape(b.transpose(left, (*rows, *inner)), (_product_of(left, rows), depth))
+    second = b.reshape(b.transpose(right, (*columns, *outer_axes)), (_product_of(right, columns), depth))
+    constant = second.constant and second.data is not None
+    y = product(b, first, np.asarray(second.data) if constant else second)
+    return b.reshape(y, (*(left.shape[axis] for axis in rows), *(right.shape[axis] for axis in columns)))
+
+
+def _product_of(x: Value, axes: list[int]) -> int:
+    return math.prod(x.shape[axis] for axis in axes)
+
+
+def inner_product(b: Builder, call: Call) -> Value:
+    last = {"dims_self": [-1], "dims_other": [-1]}
+    return tensor_dot(b, Call(call.name, call.op, "", {**call.args, **last}))
+
+
 def cosine_similarity(b: Builder, call: Call) -> Value:
     left, right = b.value(call, "x1"), b.value(call, "x2")
     axis, epsilon = call.integer("dim", 1), call.number("eps", 1e-8)
@@ -428,6 +469,11 @@ HANDLERS: dict[str, Handler] = {
     "aten.native_group_norm": group_norm_core,
     "aten.instance_norm": instance_norm,
     "aten.scaled_dot_product_attention": scaled_dot_product_attention,
+    "aten.nansum": nan_sum,
+    "aten._cdist_forward": distances,
+    "aten.cdist": distances,
+    "aten.tensordot": tensor_dot,
+    "aten.inner": inner_product,
     "aten.cosine_similarity": cosine_similarity,
     "aten._weight_norm": weight_norm,
     "aten._weight_norm_interface": weight_norm_interface,

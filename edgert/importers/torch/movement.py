@@ -453,6 +453,29 @@ def diagonal(b: Builder, call: Call) -> Value:
     return b.emit("gather", [flat, places.astype(np.int32)], {"axis": len(rest)})
 
 
+def diagonal_matrix(b: Builder, call: Call) -> Value:
+    """Vectors [..., n] as matrices with them on diagonal `offset`."""
+    x = b.value(call, "self")
+    shift, rank = call.integer("offset"), len(x.shape) + 1
+    axes = (normal_axis(call.integer("dim1", -2), rank), normal_axis(call.integer("dim2", -1), rank))
+    if axes != (rank - 2, rank - 1):
+        raise RefusedError("diagonals over other axes than the last two", "use the last two, and permute")
+    side = x.shape[-1] + abs(shift)
+    if side > 1 << 12:
+        raise ModelError(f"it makes matrices of {side} x {side}")
+    line = b.pad(x, [0] * (rank - 2) + [max(shift, 0)], [0] * (rank - 2) + [max(-shift, 0)])
+    on = np.eye(side, k=shift, dtype=np.bool_)
+    zero = np.zeros((), x.dtype.numpy_name)
+    return b.emit("select", [on, b.reshape(line, (*line.shape[:-1], 1, side)), zero])
+
+
+def diag(b: Builder, call: Call) -> Value:
+    """The matrix of a vector, or the diagonal of a matrix."""
+    shift = {"offset": call.integer("diagonal"), "self": call.args["self"]}
+    made = Call(call.name, call.op, "", shift)
+    return diagonal_matrix(b, made) if len(b.value(call, "self").shape) == 1 else diagonal(b, made)
+
+
 def meshgrid(b: Builder, call: Call) -> list[Value]:
     values = b.values(call, "tensors")
     sizes = [math.prod(value.shape) for value in values]
@@ -557,5 +580,8 @@ HANDLERS: dict[str, Handler] = {
     "aten.copy": copy,
     "aten.diagonal": diagonal,
     "aten.diagonal_copy": diagonal,
+    "aten.diag": diag,
+    "aten.diag_embed": diagonal_matrix,
+    "aten.narrow_copy": narrow,
     "aten.meshgrid": meshgrid,
 }  # fmt: skip

@@ -131,7 +131,7 @@ class _Run:
         return self.builder.graph
 
     def _inputs(self) -> list[Any]:
-        """Tensors as inputs of the graph, unless `constants` has them; all else from there or the argument's default."""
+        """Tensors as inputs of the graph, unless `constants` has them; all else from there or from its default."""
         values: list[Any] = []
         missing = []
         stated = list(self.method.graph.inputs())[1:]

@@ -206,7 +206,7 @@ def upsample(mode: str, b: Builder, call: Call) -> Value:
         b, x, (*x.shape[:2], *out), scales=(1.0, 1.0, *factors) if any(factors) else None,
         mode="nearest" if mode.startswith("nearest") else mode, coordinates=coordinates,
         nearest="floor" if mode == "nearest" else "round_prefer_ceil", antialias=call.op.endswith("_aa"),
-        cubic_coefficient=-0.5 if call.op.endswith("_aa") else -0.75,
+        cubic_coefficient=-0.5 if call.op.endswith("_aa") else -0.75, exclude_outside=call.op.endswith("_aa"),
     )  # fmt: skip
 
 
@@ -240,6 +240,25 @@ def im2col(b: Builder, call: Call) -> Value:
     return b.reshape(joined, (x.shape[0], x.shape[1] * len(taps), rows * columns))
 
 
+def col2im(b: Builder, call: Call) -> Value:
+    """[N, C * KH * KW, positions] -> [N, C, H, W]: the inverse of im2col, overlaps summed, is a transposed convolution
+    with a kernel for each tap that has a 1 there."""
+    x = b.value(call, "self")
+    kernel, stride = call.spread("kernel_size", 2, 1), call.spread("stride", 2, 1)
+    dilation, padding = call.spread("dilation", 2, 1), call.spread("padding", 2, 0)
+    sizes = call.spread("output_size", 2, 1)
+    taps = math.prod(kernel)
+    batched_columns = x if len(x.shape) == 3 else b.reshape(x, (1, *x.shape))
+    rows, columns = window(sizes, kernel, stride=stride, dilation=dilation, before=padding, after=padding).sizes(sizes)
+    batch, channels = batched_columns.shape[0], batched_columns.shape[1] // taps
+    image = b.reshape(batched_columns, (batch * channels, taps, rows, columns))
+    kernels = np.eye(taps, dtype=np.float32).reshape(taps, 1, *kernel)
+    y = conv_transposed.transposed_convolution(
+        b, image, kernels, None, stride=stride, dilation=dilation, before=padding, out=sizes
+    )
+    return b.reshape(y, (batch, channels, *sizes) if len(x.shape) == 3 else (channels, *sizes))
+
+
 HANDLERS: dict[str, Handler] = {
     "aten.conv1d": convolution,
     "aten.conv2d": convolution,
@@ -265,4 +284,5 @@ HANDLERS: dict[str, Handler] = {
     "aten.upsample_bicubic2d": partial(upsample, "cubic"),
     "aten._upsample_bicubic2d_aa": partial(upsample, "cubic"),
     "aten.im2col": im2col,
+    "aten.col2im": col2im,
 }
