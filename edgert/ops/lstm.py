@@ -129,9 +129,10 @@ def _reference(
 
 
 def _macs(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-    """The products of every step."""
-    weights = [shape for shape in (*inputs[1:3], *inputs[7:8]) if len(shape) == 2]
-    return math.prod(inputs[0][:2]) * sum(math.prod(shape) for shape in weights)
+    """The products of every step. A projection is told by its width: absent operands leave no trace in packed models."""
+    (out,), (units,) = outputs[1][1:], outputs[2][1:]
+    projection = out * units if out != units else 0
+    return math.prod(inputs[0][:2]) * (math.prod(inputs[1]) + math.prod(inputs[2]) + projection)
 
 
 LSTM = OpDef(

@@ -18,6 +18,15 @@ CASES = [
     ("matmul", [(3, 1, 4, 5), (2, 5, 6)], (3, 2, 4, 6), 3 * 2 * 4 * 5 * 6),  # broadcast
 ]
 
+# (operator, inputs, outputs, products): 3 steps of 2 sequences of 4 features, 5 units.
+SEVERAL = [
+    ("rnn", [(3, 2, 4), (5, 4), (5, 5)], [(3, 2, 5), (2, 5)], 6 * (20 + 25)),
+    ("gru", [(3, 2, 4), (15, 4), (15, 5), (15,)], [(3, 2, 5), (2, 5)], 6 * (60 + 75)),
+    ("lstm", [(3, 2, 4), (20, 4), (20, 5), (2, 5)], [(3, 2, 5), (2, 5), (2, 5)], 6 * (80 + 100)),
+    ("lstm", [(3, 2, 4), (20, 4), (20, 3), (3, 5)], [(3, 2, 3), (2, 3), (2, 5)], 6 * (80 + 60 + 15)),
+    ("svdf", [(2, 4), (6, 4), (6, 7), (2, 6, 7)], [(2, 3), (2, 6, 7)], 2 * (24 + 42)),
+]
+
 
 @pytest.mark.parametrize(("name", "inputs", "output", "macs"), CASES)
 def test_macs(name: str, inputs: list[tuple[int, ...]], output: tuple[int, ...], macs: int) -> None:
@@ -26,6 +35,21 @@ def test_macs(name: str, inputs: list[tuple[int, ...]], output: tuple[int, ...],
     assert count(inputs, [output]) == macs
 
 
+@pytest.mark.parametrize(("name", "inputs", "outputs", "macs"), SEVERAL)
+def test_macs_of_several_outputs(
+    name: str, inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]], macs: int
+) -> None:
+    count = OPS_BY_NAME[name].macs
+    assert count is not None
+    assert count(inputs, outputs) == macs
+
+
 def test_every_operator_with_weights_counts_its_multiply_adds() -> None:
     counted = {op.name for op in ALL_OPS if op.macs is not None}
-    assert counted == {op.name for op in ALL_OPS if op.quant is QuantRule.WEIGHTED} | {"matmul"}
+    assert counted == {op.name for op in ALL_OPS if op.quant is QuantRule.WEIGHTED} | {
+        "matmul",
+        "lstm",
+        "gru",
+        "rnn",
+        "svdf",
+    }
