@@ -129,7 +129,7 @@ def _reference(
 
 
 def _macs(inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
-    """The products of every step. A projection is told by its width: absent operands leave no trace in packed models."""
+    """The products of every step. Width tells of a projection: packed models have no trace of absent operands."""
     (out,), (units,) = outputs[1][1:], outputs[2][1:]
     projection = out * units if out != units else 0
     return math.prod(inputs[0][:2]) * (math.prod(inputs[1]) + math.prod(inputs[2]) + projection)
