@@ -56,12 +56,10 @@ def rescale_32(x: Array, multiplier: Array | int, shift: Array | int) -> Array:
     """int32 numbers times multiplier * 2^(shift - 31), rounded twice: the product's upper half, then the shift."""
     shift = np.asarray(shift, np.int64)
     moved = _wrapped(np.asarray(x, np.int64) << np.maximum(shift, 0))
-    product = moved * multiplier
-    high = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    high = np.where(high >= 0, high >> 31, -(-high >> 31))  # division towards 0
+    high = (moved * multiplier + (1 << 30)) >> 31
     right = np.maximum(-shift, 0)
-    mask = (np.int64(1) << right) - 1
-    return np.asarray((high >> right) + ((high & mask) > (mask >> 1) + (high < 0)), np.int64)
+    half = (np.int64(1) << right) >> 1
+    return np.asarray((high + half - ((high < 0) & (half != 0))) >> right, np.int64)
 
 
 def rescale_64(x: Array, multiplier: Array | int, shift: Array | int) -> Array:

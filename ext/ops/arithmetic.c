@@ -68,14 +68,18 @@ static ert_status prepare_sum_i16(ert_prepare *p, const ert_op *op, ert_arithmet
 
 static void run_i16(const ert_arithmetic *state, size_t n, const int16_t *a, size_t a_step, const int16_t *b,
                     size_t b_step, int16_t *out) {
+  const ert_fixed of_a = state->fixed_a, of_b = state->fixed_b, of_y = state->fixed_y; /* out may alias *state */
+  const int16_t lo = state->lo_i16, hi = state->hi_i16;
+  if (state->operation == ERT_FVEC_MUL) {
+    for (size_t i = 0; i < n; i++)
+      out[i] = ert_clamp_i16(ert_rescale_32(a[i * a_step] * b[i * b_step], of_y), lo, hi);
+    return;
+  }
+  const int32_t sign = state->operation == ERT_FVEC_ADD ? 1 : -1;
   for (size_t i = 0; i < n; i++) {
-    const int32_t u = a[i * a_step], v = b[i * b_step];
-    int32_t sum = u * v;
-    if (state->operation != ERT_FVEC_MUL) {
-      const int32_t left = ert_rescale_32(u * 32768, state->fixed_a), right = ert_rescale_32(v * 32768, state->fixed_b);
-      sum = state->operation == ERT_FVEC_ADD ? left + right : left - right;
-    }
-    out[i] = ert_clamp_i16(ert_rescale_32(sum, state->fixed_y), state->lo_i16, state->hi_i16);
+    const int32_t left = ert_rescale_32(a[i * a_step] * 32768, of_a);
+    const int32_t right = ert_rescale_32(b[i * b_step] * 32768, of_b);
+    out[i] = ert_clamp_i16(ert_rescale_32(left + sign * right, of_y), lo, hi);
   }
 }
 

@@ -41,17 +41,18 @@ static ert_status init_line(ert_prepare *p, const ert_op *op, float slope, ert_f
   return ert_fixed_init(p, (double)ratio, ERT_FIXED_SHIFT_32, fixed);
 }
 
-static inline int32_t line_at(const unary_i16 *s, int32_t x) {
-  const bool falls = x < 0 ? s->below_falls : s->above_falls;
-  return ert_rescale_32(falls ? -x : x, x < 0 ? s->below : s->above);
-}
-
 static void run_lines(void *arg, size_t begin, size_t end) {
   const ert_op *op = arg;
   const unary_i16 *s = op->state;
   const int16_t *x = op->in[0]->data;
   int16_t *y = op->out[0]->data;
-  for (size_t i = begin; i < end; i++) y[i] = ert_clamp_i16(line_at(s, x[i]), s->lo, s->hi);
+  const ert_fixed below = s->below, above = s->above; /* y may alias *s */
+  const int32_t below_sign = s->below_falls ? -1 : 1, above_sign = s->above_falls ? -1 : 1;
+  const int16_t lo = s->lo, hi = s->hi;
+  for (size_t i = begin; i < end; i++) {
+    const int32_t left = ert_rescale_32(below_sign * x[i], below), right = ert_rescale_32(above_sign * x[i], above);
+    y[i] = ert_clamp_i16(x[i] < 0 ? left : right, lo, hi);
+  }
 }
 
 /* TFLite's tensorflow/lite/kernels/internal/reference/integer_ops/{logistic,tanh}.h; tanh(x) = 2 sigmoid(2 x) - 1. */
@@ -76,7 +77,8 @@ static void run_curve(void *arg, size_t begin, size_t end) {
   const ert_op *op = arg;
   const int16_t *x = op->in[0]->data;
   int16_t *y = op->out[0]->data;
-  for (size_t i = begin; i < end; i++) y[i] = curve_at(op->state, x[i]);
+  const unary_i16 s = *(const unary_i16 *)op->state; /* y may alias it */
+  for (size_t i = begin; i < end; i++) y[i] = curve_at(&s, x[i]);
 }
 
 static ert_status prepare_curve(ert_prepare *p, const ert_op *op, unary_i16 *s) {

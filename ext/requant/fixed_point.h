@@ -5,9 +5,9 @@
  * nearest with halves up; both 0 where the ratio is below 2^-32. Three products with it:
  *
  *   rescale_32     int32 accumulators, rounded twice. x << shift where shift > 0; the upper 32 bits of twice the
- *                  product, rounded, halves up (away from 0 below 0 as a division truncates); then the right shift,
- *                  rounded, halves away from 0. Used by weighted operators with an int32 bias, add, sub, mul, relu and its
- *                  kin, quantize, reduce.
+ *                  product, rounded, halves up (gemmlowp's SaturatingRoundingDoublingHighMul: its truncating division
+ *                  with a nudge of either sign is that); then the right shift, rounded, halves away from 0. Used by
+ *                  weighted operators with an int32 bias, add, sub, mul, relu and its kin, quantize, reduce.
  *   rescale_64     int64 accumulators below 2^47, with the upper 16 bits of the multiplier, rounded; rounded once,
  *                  halves up. Used by convolutions with an int64 bias or none, and by matmul.
  *   rescale_exact  int64 accumulators below 2^47 with the whole multiplier, rounded once, halves up. Used by
@@ -47,10 +47,8 @@ static inline ert_fixed ert_fixed_of(double ratio) {
 static inline int32_t ert_rescale_32(int32_t x, ert_fixed f) {
   const int left = f.shift > 0 ? f.shift : 0, right = f.shift > 0 ? 0 : -f.shift;
   const int64_t product = (int64_t)(int32_t)((uint32_t)x << left) * f.multiplier;
-  const int32_t high = (int32_t)((product + (product >= 0 ? INT64_C(1) << 30 : 1 - (INT64_C(1) << 30))) /
-                                 (INT64_C(1) << 31));
-  const int64_t mask = (INT64_C(1) << right) - 1;
-  return (int32_t)((high >> right) + ((high & mask) > (mask >> 1) + (high < 0)));
+  const int64_t high = (product + (INT64_C(1) << 30)) >> 31, half = INT64_C(1) << right >> 1;
+  return (int32_t)((high + half - (high < 0 && half != 0)) >> right);
 }
 
 static inline int64_t ert_rescale_64(int64_t x, ert_fixed f) {
