@@ -276,6 +276,29 @@ def test_mnist_cnn_equals_keras(shared_data: Callable[[str], Path]) -> None:
     assert (made.argmax(1) == labels).mean() >= 0.98
 
 
+def test_ic_resnet8_equals_its_tflite(shared_data: Callable[[str], Path]) -> None:
+    """171 of the 200 images, as LiteRT with the same network's file; outputs within 1e-5."""
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="the package ai-edge-litert is absent")
+    images = shared_data("data/ic01")
+    rows = [line.split(",") for line in (images / "y_labels.csv").read_text().split()]
+    theirs = litert.Interpreter(str(shared_data("tflite/ic_resnet8_float.tflite")))
+    ours = edgert.Interpreter(model_content=convert(shared_data("keras/ic_resnet8.h5")).data, num_threads=1)
+    right, worst = 0, 0.0
+    for interpreter in (theirs, ours):
+        interpreter.allocate_tensors()
+    for name, _, label in rows:
+        pixels = np.fromfile(images / name, np.uint8).reshape(1, 32, 32, 3).astype(np.float32)
+        made = []
+        for interpreter in (theirs, ours):
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
+            interpreter.invoke()
+            made.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        worst = max(worst, float(np.abs(made[0] - made[1]).max()))
+        right += int(made[1].argmax() == int(label))
+    assert worst <= 1e-5
+    assert (right, len(rows)) == (171, 200)
+
+
 def test_runtime_runs_what_was_drawn(tmp_path: Path) -> None:
     """The helpers' runtime path, on a model of two inputs."""
     model = filled(nested())

@@ -253,7 +253,8 @@ def test_long_chains_are_no_problem_and_deep_nesting_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "config",
     ["", "{", "[]", "null", "3", '{"class_name": 3}', '{"class_name": "Model", "config": null}',
-     '{"class_name": "Sequential", "config": {"layers": []}}', '{"class_name": "Sequential", "config": {"layers": [3]}}',
+     '{"class_name": "Sequential", "config": {"layers": []}}',
+     '{"class_name": "Sequential", "config": {"layers": [3]}}',
      '{"class_name": "Functional", "config": {"layers": {}, "input_layers": [], "output_layers": []}}'],
 )  # fmt: skip
 def test_configurations_that_mean_nothing(config: str, tmp_path: Path) -> None:
@@ -322,6 +323,28 @@ def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
 
     for fill in (texts, objects, groups):
         refused(hdf5(tmp_path / "m.h5", sequential(INPUT, dense), fill), "", FileFormatError)
+
+
+def test_damaged_heaps_of_texts(tmp_path: Path) -> None:
+    """Sizes in them that the HDF5 library would walk in circles by, or beyond the heap."""
+    whole = hdf5(tmp_path / "m.h5", sequential(INPUT, {"class_name": "Dense", "config": DENSE})).read_bytes()
+    heap = whole.index(b"GCOL")
+    free = heap + 16
+    while whole[free : free + 2] != b"\0\0":  # the object that stands for what is free
+        free += 16 + -(-int.from_bytes(whole[free + 8 : free + 16], "little") // 8) * 8
+    for at, size in ((free, 0), (free, 1 << 40), (heap + 16, 1 << 40), (heap + 16, (1 << 64) - 16), (heap, 1 << 50)):
+        damaged = bytearray(whole)
+        damaged[at + 8 : at + 16] = size.to_bytes(8, "little")
+        (tmp_path / "m.h5").write_bytes(bytes(damaged))
+        refused(tmp_path / "m.h5", "heap", FileFormatError)
+
+
+def test_attributes_of_another_type(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "m.h5", sequential(INPUT))
+    with h5py.File(path, "a") as file:
+        del file.attrs["keras_version"]
+        file.attrs.create("keras_version", np.ones(2), dtype=h5py.vlen_dtype(np.float32), shape=())
+    refused(path, "neither text nor number", FileFormatError)
 
 
 def test_zip_bombs(tmp_path: Path) -> None:

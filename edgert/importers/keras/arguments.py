@@ -13,6 +13,10 @@ from edgert.importers.builder import GraphBuilder, RefusedError
 from edgert.importers.keras.layer import Call, leaves
 from edgert.ir import Value
 
+# What Keras and TensorFlow call the first two parameters.
+X = ("x", "x1", "a", "input", "inputs", "tensor", "features", "input_tensor", "logits", "value", "image", "images")
+Y = ("y", "x2", "b")
+
 
 class Missing:
     """An argument that is not given."""
@@ -118,3 +122,14 @@ def dtype_of(found: Any) -> DType:
         return DType.of(name)
     except KeyError:
         raise RefusedError(f"the type {name!r}", "use float32, int32, int64, int8, uint8 or bool") from None
+
+
+def first(call: Call) -> Value:
+    """The tensor that it works on."""
+    found = argument(call, 0, *X)
+    if isinstance(found, Value):
+        return found
+    values = tensors(call)
+    if not values:
+        raise ModelError("it is called without a tensor")
+    return values[0]

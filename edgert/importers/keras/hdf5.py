@@ -17,6 +17,7 @@ import numpy as np
 
 from edgert.errors import FileFormatError, InputError, MissingExtraError
 from edgert.importers.builder import Array
+from edgert.importers.keras.heaps import damaged_heap
 
 # Datasets may take this many bytes in all, or so many times the file's size: trained weights compress little, those
 # that were pruned several times.
@@ -40,6 +41,9 @@ class Hdf5:
         self.name = name
         self._size = len(source) if isinstance(source, bytes) else source.stat().st_size
         self._left = max(FREE_BYTES, GROWTH * self._size)
+        wrong = damaged_heap(source)
+        if wrong is not None:
+            raise FileFormatError(f"{name}: damaged: {wrong}")
         try:
             self._file = h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
         except PermissionError:
@@ -91,6 +95,11 @@ class Hdf5:
             if found is None or name not in found.attrs:
                 return None
             identity = found.attrs.get_id(name)
+            kinds = (self._h5py.h5t.STRING, self._h5py.h5t.INTEGER, self._h5py.h5t.FLOAT)
+            if identity.get_type().get_class() not in kinds:  # the library cannot be trusted with damaged lists
+                raise FileFormatError(
+                    f"{self.name}: the attribute {name!r} of {path or '/'!r} is neither text nor number"
+                )
             if max(math.prod(identity.shape), 1) * identity.dtype.itemsize > min(ATTRIBUTE_BYTES, 16 * self._size):
                 raise FileFormatError(f"{self.name}: the attribute {name!r} of {path or '/'!r} states a size beyond it")
             value = found.attrs[name]

@@ -23,7 +23,10 @@ OWN_MODULES = ("keras", "tf_keras", "tensorflow", "builtins", "tf.keras")
 
 def build(source: Mapping[str, Any], origin: Origin) -> Layer:
     """The outermost model. Raises ModelError for a configuration that means none."""
-    layer = _layer(source, origin, "", 0)
+    try:
+        layer = _layer(source, origin, "", 0)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"the model's configuration is damaged ({error!r})") from error
     if layer.body is None:
         raise ModelError(
             f"the file holds a {layer.kind!r}, which is no Sequential or Functional model: its layers are code, not "
