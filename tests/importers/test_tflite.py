@@ -205,10 +205,27 @@ def test_dynamic_dimensions_are_settled() -> None:
     assert "'t0'" in graph.notes[0]
     wide = tflite.load(model, input_shapes={"t0": (5, 4, 3)})
     assert wide.outputs[0].shape == (5, 4, 3)
-    with pytest.raises(InputError, match="cannot take the shape"):
+    with pytest.raises(InputError, match=r"the shape \[5, 4, 4\], the model states \[-1, 4, 3\]"):
         tflite.load(model, input_shapes={"t0": (5, 4, 4)})
-    with pytest.raises(InputError, match="there is no input 'x'"):
+    with pytest.raises(InputError, match="'x', which is no input"):
         tflite.load(model, input_shapes={"x": (1, 4, 3)})
+
+
+def test_open_dimensions_beyond_the_batch_are_asked_for() -> None:
+    """All open inputs at once; a size that the file has for one is taken, unless the caller says otherwise."""
+    model = one_op("ADD", [Tensor((1, 1, 3)), Tensor((1, 1, 3))], [Tensor((1, 1, 3))], "AddOptions")
+
+    def open_length(tree: object) -> None:
+        for tensor in tree.subgraphs[0].tensors:  # type: ignore[attr-defined]
+            tensor.shapeSignature = [1, -1, 3]
+
+    model = edit(model, open_length)
+    with pytest.raises(InputError, match=r"'t0' \[1, \?, 3\]; 't1' \[1, \?, 3\]"):
+        tflite.load(model)
+    assert tflite.load(model, input_shapes={"t0": (1, 7, 3), "t1": (1, 7, 3)}).outputs[0].shape == (1, 7, 3)
+    sized = edit(one_op("RELU", [Tensor((1, 8, 3))], [Tensor((1, 8, 3))]), open_length)
+    assert tflite.load(sized).outputs[0].shape == (1, 8, 3)
+    assert tflite.load(sized, input_shapes={"t0": (1, 5, 3)}).outputs[0].shape == (1, 5, 3)
 
 
 # Errors

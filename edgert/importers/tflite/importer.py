@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgert.dtypes import DType, QuantParams
-from edgert.errors import FileFormatError, InputError, ModelError, Unsupported, UnsupportedError
+from edgert.errors import FileFormatError, ModelError, Unsupported, UnsupportedError
+from edgert.importers.interface import settle_shapes
 from edgert.importers.tflite import (
     control,
     detection,
@@ -32,7 +33,15 @@ from edgert.importers.tflite import (
 from edgert.importers.tflite.advice import ADVICE, GENERAL_ADVICE, UNKNOWN
 from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
 from edgert.importers.tflite.described import about
-from edgert.importers.tflite.read import DAMAGE, OPTIONAL, SourceGraph, SourceModel, SourceOp, read_model
+from edgert.importers.tflite.read import (
+    DAMAGE,
+    OPTIONAL,
+    SourceGraph,
+    SourceModel,
+    SourceOp,
+    SourceTensor,
+    read_model,
+)
 from edgert.importers.tflite.signature import chosen, entries
 from edgert.ir import Graph, Value
 
@@ -61,8 +70,8 @@ def load(
 ) -> Graph:
     """The graph of a .tflite file's bytes, or of one of its signatures.
 
-    Inputs and outputs keep the source's names, order and types. Dynamic dimensions become 1, or what input_shapes
-    says for an input's name; the graph's notes tell which.
+    Inputs and outputs keep the source's names, order and types. Open dimensions become what input_shapes says for an
+    input's name; a first one 1 otherwise, and the graph's notes say so.
 
     Raises FileFormatError (not TFLite, or damaged), InputError (input_shapes that do not fit), UnsupportedError (all
     operators that cannot be converted) and ModelError (a model that means something impossible).
@@ -100,22 +109,11 @@ def load_file(
 
 
 def _make_inputs(b: Builder, source: SourceGraph, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
-    names = {b.tensor_names[number] for number in source.inputs}
-    unknown = sorted(set(input_shapes) - names)
-    if unknown:
-        raise InputError(f"there is no input {unknown[0]!r}; the inputs are {', '.join(sorted(names))}")
-    for number in dict.fromkeys(source.inputs):
-        tensor, name = source.tensors[number], b.tensor_names[number]
-        shape = tuple(input_shapes.get(name, tensor.shape))
-        fits = len(shape) == len(tensor.shape) and all(
-            size == old or (axis in tensor.dynamic and size > 0)
-            for axis, (size, old) in enumerate(zip(shape, tensor.shape, strict=True))
-        )
-        if not fits:
-            raise InputError(f"input {name!r} cannot take the shape {list(shape)}: the model has {list(tensor.shape)}")
-        open_axes = [axis for axis in tensor.dynamic if name not in input_shapes]
-        if open_axes:
-            b.graph.notes.append(f"Input {name!r} has open dimensions {open_axes}, taken as 1: {list(shape)}.")
+    numbers = {b.tensor_names[number]: number for number in source.inputs}
+    stated = {name: _stated(source.tensors[number], name in input_shapes) for name, number in numbers.items()}
+    shapes = settle_shapes(stated, input_shapes, b.graph.notes)
+    for name, number in numbers.items():
+        tensor, shape = source.tensors[number], shapes[name]
         quant = b.quant(tensor)
         if tensor.type == "UINT8" and quant is not None:
             stored = Value(name, shape, DType.UINT8, _unsigned(quant))
@@ -125,6 +123,15 @@ def _make_inputs(b: Builder, source: SourceGraph, input_shapes: Mapping[str, tup
             value = Value(name, shape, b.dtype(tensor), quant)
             b.graph.inputs.append(value)
             b.values[number] = value
+
+
+def _stated(tensor: SourceTensor, given: bool) -> tuple[int, ...]:
+    """The shape with -1 where it is open. An open dimension beyond the first may have a size in the file, which holds
+    unless the caller gives another (given)."""
+    return tuple(
+        -1 if axis in tensor.dynamic and (given or axis == 0 or size <= 1) else size
+        for axis, size in enumerate(tensor.shape)
+    )
 
 
 def _shifted(b: Builder, value: Value, name: str, quant: QuantParams, dtype: DType) -> Value:
