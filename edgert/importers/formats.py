@@ -73,7 +73,7 @@ SAVED_MODEL = Format(
 )  # fmt: skip
 KERAS = Format("keras", "Keras", "keras", (".keras", ".h5", ".hdf5"), "h5py", kinds="layers and functions")
 CAFFE = Format(
-    "caffe", "Caffe", "caffe", (".prototxt", ".caffemodel"), "protobuf", frozenset({"weights"}), kinds="layers"
+    "caffe", "Caffe", "caffe", (".prototxt", ".caffemodel"), "nothing", frozenset({"weights"}), kinds="layers"
 )
 MXNET = Format("mxnet", "MXNet", "mxnet", (".json", ".params"), "nothing", frozenset({"weights"}))
 TORCH7 = Format("torch7", "Torch7", "torch7", (".t7", ".net"), "nothing", kinds="layers")

@@ -5,23 +5,40 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from edgert.importers.caffe.schema import message_class
-
-# What of caffe.proto a .caffemodel with weights needs, as edgert.importers.caffe.schema writes messages down.
-WEIGHTS = """
-BlobShape: dim 1 int64!
-BlobProto: num 1 int32, channels 2 int32, height 3 int32, width 4 int32, data 5 float!, shape 7 BlobShape,
-  double_data 8 double!, raw_data_type 10 int32, raw_data 12 bytes
-LayerParameter: name 1 string, type 2 string, blobs 7 BlobProto*
-V1LayerParameter: name 4 string, type 5 int32, blobs 6 BlobProto*
-NetParameter: name 1 string, layers 2 V1LayerParameter*, layer 100 LayerParameter*
-"""
+# What of caffe.proto a .caffemodel with weights needs: (field, number, type, repeated) of each message.
+_DOUBLE, _FLOAT, _INT64, _INT32, _STRING, _BYTES = 1, 2, 3, 5, 9, 12  # of FieldDescriptorProto.Type
+MESSAGES = {
+    "BlobShape": [("dim", 1, _INT64, True)],
+    "BlobProto": [
+        ("num", 1, _INT32, False), ("channels", 2, _INT32, False), ("height", 3, _INT32, False),
+        ("width", 4, _INT32, False), ("data", 5, _FLOAT, True), ("shape", 7, "BlobShape", False),
+        ("double_data", 8, _DOUBLE, True), ("raw_data_type", 10, _INT32, False), ("raw_data", 12, _BYTES, False),
+    ],
+    "LayerParameter": [("name", 1, _STRING, False), ("type", 2, _STRING, False), ("blobs", 7, "BlobProto", True)],
+    "V1LayerParameter": [("name", 4, _STRING, False), ("type", 5, _INT32, False), ("blobs", 6, "BlobProto", True)],
+    "NetParameter": [
+        ("name", 1, _STRING, False), ("layers", 2, "V1LayerParameter", True), ("layer", 100, "LayerParameter", True),
+    ],
+}  # fmt: skip
 
 
 @functools.cache
 def weights_class():
-    return message_class(WEIGHTS)
+    """NetParameter of protobuf."""
+    file = descriptor_pb2.FileDescriptorProto(name="caffe_weights.proto", package="test", syntax="proto2")
+    for message, fields in MESSAGES.items():
+        made = file.message_type.add(name=message)
+        for name, number, kind, repeated in fields:
+            entry = made.field.add(name=name, number=number, label=3 if repeated else 1)
+            if isinstance(kind, str):
+                entry.type, entry.type_name = 11, f".test.{kind}"
+            else:
+                entry.type, entry.options.packed = kind, repeated
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("test.NetParameter"))
 
 
 def inputs_text(shapes):

@@ -196,16 +196,3 @@ def test_weights_in_other_types(tmp_path):
     path.with_suffix(".caffemodel").write_bytes(net.SerializeToString())
     with pytest.raises(FileFormatError, match=r"weights of the shape \[4, 4\] have 12 elements"):
         caffe.load(path)
-
-
-def test_the_messages_clash_with_no_other_copy():
-    """Another package's caffe.proto in the default pool, with the same names."""
-    from google.protobuf import descriptor_pb2, descriptor_pool
-
-    file = descriptor_pb2.FileDescriptorProto(name="edgert/caffe.proto", package="caffe")
-    file.message_type.add(name="NetParameter")
-    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
-    from edgert.importers.caffe import schema
-
-    schema.network_class.cache_clear()
-    assert schema.network_class()().layer is not None

@@ -53,7 +53,7 @@ def detection_output(b: GraphBuilder, layer: SourceLayer) -> Value:
     scores = b.reshape(confidence, (batch, count, classes))
     candidates = param.nms_param.top_k if param.nms_param.top_k > 0 else 0
     total = param.keep_top_k if param.keep_top_k > 0 else classes * min(candidates or count, count)
-    threshold = param.confidence_threshold if param.HasField("confidence_threshold") else -np.inf
+    threshold = param.confidence_threshold if param.has("confidence_threshold") else -np.inf
     found = []
     for image in range(batch):
         code = b.reshape(b.slice(location, 0, image, image + 1), (count, 4))

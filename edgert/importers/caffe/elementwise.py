@@ -144,7 +144,7 @@ def embed(b: GraphBuilder, layer: SourceLayer) -> Value:
 def arg_max(b: GraphBuilder, layer: SourceLayer) -> Value:
     """Numbers as floats, as in Caffe. Without an axis: over all but the first dimension, to [N, 1, k] or [N, 2, k]."""
     param, x = layer.param("argmax_param"), layer.input()
-    if param.HasField("axis"):
+    if param.has("axis"):
         axis = axis_of(param.axis, len(x.shape))
         largest, found = _top(b, x, axis, param.top_k)
         return largest if param.out_max_val else found

@@ -49,8 +49,7 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None, 
     of networks that read data bases, and changes those of others.
 
     Raises FileFormatError (not Caffe's, or damaged), InputError (a file is missing, dimensions are open, input_shapes
-    do not fit), UnsupportedError (all layers that cannot be converted), ModelError (shapes that do not fit) and
-    MissingExtraError (protobuf is not installed).
+    do not fit), UnsupportedError (all layers that cannot be converted) and ModelError (shapes that do not fit).
     """
     return _convert(read(Path(path), weights), input_shapes)
 

@@ -13,14 +13,14 @@ from edgert.ir import Value
 
 def concat(b: GraphBuilder, layer: SourceLayer) -> Value:
     param = layer.param("concat_param")
-    axis = param.concat_dim if param.HasField("concat_dim") else param.axis
+    axis = param.concat_dim if param.has("concat_dim") else param.axis
     return movement.concat(b, layer.inputs, axis_of(axis, len(layer.input().shape)))
 
 
 def slices(b: GraphBuilder, layer: SourceLayer) -> list[Value]:
     """At the points given, or into equal parts."""
     param, x = layer.param("slice_param"), layer.input()
-    axis = axis_of(param.slice_dim if param.HasField("slice_dim") else param.axis, len(x.shape))
+    axis = axis_of(param.slice_dim if param.has("slice_dim") else param.axis, len(x.shape))
     points = [0, *param.slice_point, x.shape[axis]]
     if len(points) > 2:
         sizes = tuple(end - begin for begin, end in itertools.pairwise(points))

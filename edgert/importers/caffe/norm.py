@@ -18,7 +18,7 @@ def batch_norm(b: GraphBuilder, layer: SourceLayer) -> Value:
     """Blobs: sums of means and variances, and the factor that they are to be divided by; in NVIDIA's fork two more,
     scale and bias."""
     param, x = layer.param("batch_norm_param"), layer.input()
-    if param.HasField("use_global_stats") and not param.use_global_stats:
+    if param.has("use_global_stats") and not param.use_global_stats:
         raise RefusedError("it computes statistics of the batch", "set use_global_stats: true")
     channels = _channels(x)
     total = float(layer.blob(2).reshape(-1)[0]) if len(layer.blobs) > 2 and layer.blob(2).size else 1.0

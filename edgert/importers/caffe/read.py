@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgert.errors import FileFormatError, InputError, MissingExtraError
+from edgert.errors import FileFormatError, InputError
 from edgert.importers.builder import Array
-from edgert.importers.caffe.schema import MODERN_TYPES, network_class
+from edgert.importers.caffe.message import Message
+from edgert.importers.caffe.schema import MODERN_TYPES, new_network
+from edgert.importers.caffe.text import TextError, parse
 from edgert.importers.caffe.weights import read_weights
 
 LARGEST_TEXT = 2 << 20  # bytes of a .prototxt; the largest networks in use take some 400 kB
@@ -90,23 +92,19 @@ def _beside(path: Path, suffix: str, what: str) -> Path:
     )
 
 
-def _network(path: Path) -> Any:
-    message = network_class()()
+def _network(path: Path) -> Message:
     if path.stat().st_size > LARGEST_TEXT:
         raise FileFormatError(f"{path.name}: {path.stat().st_size} bytes, too large for a network description")
-    try:
-        from google.protobuf import text_format
-    except ImportError:
-        raise MissingExtraError("protobuf", "reading a Caffe model") from None
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")  # comments in other encodings are common
+    message = new_network()
     try:
-        text_format.Parse(text, message, allow_unknown_field=True)
-    except (text_format.ParseError, ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        parse(text, message)
+    except TextError as error:
+        why = " ".join(str(error).split())
         raise FileFormatError(f"{path.name}: not a Caffe network description, or damaged ({why[:200]})") from error
     return message
 
@@ -134,11 +132,11 @@ def _included(layer: Any, state: Any) -> bool:
 
 def _meets(rule: Any, state: Any) -> bool:
     test, stages = 1, set(state.stage)
-    if rule.HasField("phase") and rule.phase != test:
+    if rule.has("phase") and rule.phase != test:
         return False
-    if rule.HasField("min_level") and state.level < rule.min_level:
+    if rule.has("min_level") and state.level < rule.min_level:
         return False
-    if rule.HasField("max_level") and state.level > rule.max_level:
+    if rule.has("max_level") and state.level > rule.max_level:
         return False
     return set(rule.stage) <= stages and not set(rule.not_stage) & stages
 

@@ -19,7 +19,7 @@ from edgert.ops._enums import ReduceFunction
 def _per_axis(param: Any, name: str, rank: int, default: int) -> tuple[int, ...]:
     """A size for each spatial axis, which the file states once for all, once for each, or as name_h and name_w."""
     short = name.removesuffix("_size")  # kernel_size, but kernel_h
-    if hasattr(param, f"{short}_h") and (param.HasField(f"{short}_h") or param.HasField(f"{short}_w")):
+    if hasattr(param, f"{short}_h") and (param.has(f"{short}_h") or param.has(f"{short}_w")):
         if rank != 2:
             raise ModelError(f"{short}_h and {short}_w on {rank} spatial dimensions")
         return getattr(param, f"{short}_h"), getattr(param, f"{short}_w")
@@ -88,7 +88,7 @@ def pooling(b: GraphBuilder, layer: SourceLayer) -> Value:
         return global_pool(b, x, ReduceFunction.MAX if param.pool == 0 else ReduceFunction.MEAN)
     rank = len(x.shape) - 2
     kernel, stride, pad = (_per_axis(param, name, rank, 0) for name in ("kernel_size", "stride", "pad"))
-    ceil = param.round_mode == 0 if param.HasField("round_mode") else param.ceil_mode
+    ceil = param.round_mode == 0 if param.has("round_mode") else param.ceil_mode
     place = (
         rounded_up(x.shape[2:], kernel, stride, pad) if ceil else window(x.shape[2:], kernel, stride=stride, before=pad)
     )
@@ -109,7 +109,7 @@ def interp(b: GraphBuilder, layer: SourceLayer) -> Value:
         raise ModelError(f"an input {list(x.shape)} less {-param.pad_beg} and {-param.pad_end} pixels")
     begin = (0, 0, -param.pad_beg, -param.pad_beg)
     x = b.slices(x, begin, [at + size for at, size in zip(begin, (*x.shape[:2], *sizes), strict=True)], (1, 1, 1, 1))
-    if param.HasField("height") and param.HasField("width"):
+    if param.has("height") and param.has("width"):
         wanted = [param.height, param.width]
     else:
         shrink, zoom = param.shrink_factor or 1, param.zoom_factor or 1
