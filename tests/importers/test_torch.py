@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the package torch")
 
+from edgert.errors import UnsupportedError  # noqa: E402
 from edgert.importers.torch import load, load_object  # noqa: E402
 from importers._torch_run import assert_close, eager, flat, lively, opened, run, step  # noqa: E402
-from importers.torch_nets import classifiers, dense, sequences  # noqa: E402
+from importers.torch_nets import classifiers, dense, idioms, sequences  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -50,24 +53,74 @@ def test_scripted(name, tmp_path):
     assert_close(run(graph, [inputs]), eager(module, [inputs]))
 
 
-def test_state_lives_between_invokes():
-    torch.manual_seed(1)
-    module = sequences.StreamingGru().eval()
-    graph = load_object(module, None, (torch.zeros(1, 8),))
-    assert {node.inputs[0].name for node in graph.nodes if node.op == "assign"} == {"hidden", "past"}
+IDIOMS = {
+    "masked_encoder": (idioms.MaskedEncoder, [torch.randint(0, 30, (2, 7)), (torch.rand(2, 7) > 0.3).long()]),
+    "box_head": (idioms.BoxHead, [torch.randn(1, 3, 16, 12)]),
+    "shifted_windows": (idioms.ShiftedWindows, [torch.randn(1, 8, 8, 8)]),
+}
+
+
+@pytest.mark.parametrize("name", IDIOMS)
+def test_idioms(name, tmp_path):
+    torch.manual_seed(5)
+    make, inputs = IDIOMS[name]
+    module = lively(make())
+    theirs = eager(module, inputs)
+    assert_close(run(load_object(module, None, tuple(inputs)), inputs), theirs)
+    torch.jit.trace(module, tuple(inputs)).save(tmp_path / "model.pt")
+    assert_close(run(load(tmp_path / "model.pt"), inputs), theirs)
+
+
+def _steps(graph, module, shape):
+    """Several invokes, which both sides begin from the same state."""
     interpreter = opened(graph)
     with torch.no_grad():
         for _ in range(5):
-            x = torch.randn(1, 8)
+            x = torch.randn(shape)
             assert_close(step(interpreter, [x.numpy()]), flat(module(x)))
 
 
-def test_scripted_state_lives_between_invokes(tmp_path):
+@pytest.mark.parametrize(
+    ("make", "shape", "state"),
+    [
+        (sequences.StreamingGru, (1, 8), {"hidden", "past"}),
+        (idioms.CachedDecoder, (1, 1, 16), {"keys", "values", "place"}),
+        (idioms.Counting, (1, 4), {"count"}),
+    ],
+    ids=["gru", "decoder", "count"],
+)
+def test_state_lives_between_invokes(make, shape, state):
     torch.manual_seed(1)
-    module = sequences.StreamingGru().eval()
-    torch.jit.script(module).save(tmp_path / "model.pt")
-    interpreter = opened(load(tmp_path / "model.pt", {"x": (1, 8)}))
-    with torch.no_grad():
-        for _ in range(5):
-            x = torch.randn(1, 8)
-            assert_close(step(interpreter, [x.numpy()]), flat(module(x)))
+    module = make().eval()
+    graph = load_object(copy.deepcopy(module), None, (torch.zeros(shape),))
+    assert {node.inputs[0].name for node in graph.nodes if node.op == "assign"} == state
+    _steps(graph, module, shape)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (sequences.StreamingGru, (1, 8)),
+        (idioms.SetUpLater, (1, 4)),
+        (idioms.PairOfStates, (1, 4)),
+        (idioms.Counting, (1, 4)),
+    ],
+    ids=["gru", "none", "pair", "count"],
+)
+def test_scripted_state_lives_between_invokes(make, shape, tmp_path):
+    torch.manual_seed(1)
+    torch.jit.script(make().eval()).save(tmp_path / "model.pt")
+    _steps(load(tmp_path / "model.pt", {"x": shape}), torch.jit.load(tmp_path / "model.pt"), shape)
+
+
+def test_state_that_no_variable_holds(tmp_path):
+    torch.jit.script(idioms.CountingInPython()).save(tmp_path / "model.pt")
+    with pytest.raises(UnsupportedError, match="'count'"):
+        load(tmp_path / "model.pt", {"x": (1, 4)})
+
+
+def test_attributes_that_export_drops_are_noted():
+    graph = load_object(idioms.SetUpLater(), None, (torch.zeros(1, 4),))
+    assert any("self.hidden" in note and "register_buffer" in note for note in graph.notes)
+    graph = load_object(sequences.TwoLayerLstm(), None, (torch.zeros(1, 5, 16),))
+    assert not graph.notes

@@ -7,6 +7,7 @@ unpickled, but for state dicts under torch.load(weights_only=True).
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -117,6 +118,7 @@ def load_object(
     UnsupportedError, MissingExtraError.
     """
     torch = _torch("converting a torch.nn.Module")
+    notes: list[str] = []
     if isinstance(module, torch.export.ExportedProgram):
         if example_inputs is not None:
             raise InputError("an ExportedProgram has its inputs already: give no example_inputs")
@@ -126,21 +128,23 @@ def load_object(
     elif isinstance(module, torch.nn.Module):
         label = name or type(module).__name__
         examples = _examples(torch, example_inputs, example_kwargs)
-        exported = _export(torch, module, examples, dict(example_kwargs or {}))
+        exported, notes = _export(torch, module, examples, dict(example_kwargs or {}))
         if not _can_be_written(exported):
             with _plain_results(module):
-                exported = _export(torch, module, examples, dict(example_kwargs or {}))
+                exported, notes = _export(torch, module, examples, dict(example_kwargs or {}))
     else:
         raise InputError(f"a torch.nn.Module or an ExportedProgram is needed, and this is a {type(module).__name__}")
     names = _renamed(exported, input_names)
     program = _serialized(torch, exported, label)
     try:
-        return convert_program(program, HANDLERS, label, input_shapes, names)
+        graph = convert_program(program, HANDLERS, label, input_shapes, names)
     except UnsupportedError as error:
         simpler = _decomposed(torch, exported, error)
         if simpler is None:
             raise
-        return convert_program(_serialized(torch, simpler, label), HANDLERS, label, input_shapes, names)
+        graph = convert_program(_serialized(torch, simpler, label), HANDLERS, label, input_shapes, names)
+    graph.notes.extend(notes)
+    return graph
 
 
 def _torch(purpose: str) -> Any:
@@ -183,15 +187,28 @@ def _in_use(module: Any) -> Iterator[None]:
             part.training = True
 
 
-def _export(torch: Any, module: Any, examples: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _export(torch: Any, module: Any, examples: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[str]]:
     import warnings
 
-    with _in_use(module), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _in_use(module), torch.no_grad(), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         try:
-            return torch.export.export(module, examples, kwargs or None, strict=False)
+            exported = torch.export.export(module, examples, kwargs or None, strict=False)
         except Exception as error:  # torch.export raises what the module raises, and much of its own
             raise _not_exported(module, error) from error
+    return exported, _dropped(said)
+
+
+def _dropped(said: Sequence[Any]) -> list[str]:
+    """What torch.export says of attributes that forward sets, and that it drops."""
+    names = [
+        name for item in said if "assigned during export" in str(item.message)
+        for name in re.findall(r"self\.[\w.\[\]]+", str(item.message).partition("assigned")[0])
+        if "_flat_weights" not in name  # which recurrent layers set anew whenever they are moved
+    ]  # fmt: skip
+    if not names:
+        return []
+    return [f"forward sets {', '.join(names)}, which is dropped: only buffers (register_buffer) live between invokes."]
 
 
 def _not_exported(module: Any, error: Exception) -> EdgertError:

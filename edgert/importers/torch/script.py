@@ -51,6 +51,7 @@ def convert_script(
     functions = {function.qualified_name: function for function in unit.get_functions()}
     attributes = Attributes()
     types: dict[str, int] = {}
+    changing: list[str] = []
     for _ in range(MOST_PASSES):
         run = _Run(path.stem, module, functions, handlers, attributes, input_shapes, constants, types)
         try:
@@ -60,10 +61,11 @@ def convert_script(
             continue
         if graph is not None:
             return graph
+        changing = attributes.changing()
         attributes.settle()
-    names = ", ".join(attributes.changing())
-    reason = f"its attributes {names} take another value, of another shape or kind, with every call"
-    raise UnsupportedError([Refusal(path.name, "state", reason, "keep state in tensors of fixed shape")])
+    reason = "it takes another value, of another shape or kind, with every call"
+    fix = "keep state in tensors of fixed shape"
+    raise UnsupportedError([Refusal(name, "state", reason, fix) for name in changing or [path.name]])
 
 
 def _opened(path: Path) -> tuple[Any, Any]:

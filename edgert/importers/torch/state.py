@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgert.errors import UnsupportedError
 from edgert.importers.torch.builder import Array, Builder, Content, Lost, RefusedError, Tensor
 from edgert.ir import Value
 
@@ -44,6 +45,7 @@ class Attributes:
 
     notes: list[str] = field(default_factory=list)
     _items: dict[str, _Attribute] = field(default_factory=dict)
+    _parts: dict[str, tuple[type[Any], int]] = field(default_factory=dict)  # of tuples and lists of tensors
     _builder: Builder | None = None
 
     def begin(self, builder: Builder) -> None:
@@ -69,19 +71,41 @@ class Attributes:
 
     def read(self, owner: Module, name: str) -> Any:
         """What the attribute holds; this object itself when nobody has read it before (then `keep` it)."""
-        item = self._items.get(self._path(owner, name))
+        return self._read(self._path(owner, name))
+
+    def _read(self, path: str) -> Any:
+        if path in self._parts:
+            kind, count = self._parts[path]
+            parts = [self._read(f"{path}.{place}") for place in range(count)]
+            return self if any(part is self for part in parts) else kind(parts)
+        item = self._items.get(path)
         return self if item is None or (item.current is None and not item.known) else item.current
 
     def keep(self, owner: Module, name: str, value: Any) -> Any:
         """Books what the file holds."""
-        item = self._items.setdefault(self._path(owner, name), _Attribute())
+        self._keep(self._path(owner, name), value)
+        return value
+
+    def _keep(self, path: str, value: Any) -> None:
+        if _has_tensors(value):
+            self._parts[path] = (type(value), len(value))
+            for place, part in enumerate(value):
+                self._keep(f"{path}.{place}", part)
+            return
+        item = self._items.setdefault(path, _Attribute())
         if not isinstance(value, Module):
             item.initial = item.start = _grounded(value)
         item.current = value
-        return value
 
     def write(self, owner: Any, name: str, value: Any) -> None:
-        path = self._path(owner, name)
+        self._write(self._path(owner, name), value)
+
+    def _write(self, path: str, value: Any) -> None:
+        if _has_tensors(value):
+            self._parts[path] = (type(value), len(value))
+            for place, part in enumerate(value):
+                self._write(f"{path}.{place}", part)
+            return
         if path not in self._items:  # written before it is read
             self._items[path] = _Attribute(initial=_Missing, start=_Missing)
         item = self._items[path]
@@ -93,9 +117,11 @@ class Attributes:
 
     def finish(self) -> bool:
         """Whether the pass left every attribute as it began, or in a variable that it fits."""
-        return not any(self._moved(item) for item in self._items.values())
+        return not self.changing()
 
-    def _moved(self, item: _Attribute) -> bool:
+    def _moved(self, path: str, item: _Attribute) -> bool:
+        if path in self._parts:
+            return False
         final = _final(item)
         if item.variable:
             return isinstance(final, Value) and item.value is not None and final.shape != item.value.shape
@@ -111,11 +137,11 @@ class Attributes:
                 item.known = False
                 continue
             final = _final(item)
-            if not self._moved(item):
+            if not self._moved(path, item):
                 item.known = item.written or item.variable or item.known
                 continue
             if isinstance(final, Lost):
-                raise_lost(final)
+                raise UnsupportedError(final.reasons)
             if isinstance(final, Value) and (not final.constant or item.known):
                 item.start = self._initial(path, item, final)
                 item.variable = True
@@ -128,10 +154,11 @@ class Attributes:
     def _initial(self, path: str, item: _Attribute, final: Value) -> Array:
         """Where a variable starts: at the last constant written before it was computed, or where the file has it; an
         empty tensor (or none) stands for zeros."""
-        for array in (item.last_constant, item.initial):
+        before = item.initial if final.constant else item.last_constant
+        for array in (before, item.initial):
             if isinstance(array, np.ndarray) and array.shape == final.shape:
                 return array.astype(final.dtype.numpy_name)
-        held = item.last_constant if item.last_constant is not None else item.initial
+        held = item.initial if before is None else before
         if held is None or held is _Missing or (isinstance(held, np.ndarray) and not math.prod(held.shape)):
             return np.zeros(final.shape, final.dtype.numpy_name)
         raise RefusedError(f"the state {path!r} changes its shape", "keep state in tensors of fixed shape")
@@ -147,17 +174,16 @@ class Attributes:
         return found
 
     def changing(self) -> list[str]:
-        return [repr(path) for path, item in self._items.items() if self._moved(item)]
+        """Names of what a call leaves otherwise than it found it."""
+        return [path for path, item in self._items.items() if self._moved(path, item)]
+
+
+def _has_tensors(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, Tensor) or _has_tensors(item) for item in value)
 
 
 class _Missing:
     """In the place of an attribute's value before it is written."""
-
-
-def raise_lost(lost: Lost) -> None:
-    from edgert.errors import UnsupportedError
-
-    raise UnsupportedError(lost.reasons)
 
 
 def _final(item: _Attribute) -> Any:
