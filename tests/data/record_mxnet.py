@@ -215,6 +215,11 @@ def cases():
         contrib("box_nms", unlabelled, coord_start=1, score_index=0, overlap_thresh=0.2),
         {"data": (1, 20, 4)},
     )
+    crossed = contrib("interleaved_matmul_encdec_qk", X, Y, heads=2)
+    case("cross_scores", crossed, {"data": (3, 2, 8), "other": (5, 2, 16)})
+    mixed = contrib("interleaved_matmul_encdec_valatt", X, Y, heads=2)
+    case("cross_values", mixed, {"data": (5, 2, 16), "other": (4, 3, 5)})
+    case("amp_multicast", S.Group(list(S.amp_multicast(X, Y, num_outputs=2))), same)
     affine = {"data": IMAGE, "other": (2, 6)}
     case(
         "transformer",

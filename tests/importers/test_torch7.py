@@ -73,6 +73,8 @@ AGAINST_OPENCV = {
     "zero_padding": module("SpatialZeroPadding", pad_l=1, pad_r=2, pad_t=0, pad_b=3),
     "reflection": module("SpatialReflectionPadding", pad_l=2, pad_r=1, pad_t=2, pad_b=1),
     "square": module("Square"),
+    "shave": module("ShaveImage", size=2),
+    "total_variation": module("TotalVariation", strength=1),
     "concat": container("Concat", conv(), conv(outputs=2), dimension=2),
     "depth_concat": container("DepthConcat", conv(), conv(kw=1, kh=1, outputs=2), dimension=2),
     "residual": sequential(

@@ -204,6 +204,11 @@ def identity(b: GraphBuilder, node: SourceNode) -> list[Value]:
     return list(node.inputs[:1]) or [node.input()]
 
 
+def together(b: GraphBuilder, node: SourceNode) -> list[Value]:
+    """Brings all inputs to one type of float: all are float32 here."""
+    return list(node.inputs)
+
+
 def first_like(b: GraphBuilder, node: SourceNode) -> Value:
     """The left input; the right one gives only a shape."""
     return node.input()
@@ -278,6 +283,7 @@ HANDLERS: dict[str, Handler] = {
     "_identity_with_attr_like_rhs": first_like,
     "add_n": add_all,
     "amp_cast": cast,
+    "amp_multicast": together,
     "cast": cast,
     "clip": clip,
     "expm1": exp_less_one,

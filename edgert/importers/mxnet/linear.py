@@ -166,6 +166,32 @@ def attention_values(b: GraphBuilder, node: SourceNode) -> Value:
     return b.reshape(b.transpose(mixed, (1, 0, 2)), (length, batch, node.input().shape[2] // 3))
 
 
+def _pair(b: GraphBuilder, node: SourceNode, x: Value, part: int) -> Value:
+    """Keys or values of an encoder, [length, batch, heads * 2 * depth], as [batch * heads, length, depth]."""
+    heads = node.integer("heads", 0)
+    if len(x.shape) != 3 or heads < 1 or x.shape[2] % (2 * heads):
+        raise ModelError(f"an input {list(x.shape)} for {heads} heads")
+    length, batch, width = x.shape
+    depth = width // (2 * heads)
+    y = b.slice(b.reshape(x, (length, batch * heads, 2, depth)), 2, part, part + 1)
+    return b.transpose(b.reshape(y, (length, batch * heads, depth)), (1, 0, 2))
+
+
+def cross_attention_scores(b: GraphBuilder, node: SourceNode) -> Value:
+    queries, keys = node.input(0), _pair(b, node, node.input(1), 0)
+    depth = keys.shape[2]
+    if math.prod(queries.shape[1:]) != keys.shape[0] * depth:
+        raise ModelError(f"queries {list(queries.shape)} for keys {list(keys.shape)}")
+    rows = b.transpose(b.reshape(queries, (queries.shape[0], keys.shape[0], depth)), (1, 0, 2))
+    return b.emit("matmul", [b.mul(rows, 1 / math.sqrt(depth)), keys], {"transpose_b": True})
+
+
+def cross_attention_values(b: GraphBuilder, node: SourceNode) -> Value:
+    stored, weights = node.input(0), node.input(1)
+    mixed = b.emit("matmul", [weights, _pair(b, node, stored, 1)])
+    return b.reshape(b.transpose(mixed, (1, 0, 2)), (mixed.shape[1], stored.shape[1], stored.shape[2] // 2))
+
+
 def by_root_of_depth(b: GraphBuilder, node: SourceNode) -> Value:
     x = node.input()
     return b.mul(x, 1 / math.sqrt(x.shape[-1]))
@@ -175,6 +201,8 @@ HANDLERS: dict[str, Handler] = {
     "Embedding": embedding,
     "FullyConnected": fully_connected,
     "_contrib_div_sqrt_dim": by_root_of_depth,
+    "_contrib_interleaved_matmul_encdec_qk": cross_attention_scores,
+    "_contrib_interleaved_matmul_encdec_valatt": cross_attention_values,
     "_contrib_interleaved_matmul_selfatt_qk": attention_scores,
     "_contrib_interleaved_matmul_selfatt_valatt": attention_values,
     "_linalg_gemm2": batch_dot,

@@ -145,5 +145,6 @@ HANDLERS: dict[str, Handler] = {
     "nn.Sequential": sequential,
     "nn.SpatialLPPooling": sequential,
     "nn.SplitTable": split_table,
+    "nn.TotalVariation": identity,
     "nn.WhiteNoise": identity,
 }

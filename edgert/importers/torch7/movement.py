@@ -129,6 +129,16 @@ def spatial_padding(mode: PadMode, b: Builder, module: Module, x: Any) -> Value:
     return b.emit("pad", [y], attrs)
 
 
+def shave(b: Builder, module: Module, x: Any) -> Value:
+    """Pixels off every side (of fast-neural-style)."""
+    value, margin = tensor_of(x), module.integer("size")
+    rank = len(value.shape)
+    end = [*value.shape[:-2], *(size - margin for size in value.shape[-2:])]
+    if rank < 3 or margin < 0 or min(end[-2:]) <= margin:
+        raise ModelError(f"{margin} pixels off every side of {list(value.shape)}")
+    return b.slices(value, [0] * (rank - 2) + [margin] * 2, end, [1] * rank)
+
+
 def padding(b: Builder, module: Module, x: Any) -> Value:
     """At the end of a dimension, or, if the number is negative, at its beginning."""
     value = tensor_of(x)
@@ -151,6 +161,7 @@ HANDLERS: dict[str, Handler] = {
     "nn.Replicate": replicate,
     "nn.Reshape": reshape,
     "nn.Select": select,
+    "nn.ShaveImage": shave,
     "nn.SpatialReflectionPadding": partial(spatial_padding, PadMode.REFLECT),
     "nn.SpatialReplicationPadding": partial(spatial_padding, PadMode.EDGE),
     "nn.SpatialZeroPadding": partial(spatial_padding, PadMode.CONSTANT),
