@@ -339,11 +339,25 @@ def test_damaged_heaps_of_texts(tmp_path: Path) -> None:
         refused(tmp_path / "m.h5", "heap", FileFormatError)
 
 
+def test_texts_longer_than_the_file(tmp_path: Path) -> None:
+    """The library would take the memory that an attribute states for its text."""
+    path = hdf5(tmp_path / "m.h5", sequential(INPUT))
+    whole = path.read_bytes()
+    heap = whole.index(b"GCOL").to_bytes(8, "little")
+    at = whole.index(b"keras_version\0")
+    reference = whole.index(heap, at) - 4
+    damaged = whole[:reference] + (0xF0000000).to_bytes(4, "little") + whole[reference + 4 :]
+    path.write_bytes(damaged)
+    refused(path, "more than the file has", FileFormatError)
+
+
 def test_attributes_of_another_type(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "m.h5", sequential(INPUT))
     with h5py.File(path, "a") as file:
         del file.attrs["keras_version"]
-        file.attrs.create("keras_version", np.ones(2), dtype=h5py.vlen_dtype(np.float32), shape=())
+        lists = np.empty(1, object)
+        lists[0] = np.ones(2, np.float32)
+        file.attrs.create("keras_version", lists, (1,), h5py.vlen_dtype(np.float32))
     refused(path, "neither text nor number", FileFormatError)
 
 

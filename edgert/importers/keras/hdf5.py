@@ -10,6 +10,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from edgert.errors import FileFormatError, InputError, MissingExtraError
 from edgert.importers.builder import Array
-from edgert.importers.keras.heaps import damaged_heap
+from edgert.importers.keras.heaps import damaged_heap, longest_text, viewed
 
 # Datasets may take this many bytes in all, or so many times the file's size: trained weights compress little, those
 # that were pruned several times.
@@ -41,8 +42,12 @@ class Hdf5:
         self.name = name
         self._size = len(source) if isinstance(source, bytes) else source.stat().st_size
         self._left = max(FREE_BYTES, GROWTH * self._size)
-        wrong = damaged_heap(source)
+        self._open = ExitStack()
+        self._view = self._open.enter_context(viewed(source))
+        self._longest: dict[str, int | None] = {}
+        wrong = damaged_heap(self._view)
         if wrong is not None:
+            self._open.close()
             raise FileFormatError(f"{name}: damaged: {wrong}")
         try:
             self._file = h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
@@ -56,6 +61,7 @@ class Hdf5:
 
     def __exit__(self, *unused: object) -> None:
         self._file.close()
+        self._open.close()
 
     def _damaged(self, path: str, error: Exception) -> FileFormatError:
         return FileFormatError(f"{self.name}: damaged at {path or '/'!r} ({_line(error)})")
@@ -102,10 +108,23 @@ class Hdf5:
                 )
             if max(math.prod(identity.shape), 1) * identity.dtype.itemsize > min(ATTRIBUTE_BYTES, 16 * self._size):
                 raise FileFormatError(f"{self.name}: the attribute {name!r} of {path or '/'!r} states a size beyond it")
+            self._check_texts(identity, name)
             value = found.attrs[name]
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise self._damaged(path, error) from error
         return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+    def _check_texts(self, identity: Any, name: str) -> None:
+        """Before the library takes memory for texts of varying length."""
+        kind = identity.get_type()
+        if kind.get_class() != self._h5py.h5t.STRING or not kind.is_variable_str():
+            return
+        if name not in self._longest:
+            self._longest[name] = longest_text(self._view, name)
+        longest = self._longest[name]
+        if longest is None or longest > self._size:
+            what = "in a way that is not known" if longest is None else f"with {longest} bytes, more than the file has"
+            raise FileFormatError(f"{self.name}: the attribute {name!r} is stored {what}")
 
     def texts(self, path: str, name: str) -> list[str]:
         """A list of texts, which Keras spreads over name0, name1, ... where it is too long for one attribute."""
@@ -131,10 +150,11 @@ class Hdf5:
         try:
             self._check(path, found)
             data = np.asarray(found[()])
-            brain = found.attrs.get("dtype") == "bfloat16" or data.dtype.kind == "V"
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise self._damaged(path, error) from error
-        if brain:  # the upper half of a float32, which HDF5 has no type for
+        if (
+            data.dtype.kind == "V" or self.attribute(path, "dtype") == "bfloat16"
+        ):  # the upper half of a float32, which HDF5 has no type for
             return (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         return data.astype(np.float32) if data.dtype.kind == "f" else data
 
