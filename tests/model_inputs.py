@@ -26,6 +26,8 @@ INT8_MODELS = [
     "mobilenet_v1_0.25_128_qat_uint8",
     "mobilenet_v1_0.25_224_qat_uint8",
     "mobilenet_v2_1.0_224_qat_uint8",
+    "mnist_lstm_int8",  # these two carry state from run to run
+    "wakeword_okay_nabu_int8_stateful",
 ]
 
 
