@@ -74,8 +74,8 @@ def _pair(path: Path, weights: Path | None) -> tuple[Path, Path]:
             raise InputError(f"{weights}: there is no such file")
         return (weights, path) if path.suffix == ".caffemodel" else (path, weights)
     if path.suffix == ".caffemodel":
-        return _beside(path, ".prototxt", "network description"), path
-    return path, _beside(path, ".caffemodel", "weights")
+        return _beside(path, ".prototxt", "description"), path
+    return path, _beside(path, ".caffemodel", "file of weights")
 
 
 def _beside(path: Path, suffix: str, what: str) -> Path:
@@ -88,7 +88,7 @@ def _beside(path: Path, suffix: str, what: str) -> Path:
     listed = f"; there are {', '.join(item.name for item in found[:5])}" if found else ""
     raise InputError(
         f"{path.name}: its {what} ({same.name}) is not beside it{listed}: give both files one name, or "
-        f"pass the other one as weights="
+        f"pass the other one as weights=, on the command line --weights"
     )
 
 

@@ -80,13 +80,19 @@ def _pair(path: Path, weights: Path | None) -> tuple[Path, Path, list[str]]:
         prefix = re.sub(r"(-\d+)?\.params$", "", path.name)
         symbol = path.with_name(f"{prefix}-symbol.json")
         if not symbol.is_file():
-            raise InputError(f"{path.name}: its symbol ({symbol.name}) is not beside it")
+            raise InputError(
+                f"{path.name}: its symbol ({symbol.name}) is not beside it: pass it as weights=, on the command line "
+                f"--weights"
+            )
         return symbol, path, []
     prefix = path.name.removesuffix(".json").removesuffix("-symbol")
     pattern = re.compile(re.escape(prefix) + r"(-\d+)?\.params")
     found = sorted(item for item in path.parent.iterdir() if pattern.fullmatch(item.name))
     if not found:
-        raise InputError(f"{path.name}: its parameters ({prefix}-0000.params) are not beside it")
+        raise InputError(
+            f"{path.name}: its parameters ({prefix}-0000.params) are not beside it: pass them as weights=, on the "
+            f"command line --weights"
+        )
     notes = [f"Of {len(found)} parameter files, {found[-1].name} is taken."] if len(found) > 1 else []
     return path, found[-1], notes
 
