@@ -321,6 +321,42 @@ case("nms-soft", _suppressed_softly, _boxes(30), real(30, low=0, high=1))
 for label, options in (("plain", {}), ("per-class", {"pad_per_class": True}), ("unclipped", {"clip_boxes": False})):
     case(f"nms-combined-{label}", _combined(4, 20, **options), _boxes(2, 30, 1), real(2, 30, 3, low=0, high=1))
 
+# Recurrent cells that are one operator
+
+
+def _lstm_weights(peephole: bool = False) -> dict[str, np.ndarray]:
+    """Of 4 inputs and 3 units."""
+    diagonals = {name: real(3) if peephole else np.zeros(3, np.float32) for name in ("wci", "wcf", "wco")}
+    return {"w": real(7, 12), "b": real(12), **diagonals}
+
+
+for peephole in (False, True):
+    name = "peephole" if peephole else "plain"
+    case(
+        f"LSTMBlockCell-{name}",
+        lambda tf, x, c, h, p=peephole: tuple(
+            tf.raw_ops.LSTMBlockCell(x=x, cs_prev=c, h_prev=h, use_peephole=p, cell_clip=1.5, **_lstm_weights(p))
+        ),
+        real(2, 4), real(2, 3), real(2, 3),
+    )  # fmt: skip
+    for op, more in (("BlockLSTM", {"forget_bias": 0.5, "cell_clip": 1.0}), ("BlockLSTMV2", {"cell_clip": 0.0})):
+        case(
+            f"{op}-{name}",
+            lambda tf, x, c, h, p=peephole, op=op, more=more: tuple(
+                getattr(tf.raw_ops, op)(
+                    seq_len_max=np.int64(5), x=x, cs_prev=c, h_prev=h, use_peephole=p, **more, **_lstm_weights(p)
+                )
+            ),
+            real(5, 2, 4), real(2, 3), real(2, 3),
+        )  # fmt: skip
+case(
+    "GRUBlockCell",
+    lambda tf, x, h: tuple(
+        tf.raw_ops.GRUBlockCell(x=x, h_prev=h, w_ru=real(7, 6), w_c=real(7, 3), b_ru=real(6), b_c=real(3))
+    ),
+    real(2, 4), real(2, 3),
+)  # fmt: skip
+
 # Branches, loops and lists
 
 case("cond-constant", lambda tf, x: tf.cond(tf.shape(x)[0] > 1, lambda: x + 1, lambda: x - 1), real(2, 3))

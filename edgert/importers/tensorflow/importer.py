@@ -1,7 +1,7 @@
 """Frozen TensorFlow graphs (GraphDef) -> Graph, with protobuf alone.
 
 The handlers stand in one table a theme: elementwise, linear, spatial, resize, movement, shapes, reduce,
-indices, lists, quant.
+indices, lists, recurrent, detection, quant.
 Shapes are all known, so that arithmetic on shapes is computed here and leaves no trace.
 """
 
@@ -22,6 +22,7 @@ from edgert.importers.tensorflow import (
     lists,
     movement,
     quant,
+    recurrent,
     reduce,
     resize,
     shapes,
@@ -42,6 +43,7 @@ HANDLERS: dict[str, Handler] = {
     **shapes.HANDLERS,
     **reduce.HANDLERS,
     **resize.HANDLERS,
+    **recurrent.HANDLERS,
     **indices.HANDLERS,
     **detection.HANDLERS,
     **lists.HANDLERS,
@@ -60,7 +62,7 @@ ADVICE = {
          "RequantizationRange", "QuantizeDownAndShrinkRange", "QuantizedConcat", "QuantizedAdd",
          "QuantizedMul"), FLOAT_GRAPH),
     **dict.fromkeys(
-        ("NonMaxSuppressionWithOverlaps", "AsString",
+        ("AsString",
          "LookupTableFindV2", "CTCGreedyDecoder", "CTCBeamSearchDecoder"), BEFORE),
     **dict.fromkeys(
         ("DecodeJpeg", "DecodePng", "DecodeImage", "DecodeWav", "AudioSpectrogram", "Mfcc", "ParseExample",

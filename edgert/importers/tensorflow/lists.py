@@ -96,10 +96,10 @@ def stack(b: Builder, node: SourceNode) -> Outputs:
     items = _list(node, 0)
     if items.source is not None:
         return items.source
-    return _stacked(b, [_item(b, items, at, _stated(b, node, 1)) for at in range(len(items))])
+    return stacked(b, [_item(b, items, at, _stated(b, node, 1)) for at in range(len(items))])
 
 
-def _stacked(b: Builder, values: list[Value]) -> Value:
+def stacked(b: Builder, values: list[Value]) -> Value:
     if not values:
         raise RefusedError("it stacks a list without items", "give the loop a constant length above 0")
     wide = [b.reshape(value, (1, *value.shape)) for value in values]
@@ -159,7 +159,7 @@ def gather(at: int, b: Builder, node: SourceNode) -> Outputs:
         raise ModelError(f"items {list(picked)[:8]} of a list of {len(items)}")
     if items.source is not None and picked == tuple(range(len(items))):
         return items.source
-    return _stacked(b, [_item(b, items, index) for index in picked])
+    return stacked(b, [_item(b, items, index) for index in picked])
 
 
 def concat_items(at: int, b: Builder, node: SourceNode) -> Outputs:
