@@ -52,8 +52,10 @@ class Hdf5:
         try:
             self._file = h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
         except PermissionError:
+            self._open.close()
             raise InputError(f"{name}: it may not be read (permissions)") from None
         except Exception as error:
+            self._open.close()
             raise FileFormatError(f"{name}: not an HDF5 file, cut short or damaged ({_line(error)})") from error
 
     def __enter__(self) -> Hdf5:
@@ -152,9 +154,8 @@ class Hdf5:
             data = np.asarray(found[()])
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise self._damaged(path, error) from error
-        if (
-            data.dtype.kind == "V" or self.attribute(path, "dtype") == "bfloat16"
-        ):  # the upper half of a float32, which HDF5 has no type for
+        # bfloat16 is the upper half of a float32, which HDF5 has no type for.
+        if data.dtype.kind == "V" or self.attribute(path, "dtype") == "bfloat16":
             return (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         return data.astype(np.float32) if data.dtype.kind == "f" else data
 
