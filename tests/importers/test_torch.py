@@ -94,7 +94,9 @@ def test_state_lives_between_invokes(make, shape, state):
     module = make().eval()
     graph = load_object(copy.deepcopy(module), None, (torch.zeros(shape),))
     assert {node.inputs[0].name for node in graph.nodes if node.op == "assign"} == state
-    _steps(graph, module, shape)
+    _steps(graph, copy.deepcopy(module), shape)
+    decomposed = torch.export.export(copy.deepcopy(module), (torch.zeros(shape),), strict=False).run_decompositions()
+    _steps(load_object(decomposed), module, shape)
 
 
 @pytest.mark.parametrize(

@@ -513,3 +513,34 @@ def test_random_damage(program, tmp_path):
         )  # fmt: skip
         with suppress(EdgertError):
             load(path)
+
+
+# Other things that hold a model
+
+
+def test_a_script_module_in_memory():
+    module = torch.jit.script(Branching())
+    graph = load_object(module, None, (X, 3), example_kwargs={"double": True})
+    assert [value.name for value in graph.inputs] == ["x"]
+    assert_close(run(graph, [X]), [item.numpy() for item in module(X, 3, True).values()])
+
+
+def test_integers_and_booleans_as_inputs():
+    class Chosen(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(9, 4)
+
+        def forward(self, places, mask):
+            return torch.where(mask.unsqueeze(-1), self.table(places), 0.5), places + 1, ~mask
+
+    inputs = [torch.tensor([[1, 8, 0]]), torch.tensor([[True, False, True]])]
+    module = Chosen()
+    assert_close(run(load_object(module, None, tuple(inputs)), inputs), eager(module, inputs))
+    assert_close(run(load_object(torch.jit.script(module), None, tuple(inputs)), inputs), eager(module, inputs))
+
+
+def test_a_compiled_module():
+    module = Two()
+    graph = load_object(torch.compile(module), None, (X,))
+    assert_close(run(graph, [X]), eager(module, [X]))

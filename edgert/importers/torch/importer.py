@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -119,12 +120,13 @@ def load_object(
     """
     torch = _torch("converting a torch.nn.Module")
     notes: list[str] = []
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     if isinstance(module, torch.export.ExportedProgram):
         if example_inputs is not None:
             raise InputError("an ExportedProgram has its inputs already: give no example_inputs")
         exported, label = module, name or "program"
     elif isinstance(module, torch.jit.ScriptModule):
-        raise InputError("a ScriptModule: save it (torch.jit.save) and convert the file")
+        return _script(torch, module, _examples(torch, example_inputs, example_kwargs), dict(example_kwargs or {}))
     elif isinstance(module, torch.nn.Module):
         label = name or type(module).__name__
         examples = _examples(torch, example_inputs, example_kwargs)
@@ -185,6 +187,24 @@ def _in_use(module: Any) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
+
+
+def _script(torch: Any, module: Any, examples: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    """A ScriptModule by way of its archive: examples give shapes, types, and values of what is no tensor."""
+    from edgert.importers.torch.script import convert_script
+
+    names = [argument.name for argument in module.forward.schema.arguments[1:]]
+    if len(examples) > len(names) or set(kwargs) - set(names):
+        raise InputError(f"example_inputs do not fit forward, which takes {', '.join(names)}")
+    given = {**dict(zip(names, examples, strict=False)), **kwargs}
+    tensors = {name: item for name, item in given.items() if isinstance(item, torch.Tensor)}
+    types = {name: str(item.dtype).removeprefix("torch.") for name, item in tensors.items()}
+    constants = {name: item for name, item in given.items() if name not in tensors and item is not None}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{getattr(module, 'original_name', 'script')}.pt"
+        torch.jit.save(module, path)
+        shapes = {name: tuple(item.shape) for name, item in tensors.items()}
+        return convert_script(path, HANDLERS, shapes, {**constants, **types}, "")
 
 
 def _export(torch: Any, module: Any, examples: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[str]]:
