@@ -234,6 +234,31 @@ def test_int8_lstm(case: Mapping[str, Any], seed: int) -> None:
     assert node.inputs[0].dtype.name == "INT8"
 
 
+@pytest.mark.parametrize("out", [0, 5])
+def test_int8_lstm_step(out: int) -> None:
+    """Every bit of the operator of one step, which is the sequence's with a sequence of one."""
+    rng, batch, width, units = np.random.default_rng(out), 2, 11, 13
+    quant, cell = (0.0078, 3), (2.0**-12, 0)
+
+    def weights(*shape: int) -> Tensor:
+        return constant(rng.integers(-127, 128, shape), "int8", (float(rng.uniform(0.002, 0.008)), 0))
+
+    def bias(size: int) -> Tensor:
+        return constant(rng.integers(-3000, 3000, size), "int32", (1e-4, 0))
+
+    inputs: list[Tensor | None] = [Tensor((batch, width), "int8", (0.03, -7))]
+    inputs += [weights(units, width) for _ in range(4)] + [weights(units, out or units) for _ in range(4)]
+    inputs += [None] * 3 + [bias(units) for _ in range(4)]
+    inputs += [weights(out, units) if out else None, bias(out) if out else None]
+    inputs += [
+        Tensor((batch, out or units), "int8", quant, variable=True),
+        Tensor((batch, units), "int16", cell, variable=True), None, None, None, None,
+    ]  # fmt: skip
+    between = [Tensor((0,))] * 4 + [Tensor((0,), "int8", (0.0075, 0) if out else quant)]
+    y = Tensor((batch, out or units), "int8", quant)
+    compare(one_op("LSTM", inputs, [y], "LSTMOptions", {"fusedActivationFunction": TANH}, between), 0, "int8")
+
+
 # Plain recurrent layers
 
 
