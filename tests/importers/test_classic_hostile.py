@@ -21,11 +21,11 @@ MEMORY = 64 << 20
 
 
 def refused(load, match=None):
-    """Calling `load` ends in an error of edgert's, of one line, within a second and with little memory."""
-    started = time.perf_counter()
+    """Calling `load` ends in an error of edgert's, of one line, within a second of work and with little memory."""
+    started = time.process_time()
     with pytest.raises(EdgertError, match=match) as caught:
         load()
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     tracemalloc.start()
     try:
         with pytest.raises(EdgertError):
@@ -62,6 +62,9 @@ def one_layer(kind, param, shape=(1, 4, 8, 8)):
         ("layer {" * 20000, "not a Caffe network description"),
         ("unknown {" * 20000, "not a Caffe network description"),
         ("# " + "x" * (3 << 20), "too large for a network description"),
+        ("layer{} " * 100000, "too many words"),
+        ("a: [" + "1, " * 200000, "too many words"),
+        ("a: [" + "{ b: 1 }, " * 2000, "should be"),
         ('layer { name: "a" type: "ReLU" bottom: "b" top: "a" } layer { name: "b" type: "ReLU" bottom: "a" top: "b" }',
          "reads 'b', which nothing before it writes"),
         (inputs_text({"data": (1, 100000, 100000, 3)}) + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" }',
