@@ -259,6 +259,33 @@ def test_int8_lstm_step(out: int) -> None:
     compare(one_op("LSTM", inputs, [y], "LSTMOptions", {"fusedActivationFunction": TANH}, between), 0, "int8")
 
 
+def test_int8_lstm_with_layer_normalisation() -> None:
+    """Computed in float32 from what the integers mean: within the steps that rounding costs LiteRT."""
+    rng, batch, steps, width, units = np.random.default_rng(4), 2, 4, 11, 16
+    norm_scale = 2.0**-14
+
+    def weights(*shape: int) -> Tensor:
+        return constant(rng.integers(-127, 128, shape), "int8", (0.004, 0))
+
+    inputs: list[Tensor | None] = [Tensor((batch, steps, width), "int8", (0.03, -7))]
+    inputs += [weights(units, width) for _ in range(4)] + [weights(units, units) for _ in range(4)] + [None] * 3
+    inputs += [constant(rng.integers(-3000, 3000, units), "int32", (norm_scale / 1024, 0)) for _ in range(4)]
+    inputs += [
+        None, None, Tensor((batch, units), "int8", (0.0078, 0), variable=True),
+        Tensor((batch, units), "int16", (2.0**-12, 0), variable=True),
+    ]  # fmt: skip
+    inputs += [constant(rng.integers(12000, 20000, units), "int16", (norm_scale, 0)) for _ in range(4)]
+    between = [Tensor((0,), "int16", (2.0**-12, 0))] * 4 + [Tensor((0,), "int8", (0.0078, 0))]
+    y = Tensor((batch, steps, units), "int8", (0.0078, 0))
+    options = {"fusedActivationFunction": TANH}
+    model = one_op("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [y], "UnidirectionalSequenceLSTMOptions", options, between)
+    compare(model, 0.05, "int8")
+    made = edgert.convert(model)
+    assert "is computed in float32" in " ".join(made.notes)
+    (node,) = (node for node in made.graph.nodes if node.op == "lstm")
+    assert node.outputs[0].dtype.name == "FLOAT32"
+
+
 # Plain recurrent layers
 
 
