@@ -126,7 +126,7 @@ def _direction(
     if _integer(b, op, x, places, attrs):
         return _int8(b, op, x, places, attrs, (gates, recurrent, biases))
     if x.quant is not None:
-        b.graph.notes.append(f"{b.label()!r} is computed in float32: its integer form is not TFLite's plain 8x8_16 one.")
+        b.graph.notes.append(f"{b.label()!r} is computed in float32: its integer form is not TFLite's plain 8x8_16.")
     x = b.real(x)
     weights = _matrices(b, op, gates)
     if aux is not None and places.aux and b.has(op, places.aux[-1]):
