@@ -63,6 +63,8 @@ def one_layer(kind, param, shape=(1, 4, 8, 8)):
         ("unknown {" * 20000, "not a Caffe network description"),
         ("# " + "x" * (3 << 20), "too large for a network description"),
         ("layer{} " * 100000, "too many words"),
+        (" \n" * 100000 + '"' + "x" * 100000, "does not end"),
+        ("# x\n " * 50000 + "'", "does not end"),
         ("a: [" + "1, " * 200000, "too many words"),
         ("a: [" + "{ b: 1 }, " * 2000, "should be"),
         ('layer { name: "a" type: "ReLU" bottom: "b" top: "a" } layer { name: "b" type: "ReLU" bottom: "a" top: "b" }',

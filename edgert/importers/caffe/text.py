@@ -14,7 +14,7 @@ from edgert.importers.caffe.message import Message
 MOST_TOKENS = 150_000  # the largest networks in use have some 50,000
 DEEPEST = 32
 _TOKEN = re.compile(
-    r"""(?:\s+|\#[^\n]*)*            # space and comments
+    r"""(?:\s++|\#[^\n]*+)*+         # space and comments, never tried in another way
     (?:(?P<mark>[{}<>\[\]:,;])
      |(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
      |(?P<word>[^\s{}<>\[\]:,;"'\#]+)
