@@ -89,8 +89,8 @@ def resize(
         return _operator(b, x, sizes, factors, mode, coordinates, nearest, True)
     for axis in changed:
         size, out = x.shape[axis], sizes[axis]
-        if mode != "nearest" and size * out > LARGEST_MATRIX:
-            raise RefusedError(f"a product with a matrix of {out} x {size}", "resize by steps")
+        if (1 if mode == "nearest" else size + 4) * out > LARGEST_MATRIX:
+            raise RefusedError(f"tables of {out} positions out of {size}", "resize by steps")
         line = Line(size, out, factors[axis] or out / size, coordinates, crop[axis] if crop else (0.0, 1.0))
         if mode == "nearest":
             x = _gathered(b, x, axis, line, nearest, extrapolation)
@@ -195,18 +195,20 @@ class Line:
         at = self.positions()
         stretch = max(1.0, 1.0 / self.scale) if antialias else 1.0
         reach = (2.0 if mode == "cubic" else 1.0) * stretch
+        if antialias:  # more taps than count: the kernels are 0 beyond their reach
+            first, count = np.floor(at - reach) + 1, math.ceil(2 * reach) + 1
+        else:
+            first, count = np.floor(at) - (1 if mode == "cubic" else 0), 4 if mode == "cubic" else 2
+        taps = first[:, np.newaxis] + np.arange(count)
+        distance = np.abs(taps - at[:, np.newaxis]) / stretch
+        factors = _cubic(distance, cubic_coefficient) if mode == "cubic" else np.maximum(1 - distance, 0)
+        if exclude_outside:
+            factors = np.where((taps < 0) | (taps >= self.size), 0, factors)
+        if exclude_outside or antialias:
+            factors = factors / factors.sum(axis=1, keepdims=True)
         weights = np.zeros((self.out, self.size))
-        for row, centre in enumerate(at):
-            taps = np.arange(math.floor(centre - reach) + 1, math.ceil(centre + reach))
-            if not antialias:
-                first = math.floor(centre) - (1 if mode == "cubic" else 0)
-                taps = np.arange(first, first + (4 if mode == "cubic" else 2))
-            distance = np.abs(taps - centre) / stretch
-            factors = _cubic(distance, cubic_coefficient) if mode == "cubic" else np.maximum(1 - distance, 0)
-            if exclude_outside or antialias:
-                factors = np.where((taps < 0) | (taps >= self.size), 0, factors) if exclude_outside else factors
-                factors = factors / factors.sum()
-            np.add.at(weights[row], np.clip(taps, 0, self.size - 1), factors)
+        columns = np.clip(taps, 0, self.size - 1).astype(np.int64)
+        np.add.at(weights, (np.arange(self.out)[:, np.newaxis], columns), factors)
         outside = self.outside(at)
         weights[outside] = 0
         return weights, np.where(outside, extrapolation, 0.0)
