@@ -1,7 +1,7 @@
 """Records what mxnet 1.9.1 computes, as mxnet_ops.npz beside this file; tests/importers/test_mxnet_ops.py reads it.
 
-    python3.11 -m venv /tmp/mx && /tmp/mx/bin/pip install numpy==1.23.5 mxnet==1.9.1
-    /tmp/mx/bin/python tests/data/record_mxnet.py
+    python3.11 -m venv mx && mx/bin/pip install numpy==1.23.5 mxnet==1.9.1
+    mx/bin/python tests/data/record_mxnet.py
 
 Every case is a symbol with its parameters (the bytes of both files), its inputs and outputs.
 """
