@@ -321,6 +321,28 @@ case("nms-soft", _suppressed_softly, _boxes(30), real(30, low=0, high=1))
 for label, options in (("plain", {}), ("per-class", {"pad_per_class": True}), ("unclipped", {"clip_boxes": False})):
     case(f"nms-combined-{label}", _combined(4, 20, **options), _boxes(2, 30, 1), real(2, 30, 3, low=0, high=1))
 
+# Spectra
+
+case("rfft", lambda tf, x: (tf.abs(tf.signal.rfft(x)), tf.math.angle(tf.signal.rfft(x + 9, [12]))), real(3, 16))
+case("irfft", lambda tf, x: tf.signal.irfft(tf.signal.rfft(x) * tf.cast(real(9), tf.complex64)), real(3, 16))
+case("irfft-odd", lambda tf, x: tf.signal.irfft(tf.math.conj(tf.signal.rfft(x)), [15]), real(3, 15))
+case(
+    "complex",
+    lambda tf, x, y: tf.math.imag(tf.transpose(tf.complex(x, y)) * tf.complex(2.0, 1.0)),
+    real(3, 4),
+    real(3, 4),
+)
+
+
+def _mel(tf: Any, x: Any) -> Any:
+    """The front end that audio networks bring along."""
+    spectrum = tf.abs(tf.signal.stft(x, frame_length=64, frame_step=32, fft_length=64))
+    mel = tf.signal.linear_to_mel_weight_matrix(10, 33, 16000, 100.0, 7000.0)
+    return tf.math.log(tf.matmul(spectrum, mel) + 1e-3)
+
+
+case("mel", _mel, real(1, 400))
+
 # Recurrent cells that are one operator
 
 

@@ -47,6 +47,14 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Complex:
+    """A tensor of complex numbers."""
+
+    real: Value
+    imaginary: Value
+
+
+@dataclass(frozen=True)
 class Random:
     """Random numbers from 0 to 1, on their way to a dropout mask; bound: what was added to them."""
 
@@ -73,7 +81,7 @@ class Mark:
 
 
 DEAD, LOST = Mark("DEAD"), Mark("LOST")
-Bound = Value | QuantizedConstant | Opaque | TensorList | Variable | Random | DropoutMask | Mark
+Bound = Value | QuantizedConstant | Complex | Opaque | TensorList | Variable | Random | DropoutMask | Mark
 Outputs = Bound | Sequence[Bound]
 
 
@@ -85,6 +93,10 @@ class SourceNode:
         self.op = op
         self.inputs = tuple(inputs)
         self._attrs = attrs
+
+    def reading(self, inputs: Sequence[Bound]) -> SourceNode:
+        """The same node with other inputs."""
+        return SourceNode(self.name, self.op, self._attrs, inputs)
 
     def has_attr(self, name: str) -> bool:
         return name in self._attrs
@@ -150,6 +162,8 @@ class Builder(GraphBuilder):
             return self.dequantized(bound)
         if isinstance(bound, Random | DropoutMask):
             raise RefusedError("it computes with random numbers", "freeze the graph for inference, without dropout")
+        if isinstance(bound, Complex):
+            raise RefusedError("it computes with complex numbers", "take their absolute value first")
         what = bound.what if isinstance(bound, Opaque) else "a list or a handle, no tensor"
         raise RefusedError(f"it reads {what}", CUT)
 

@@ -12,7 +12,16 @@ from edgert.errors import ModelError
 from edgert.importers.builder import RefusedError
 from edgert.importers.layers.elementwise import clamp, power
 from edgert.importers.layers.norm import along
-from edgert.importers.tensorflow.builder import Bound, Builder, DropoutMask, Handler, Outputs, Random, SourceNode
+from edgert.importers.tensorflow.builder import (
+    Bound,
+    Builder,
+    Complex,
+    DropoutMask,
+    Handler,
+    Outputs,
+    Random,
+    SourceNode,
+)
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, CompareFunction, UnaryFunction
 
@@ -128,6 +137,9 @@ def _randomly(b: Builder, node: SourceNode) -> Bound | None:
 def mul(b: Builder, node: SourceNode) -> Outputs:
     """What dropout multiplies by its mask was divided by the share to keep before, so that the mean stays: times that
     share it is what it was."""
+    x, y = (*node.inputs, None, None)[:2]
+    if isinstance(x, Complex) or isinstance(y, Complex):
+        return complex_product(b, *(_as_complex(b, item) for item in node.inputs[:2]))
     for at, item in enumerate(node.inputs[:2]):
         if isinstance(item, DropoutMask):
             return b.mul(b.value(node, 1 - at), item.keep)
@@ -136,6 +148,20 @@ def mul(b: Builder, node: SourceNode) -> Outputs:
             if scale is not None and scale.size == 1 and float(scale.reshape(-1)[0]) == 1.0:
                 return item
     return b.mul(b.value(node, 0), b.value(node, 1))
+
+
+def _as_complex(b: Builder, item: Bound) -> Complex:
+    if isinstance(item, Complex):
+        return item
+    value = b.as_value(item)
+    return Complex(value, b.const(np.zeros((), np.float32)))
+
+
+def complex_product(b: Builder, x: Complex, y: Complex) -> Complex:
+    return Complex(
+        b.sub(b.mul(x.real, y.real), b.mul(x.imaginary, y.imaginary)),
+        b.add(b.mul(x.real, y.imaginary), b.mul(x.imaginary, y.real)),
+    )
 
 
 def add_n(b: Builder, node: SourceNode) -> Value:
@@ -225,6 +251,10 @@ def clip_by_value(b: Builder, node: SourceNode) -> Value:
 def cast(b: Builder, node: SourceNode) -> Outputs:
     if isinstance(node.inputs[0], DropoutMask):
         return node.inputs[0]
+    if node.type_name("DstT").startswith("complex"):
+        return _as_complex(b, node.inputs[0])
+    if isinstance(node.inputs[0], Complex):  # the real part is kept
+        return node.inputs[0].real
     x, target = b.value(node, 0), node.type("DstT")
     return x if x.dtype == target else b.emit("cast", [x], dtype=target)
 

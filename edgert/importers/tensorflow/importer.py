@@ -1,7 +1,7 @@
 """Frozen TensorFlow graphs (GraphDef) -> Graph, with protobuf alone.
 
 The handlers stand in one table a theme: elementwise, linear, spatial, resize, movement, shapes, reduce,
-indices, lists, recurrent, detection, quant.
+indices, lists, recurrent, spectral, detection, quant.
 Shapes are all known, so that arithmetic on shapes is computed here and leaves no trace.
 """
 
@@ -27,6 +27,7 @@ from edgert.importers.tensorflow import (
     resize,
     shapes,
     spatial,
+    spectral,
 )
 from edgert.importers.tensorflow.builder import Bound, Builder, Handler
 from edgert.importers.tensorflow.interface import add_inputs, add_outputs, as_tensor, find_interface, sinks
@@ -44,6 +45,7 @@ HANDLERS: dict[str, Handler] = {
     **reduce.HANDLERS,
     **resize.HANDLERS,
     **recurrent.HANDLERS,
+    **spectral.HANDLERS,
     **indices.HANDLERS,
     **detection.HANDLERS,
     **lists.HANDLERS,

@@ -14,9 +14,22 @@ from typing import Any
 from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import Refusals, RefusedError
-from edgert.importers.tensorflow.builder import CUT, DEAD, LOST, Bound, Builder, Handler, Mark, Opaque, SourceNode
+from edgert.importers.tensorflow.builder import (
+    CUT,
+    DEAD,
+    LOST,
+    Bound,
+    Builder,
+    Complex,
+    Handler,
+    Mark,
+    Opaque,
+    Outputs,
+    SourceNode,
+)
 from edgert.importers.tensorflow.names import inner_prefix, output_offset
 from edgert.importers.tensorflow.recurrence import recurrent_layer
+from edgert.importers.tensorflow.spectral import BY_PARTS, by_parts
 from edgert.ir import Value
 
 MOST_STEPS = 20_000  # nodes that calls and loops may add to those of the file: about a second's work
@@ -158,7 +171,10 @@ class Walk:
         builder = self.builder
         builder.begin(node.name, node.op)
         made_from = len(builder.graph.nodes)
-        made = handler(builder, node)
+        if node.op in BY_PARTS and any(isinstance(item, Complex) for item in node.inputs):
+            made: Outputs = by_parts(builder, node, handler)
+        else:
+            made = handler(builder, node)
         results = list(made) if isinstance(made, Sequence) else [made]
         fresh = {value for new in builder.graph.nodes[made_from:] for value in new.outputs}
         for index, result in enumerate(results):
