@@ -36,7 +36,7 @@ SLOW = {
 # Operators that move quantised weights about or give them other shapes, which must not cost them their integers.
 KEEPS_INTEGERS = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Concat", "Slice", "Split"}
 # Operators that exist here only because they are computed here, and so have no handler.
-ONLY_FOLDED = {"Shape", "Size", "Constant", "ConstantOfShape", "Range", "EyeLike", "OneHot"}
+ONLY_FOLDED = {"Shape", "Size", "Constant", "ConstantOfShape", "Range", "MelWeightMatrix"}
 # Elements that all operators together may make of smaller constants, of more than so many times their inputs: a damaged
 # model must not fill the memory.
 MOST_GROWN, GROWTH = 160 << 20, 4

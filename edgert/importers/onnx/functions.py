@@ -16,6 +16,13 @@ from edgert.importers.onnx.instantiate import instantiate
 if TYPE_CHECKING:
     from edgert.importers.onnx.walk import Walk
 
+# Operators of ONNX that have no handler, since their bodies serve (a test compares them with what onnx has).
+BY_FUNCTION = (
+    "AffineGrid", "BlackmanWindow", "CausalConvWithState", "CenterCropPad", "DynamicQuantizeLinear", "HammingWindow",
+    "HannWindow", "LinearAttention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "Shrink",
+    "SoftmaxCrossEntropyLoss", "SwiGLU",
+)  # fmt: skip
+
 
 def function_body(walk: Walk, node: SourceNode, proto: Any) -> Any:
     """The FunctionProto that a node stands for; None when there is none."""
