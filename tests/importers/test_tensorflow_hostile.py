@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgert.errors import EdgertError
-from edgert.importers.tensorflow import load
+from edgert.importers.tensorflow import builder, load, walk
 from edgert.importers.tensorflow.messages import message
 from importers._tensorflow_graphs import HEADER, TYPES, Function, Graph, Shape, Type, entry, length, set_shape, table
 
@@ -169,11 +169,27 @@ def huge(op: str, *inputs, **attrs) -> Graph:
     """A node whose constant inputs ask for a huge result."""
     graph = Graph()
     graph.input("x", 2, 4)
+    graph.input("wide", 40000, 40000)
+    graph.input("small", 1, 2, 2, 3)
+    graph.input("image", 1, 2, 2, 1 << 20)
+    graph.input("kernel", 10000, 10000, 1 << 20, 1)
     names = []
     for at, value in enumerate(inputs):
         names.append(value if isinstance(value, str) else graph.const(f"c{at}", value))
     graph.node("y", op, *names, **attrs)
     graph.node("z", "Relu", "y")
+    return graph
+
+
+def growing_constant() -> Graph:
+    """Each constant is four times the one before: 4^12 megabytes."""
+    graph = Graph()
+    graph.input("x", 4)
+    graph.const("c0", np.ones(1 << 18, np.float32))
+    graph.const("axis", 0)
+    for at in range(12):
+        graph.node(f"c{at + 1}", "ConcatV2", *[f"c{at}"] * 4, "axis")
+    graph.node("y", "AddV2", "x", "c12")
     return graph
 
 
@@ -291,6 +307,14 @@ GRAPHS = {
     "gather": lambda: huge("GatherV2", "x", [1 << 30], 0),
     "axis": lambda: huge("ConcatV2", "x", "x", 1 << 30),
     "stitch": lambda: huge("DynamicStitch", [1 << 30], np.zeros((1, 4), np.float32)),
+    "concat_of_constants": growing_constant,
+    "band_part": lambda: huge("MatrixBandPart", "wide", 0, 0),
+    "lrn": lambda: huge("LRN", "image"),
+    "computed_kernel": lambda: huge("Conv2D", "image", "kernel", strides=[1, 1, 1, 1], padding="SAME"),
+    "nearest": lambda: huge("ResizeNearestNeighbor", "small", [1, (1 << 30) + 1], half_pixel_centers=True),
+    "stitch_wide": lambda: huge("DynamicStitch", [1 << 19], np.zeros((1, 1 << 16), np.float32)),
+    "rfft": lambda: huge("RFFT", "x", [1 << 20]),
+    "block": lambda: huge("SpaceToBatchND", "small", [1 << 30, 1], [[0, 0], [0, 0]]),
     "calling_itself": calling_itself,
     "doubling_calls": doubling_calls,
     "endless_loop": endless_loop,
@@ -312,6 +336,28 @@ def test_impossible_graph(tmp_path, kind):
     path = tmp_path / "model.pb"
     path.write_bytes(GRAPHS[kind]().data())
     refused(path, traced=kind not in LONG)
+
+
+def test_what_loops_compute_beforehand_is_bounded(tmp_path, monkeypatch):
+    """Every round makes a constant of a megabyte."""
+    monkeypatch.setattr(builder, "FOLDED_LIMIT", 16 << 20)
+    monkeypatch.setattr(walk, "MOST_STEPS", 1000)
+    graph = endless_loop()
+    body = graph.proto.library.function[1]
+    graph.const("size", [512, 511], into=body)
+    graph.const("one", 1.0, into=body)
+    graph.node("large", "Fill", "size:output:0", "one:output:0", into=body)
+    graph.node("sum", "AddV2", "more:activations:0", "large:output:0", into=body)
+    body.ret["w"] = "sum:z:0"
+    graph.proto.node[0].attr["shape"].shape.dim[0].size = 511
+    path = tmp_path / "model.pb"
+    path.write_bytes(graph.data())
+    tracemalloc.start()
+    with pytest.raises(EdgertError, match="unroll to more than"):
+        load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 48 << 20
 
 
 def test_deep_graphs_are_no_matter(tmp_path):

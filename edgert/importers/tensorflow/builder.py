@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,10 @@ from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, Operand, QuantizedConstant, RefusedError
 from edgert.importers.tensorflow.tensors import TensorReader, dtype_of, stated_shape, type_name
-from edgert.ir import Value
+from edgert.ir import Node, Value
+
+# Bytes that all constants computed while a graph is read may take together.
+FOLDED_LIMIT = 256 << 20
 
 CUT = "cut the model: outputs=[...] names tensors before it, inputs=[...] tensors after it"
 
@@ -148,6 +152,7 @@ class Builder(GraphBuilder):
         self.variables = variables
         self.batched: dict[Value, Any] = {}  # results of SpaceToBatchND -> what they were made from
         self._named: set[str] = set()
+        self._folded_bytes = 0
 
     def value(self, node: SourceNode, index: int) -> Value:
         """The input as a Value; RefusedError for what is no tensor."""
@@ -166,6 +171,15 @@ class Builder(GraphBuilder):
             raise RefusedError("it computes with complex numbers", "take their absolute value first")
         what = bound.what if isinstance(bound, Opaque) else "a list or a handle, no tensor"
         raise RefusedError(f"it reads {what}", CUT)
+
+    def _folded(self, node: Node) -> list[Value] | None:
+        """As GraphBuilder's, until what it made takes too much: a loop folds anew in every round."""
+        made = sum(math.prod(value.shape) * value.dtype.itemsize for value in node.outputs)
+        if self._folded_bytes + made > FOLDED_LIMIT:
+            return None
+        results = super()._folded(node)
+        self._folded_bytes += made if results is not None else 0
+        return results
 
     def dequantized(self, constant: QuantizedConstant) -> Value:
         """Never computed on the spot: the passes want the integers and their scales."""

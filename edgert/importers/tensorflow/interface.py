@@ -130,9 +130,10 @@ def find_interface(
     for tensor in sorted(cuts, key=lambda cut: list(nodes).index(cut.node)):
         shape, kind = described(nodes, tensor)
         found.feeds.append(Feed(tensor.name, tensor, kind, shape))
+        sizes = "" if shape is None else f" [{', '.join('?' if size < 0 else str(size) for size in shape)}]"
         found.notes.append(
             f"{nodes[tensor.node].op} does not run here, and what stands before it neither: the graph is cut after it, "
-            f"and its output {tensor.name!r} is an input."
+            f"and its output {tensor.name!r}{sizes} ({type_name(kind)}) is an input."
         )
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgert.ir import Value
 from edgert.ops._enums import PadMode
 
 MOST_PARTS = 4096
+LARGEST_BAND = 1 << 22  # elements of a matrix, of which some diagonals are kept
 
 
 def identity(b: Builder, node: SourceNode) -> Outputs:
@@ -292,6 +294,8 @@ def band_part(b: Builder, node: SourceNode) -> Value:
     x, lower, upper = b.value(node, 0), int(b.scalar(node, 1, "band")), int(b.scalar(node, 2, "band"))
     if len(x.shape) < 2:
         raise ModelError(f"its input {list(x.shape)} is no matrix")
+    if math.prod(x.shape[-2:]) > LARGEST_BAND:
+        raise RefusedError(f"matrices of {list(x.shape[-2:])}", f"use at most {LARGEST_BAND} elements")
     rows, columns = np.indices(x.shape[-2:])
     inside = ((lower < 0) | (rows - columns <= lower)) & ((upper < 0) | (columns - rows <= upper))
     return b.emit("select", [inside, x, b.number(0, x.dtype)])

@@ -17,13 +17,13 @@ from edgert.importers.tensorflow.spatial import need_rank
 from edgert.ir import Value
 
 STEPS = 1024  # of the table of cubic weights
-LARGEST_MATRIX = 1 << 24
+LARGEST_MATRIX, LARGEST_SIDE = 1 << 24, 1 << 20
 
 
 def _target(b: Builder, node: SourceNode, x: Value) -> tuple[int, int]:
     need_rank(x, 4)
     size = b.ints(node, 1, "size")
-    if len(size) != 2 or min(size) < 1:
+    if len(size) != 2 or min(size) < 1 or max(size) > LARGEST_SIDE:
         raise ModelError(f"it resizes to {list(size)}")
     return size[0], size[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -157,7 +158,11 @@ def dynamic_stitch(b: Builder, node: SourceNode) -> Value:
     data = [b.need_constant(node, half + at, "data") for at in range(half)]
     count = 1 + max((int(index.max()) for index in indices if index.size), default=-1)
     rest = data[0].shape[indices[0].ndim :]
-    if count < 1 or count > FOLD_LIMIT or any(index.size and index.min() < 0 for index in indices):
+    if (
+        count < 1
+        or count * max(math.prod(rest), 1) > FOLD_LIMIT
+        or any(index.size and index.min() < 0 for index in indices)
+    ):
         raise ModelError(f"indices up to {count}")
     result = np.zeros((count, *rest), data[0].dtype)
     for index, part in zip(indices, data, strict=True):

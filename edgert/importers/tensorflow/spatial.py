@@ -27,6 +27,7 @@ from edgert.ir import Node, Value
 
 PADDINGS = {"SAME": "SAME_UPPER", "VALID": "VALID", "EXPLICIT": ""}
 Weights = QuantizedConstant | Array | Value
+MOST_CHANNELS, MOST_TAPS = 4096, 1024
 Number = TypeVar("Number", int, float)
 
 
@@ -95,6 +96,8 @@ def conv(rank: int, b: Builder, node: SourceNode) -> Value:
     if inner < 1 or channels % inner:
         raise ModelError(f"weights for {inner} channels, and an input of {channels}")
     where = place(node, spatial(x, last), kernel, node.integers("strides"))
+    if isinstance(weights, Value) and math.prod(kernel) > MOST_TAPS:
+        raise RefusedError(f"a computed kernel of {kernel}", f"use at most {MOST_TAPS} taps, or a constant kernel")
     return convolution(b, x, weights, None, where, channels // inner, channels_last=last)
 
 
@@ -105,6 +108,8 @@ def depthwise(b: Builder, node: SourceNode) -> Value:
     weights = _each_channel(b, _weights(b, node, 1, (2, 3, 0, 1)))
     channels = x.shape[-1] if last else x.shape[1]
     where = place(node, spatial(x, last), _shape(weights)[2:], node.integers("strides"))
+    if isinstance(weights, Value) and math.prod(where.kernel) > MOST_TAPS:
+        raise RefusedError(f"a computed kernel of {where.kernel}", f"use at most {MOST_TAPS} taps")
     return convolution(b, x, weights, None, where, channels, channels_last=last)
 
 
@@ -209,6 +214,8 @@ def old_batch_norm(b: Builder, node: SourceNode) -> Value:
 def lrn(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
     need_rank(x, 4)
+    if x.shape[3] > MOST_CHANNELS:
+        raise RefusedError(f"a normalisation over {x.shape[3]} channels", f"use at most {MOST_CHANNELS}")
     radius = node.integer("depth_radius", 5)
     alpha, beta, bias = (node.number(name, 0.5 if name == "beta" else 1.0) for name in ("alpha", "beta", "bias"))
     return local_response_norm(b, x, 2 * min(radius, x.shape[3]) + 1, alpha, beta, bias, channels_last=True)

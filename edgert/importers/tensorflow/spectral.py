@@ -16,7 +16,7 @@ from edgert.importers.tensorflow.builder import Bound, Builder, Complex, Handler
 from edgert.ir import Value
 from edgert.ops._enums import BinaryFunction, UnaryFunction
 
-LARGEST_MATRIX = 1 << 24
+LARGEST_MATRIX = 9 << 20  # elements; a transform of 4096 samples
 
 
 def _pair(node: SourceNode, index: int) -> Complex:
