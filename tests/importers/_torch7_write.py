@@ -23,6 +23,44 @@ class LuaModule:
         self.kind, self.fields = kind, fields
 
 
+class Pairs:
+    """A Lua table whose keys may be tables."""
+
+    def __init__(self, **fields):
+        self.pairs = list(fields.items())
+
+    def add(self, key, value):
+        self.pairs.append((key, value))
+        return self
+
+
+class GraphNode:
+    """A node of nngraph under construction: what it reads, and what its data says besides."""
+
+    def __init__(self, *inputs, **fields):
+        self.inputs, self.data, self.children = inputs, Pairs(input=[], annotations=Pairs(), **fields), Pairs()
+        self.mapindex = Pairs()
+        self.data.add("mapindex", self.mapindex)
+        self.object = LuaModule("nngraph.Node", data=self.data, children=self.children, id=1, marked=False)
+        for place, node in enumerate(inputs, start=1):
+            self.reads(node.data, place)
+            node.children.add(len(node.children.pairs) + 1, self.object)
+
+    def reads(self, data, place):
+        self.mapindex.add(place, data).add(data, place)
+
+
+def graph_module(nodes, inputs, outputs):
+    """nn.gModule of nodes in their order; inputs and outputs are some of them."""
+    first, last = GraphNode(data=[]), GraphNode(*outputs)
+    for place, node in enumerate(inputs, start=1):
+        node.reads(first.data, 1)
+        first.reads(node.data, place)
+        first.children.add(place, node.object)
+    order = [first, *nodes, last]
+    return module("gModule", innode=first.object, outnode=last.object, forwardnodes=[node.object for node in order])
+
+
 class Storage:
     def __init__(self, *numbers):
         self.array = np.array(numbers, np.int64)
@@ -91,10 +129,13 @@ class Writer:
                 self._class(item.kind)
                 self.write(item.fields)
         else:
-            pairs = item if isinstance(item, dict) else dict(enumerate(item, start=1))
+            pairs = (
+                item if isinstance(item, dict) else {} if isinstance(item, Pairs) else dict(enumerate(item, start=1))
+            )
+            listed = item.pairs if isinstance(item, Pairs) else list(pairs.items())
             if self._begin(3, item):
-                self._pack("i", len(pairs))
-                for key, value in pairs.items():
+                self._pack("i", len(listed))
+                for key, value in listed:
                     self.write(key)
                     self.write(value)
         return self

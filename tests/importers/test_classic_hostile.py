@@ -14,7 +14,17 @@ import pytest
 from edgert.errors import EdgertError
 from edgert.importers import caffe, mxnet, torch7
 from importers._caffe_write import inputs_text, save, weights_bytes, weights_class
-from importers._torch7_write import LuaModule, Raw, Storage, Writer, container, module, sequential
+from importers._torch7_write import (
+    GraphNode,
+    LuaModule,
+    Raw,
+    Storage,
+    Writer,
+    container,
+    graph_module,
+    module,
+    sequential,
+)
 
 RNG = np.random.default_rng(5)
 MEMORY = 64 << 20
@@ -308,11 +318,23 @@ def endless():
     return net
 
 
+def endless_graph():
+    start = GraphNode()
+    inner = GraphNode(start)
+    net = graph_module([start, inner], [start], [inner])
+    inner.data.add("module", net)
+    return net
+
+
 @pytest.mark.parametrize(
     ("net", "match"),
     [
         (doubled(40), "without end"),
         (endless(), "without end"),
+        (endless_graph(), "without end"),
+        (module("gModule"), "forwardnodes are no nodes"),
+        (module("gModule", forwardnodes=[LuaModule("nngraph.Node")]), "has no data"),
+        (module("gModule", forwardnodes=[], innode=LuaModule("nngraph.Node", data=[1])), "has no data|no mapindex"),
         (module("View", size=Storage(1 << 40, 1 << 40)), "cannot have the shape"),
         (module("View", size=Storage(-1, -1)), "cannot have the shape"),
         (module("Replicate", nfeatures=1e15), "elements|32 bits"),

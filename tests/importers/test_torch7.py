@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
@@ -9,7 +11,7 @@ from reference_executor import ReferenceExecutor
 from edgert.errors import FileFormatError, InputError, UnsupportedError
 from edgert.importers import torch7
 from importers._run_graph import run_graph
-from importers._torch7_write import Storage, container, module, save, sequential
+from importers._torch7_write import GraphNode, Storage, container, graph_module, module, save, sequential
 
 RNG = np.random.default_rng(7)
 IMAGE = (1, 4, 9, 8)
@@ -203,6 +205,44 @@ def test_tables_of_inputs_and_outputs(tmp_path):
     total, second = ReferenceExecutor(graph).run(x, y)
     assert_near(total, np.tanh(x) + y)
     assert_near(second, y)
+
+
+def test_a_graph_of_modules(tmp_path):
+    """nngraph: branches that join, a table taken apart, two inputs and two outputs."""
+    left, right = GraphNode(), GraphNode()
+    bent = GraphNode(left, module=module("Tanh"))
+    total = GraphNode(bent, right, module=module("CAddTable"))
+    both = GraphNode(total, module=container("ConcatTable", module("Identity"), module("Square")))
+    table = GraphNode(both, nSplitOutputs=2)
+    squared, plain = (GraphNode(table, selectindex=index) for index in (2, 1))
+    less = GraphNode(squared, plain, module=module("CSubTable"))
+    order = [left, right, bent, total, both, table, plain, squared, less]
+    net = graph_module(order, [left, right], [less, bent])
+    graph = imported(save(tmp_path / "net.t7", net), (2, 3), (2, 3))
+    x, y = normal(2, 3), normal(2, 3)
+    first, second = ReferenceExecutor(graph).run(x, y)
+    added = np.tanh(x) + y
+    assert_near(first, added**2 - added)
+    assert_near(second, np.tanh(x))
+
+
+def test_a_long_graph_of_modules(tmp_path):
+    """As deep in the file as it is long."""
+    nodes = [GraphNode()]
+    for _ in range(400):
+        nodes.append(GraphNode(nodes[-1], module=module("AddConstant", constant_scalar=1)))
+    net = graph_module(nodes, nodes[:1], nodes[-1:])
+    (y,) = ReferenceExecutor(imported(save_deep(tmp_path / "net.t7", net), (1, 3))).run(np.zeros((1, 3), np.float32))
+    assert y[0, 0] == 400
+
+
+def save_deep(path, net):
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(100000)
+    try:
+        return save(path, net)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_nodes_bear_the_numbers_of_their_modules(tmp_path):

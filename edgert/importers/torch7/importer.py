@@ -1,7 +1,7 @@
-"""Torch7 networks -> Graph: containers of plain nn modules.
+"""Torch7 networks -> Graph: containers and graphs of plain nn modules.
 
-The handlers stand in one table a theme: containers, elementwise, movement, spatial. Modules have no names in Torch7: a
-node is called by the numbers of the modules on the way to it, "2.1" being the first module in the second.
+The handlers stand in one table a theme: containers, elementwise, graph, movement, spatial. Modules have no names in
+Torch7: a node is called by the numbers of the modules on the way to it, "2.1" being the first module in the second.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from edgert.dtypes import DType
 from edgert.errors import FileFormatError, InputError, ModelError
 from edgert.importers.interface import settle_shapes
-from edgert.importers.torch7 import containers, elementwise, movement, spatial
+from edgert.importers.torch7 import containers, elementwise, graph, movement, spatial
 from edgert.importers.torch7.module import Builder, Handler, Module, is_lost
 from edgert.importers.torch7.read import Table, TorchObject, read_t7
 from edgert.ir import Graph, Value
 
 # cudnn's modules are nn's but for how they compute.
 _PLAIN: dict[str, Handler] = {
-    **containers.HANDLERS, **elementwise.HANDLERS, **movement.HANDLERS, **spatial.HANDLERS,
+    **containers.HANDLERS, **elementwise.HANDLERS, **graph.HANDLERS, **movement.HANDLERS, **spatial.HANDLERS,
 }  # fmt: skip
 HANDLERS: dict[str, Handler] = {
     **_PLAIN,
@@ -32,10 +32,7 @@ HANDLERS: dict[str, Handler] = {
     },
 }  # fmt: skip
 
-ADVICE = {
-    "nn.gModule": "networks of nngraph are not known: export the model through ONNX or Caffe",
-}
-GENERAL_ADVICE = "replace it by plain nn modules, or export the model through ONNX"
+ADVICE = "replace it by plain nn modules, or export the model through ONNX"
 
 
 def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
@@ -96,4 +93,4 @@ def _leaves(result: Any) -> list[Value]:
 
 
 def _no_handler(kind: str) -> tuple[str, str]:
-    return "there is no such module in edgert", ADVICE.get(kind, GENERAL_ADVICE)
+    return "there is no such module in edgert", ADVICE

@@ -128,7 +128,7 @@ class Builder(GraphBuilder):
     def _applied_to(self, module: Module, x: Any) -> Any:
         where = ".".join(map(str, self._path)) or "net"
         handler = self.handlers.get(module.kind)
-        container = handler is not None and module.has("modules")
+        container = handler is not None and (module.has("modules") or module.kind == "nn.gModule")
         if handler is None:
             self.refusals.add(where, module.kind, *self.advice(module.kind), [])
             return LOST

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from edgert.errors import FileFormatError
 from edgert.importers.builder import Array
 
-DEEPEST = 150  # objects inside one another
+DEEPEST = 1 << 14  # objects inside one another
 MOST_OBJECTS = 1 << 18  # the largest networks in use have some 20,000
 
 _NIL, _NUMBER, _STRING, _TABLE, _TORCH, _BOOLEAN, _FUNCTION, _OLD_FUNCTION, _NEW_FUNCTION = range(9)
@@ -83,9 +84,12 @@ def read_t7(path: Path) -> Any:
     data = path.read_bytes()
     reader = (_Ascii if data[:1].isdigit() else _Binary)(data, path.name)
     try:
-        return reader.read(0)
+        return reader.object()
     except (struct.error, ValueError, OverflowError) as error:
         raise reader.fail(str(error)) from error
+
+
+_Part = Generator[Any, Any, Any]
 
 
 class _Binary:
@@ -125,14 +129,31 @@ class _Binary:
         self.at += count * dtype.itemsize
         return np.frombuffer(self.data, dtype, count, self.at - count * dtype.itemsize)
 
-    # Objects
+    # Objects. Those that hold others are generators, which ask for one after the other and wait for it: a graph of
+    # modules nests as deep as it is long.
 
-    def read(self, depth: int) -> Any:
+    def object(self) -> Any:
+        item = self.start()
+        waiting: list[_Part] = []
+        while True:
+            if isinstance(item, Generator):
+                waiting.append(item)
+                item = None
+                if len(waiting) > DEEPEST:
+                    raise self.fail(f"more than {DEEPEST} objects inside one another")
+            elif not waiting:
+                return item
+            try:
+                item = waiting[-1].send(item)
+            except StopIteration as done:
+                waiting.pop()
+                item = done.value
+
+    def start(self) -> Any:
+        """The next object, or the generator of one that holds others."""
         self.count += 1
-        if depth > DEEPEST or self.count > MOST_OBJECTS:
-            raise self.fail(
-                f"more than {DEEPEST} objects inside one another" if depth > DEEPEST else "too many objects"
-            )
+        if self.count > MOST_OBJECTS:
+            raise self.fail("too many objects")
         kind = self.whole()
         if kind == _NIL:
             return None
@@ -148,15 +169,10 @@ class _Binary:
         if index in self.seen:
             return self.seen[index]
         if kind == _TORCH:
-            return self.torch(index, depth)
+            return self.torch(index)
         if kind == _TABLE:
-            table = self.seen[index] = Table()
-            self.fill(table, depth)
-            return table
-        self.seen[index] = None
-        self.raw()  # a function's code, then what it closes over
-        self.read(depth + 1)
-        return None
+            return self.table(index)
+        return self.function(index)
 
     def text(self) -> str:
         raw = self.raw()
@@ -165,17 +181,24 @@ class _Binary:
         except UnicodeDecodeError:
             return raw.decode("latin-1")
 
-    def fill(self, table: Table, depth: int) -> None:
-        size = self.whole()
-        for _ in range(size):
-            key = self.read(depth + 1)
+    def function(self, index: int) -> _Part:
+        """Its code and what it closes over are passed over."""
+        self.seen[index] = None
+        self.raw()
+        yield self.start()
+
+    def table(self, index: int) -> _Part:
+        table = self.seen[index] = Table()
+        for _ in range(self.whole()):
+            key = yield self.start()
             if isinstance(key, float) and key.is_integer():
                 key = int(key)
             if isinstance(key, np.ndarray):
                 raise self.fail("a table's key is a storage")
-            table.items[key] = self.read(depth + 1)
+            table.items[key] = yield self.start()
+        return table
 
-    def torch(self, index: int, depth: int) -> Any:
+    def torch(self, index: int) -> _Part:
         version = self.text()
         name = self.text() if version.startswith("V ") else version  # old files have no version
         if not name.isprintable() or len(name) > 200:
@@ -185,22 +208,22 @@ class _Binary:
         if short.endswith("Storage") and short.removesuffix("Storage") in _ELEMENTS:
             made: Any = self.elements(self.longs(1)[0], np.dtype(_ELEMENTS[short.removesuffix("Storage")]))
         elif short.endswith("Tensor") and short.removesuffix("Tensor") in _ELEMENTS:
-            made = self.tensor(depth)
+            made = yield self.tensor()
         else:
             made = self.seen[index] = TorchObject(name)
-            content = self.read(depth + 1)
+            content = yield self.start()
             if isinstance(content, Table):
                 made.fields = content.items
         self.seen[index] = made
         return made
 
-    def tensor(self, depth: int) -> Tensor:
+    def tensor(self) -> _Part:
         rank = self.whole()
         if not 0 <= rank <= 32:
             raise self.fail(f"a tensor of {rank} dimensions")
         sizes, strides = self.longs(rank), self.longs(rank)
         offset = self.longs(1)[0] - 1
-        storage = self.read(depth + 1)
+        storage = yield self.start()
         if storage is not None and not isinstance(storage, np.ndarray):
             raise self.fail("a tensor's storage is something else")
         return Tensor(storage, offset, sizes, strides)
