@@ -155,6 +155,36 @@ def keras2():
     y = layers.Dot(1)([layers.Add()([y, inner(a)]), layers.Multiply()([y, inner(a)])])
     save("keras2_theano_nested", Model([a, b], [y, inner(a)]), a=drawn(2, 6), b=drawn(2, 5, 3))
 
+    x = layers.Input((5, 4), name="x")
+    outputs = [layers.LSTM(3, recurrent_activation="sigmoid", return_sequences=True, name="lstm")(x)]
+    outputs.append(layers.GRU(3, recurrent_activation="sigmoid", reset_after=True, name="gru")(x))
+    save("keras2_cudnn", Model(x, outputs), x=drawn(2, 5, 4))
+    as_cudnn(HERE / "keras2_cudnn.h5")
+
+
+def as_cudnn(path):
+    """Makes the LSTM and the GRU of a file those that only run on cuDNN, by Keras' own conversion."""
+    import json
+
+    import h5py
+    from keras.engine.saving import _convert_rnn_weights
+
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] in ("LSTM", "GRU"):
+                layer["class_name"] = f"CuDNN{layer['class_name']}"
+                for name in ("activation", "recurrent_activation", "reset_after"):
+                    layer["config"].pop(name, None)
+                group = file["model_weights"][layer["name"]]
+                places = [group[name] for name in group.attrs["weight_names"]]
+                target = type(layer["class_name"], (), {})()
+                for place, array in zip(places, _convert_rnn_weights(target, [p[()] for p in places]), strict=True):
+                    name = place.name
+                    del file[name]
+                    file[name] = array
+        file.attrs["model_config"] = json.dumps(config)
+
 
 def tf_keras():
     import tensorflow as tf

@@ -94,6 +94,20 @@ def test_model_equals_keras(make: Callable[[], Any], tmp_path: Path) -> None:
     check(make(), tmp_path, formats)
 
 
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetB0", "ConvNeXtTiny"])
+def test_network_of_keras_applications(name: str, tmp_path: Path) -> None:
+    """With random weights, their preprocessing inside."""
+    model = getattr(keras.applications, name)(weights=None, input_shape=(48, 48, 3), classes=7)
+    for variable in model.weights:
+        if "variance" in variable.path:
+            variable.assign(np.random.default_rng(1).uniform(0.5, 1.5, variable.shape))
+        elif any(part in variable.path for part in ("mean", "bias", "beta", "gamma")):
+            variable.assign(np.random.default_rng(2).uniform(-0.3, 0.9, variable.shape))
+    model.save(tmp_path / "m.keras")
+    inputs = [np.random.default_rng(3).uniform(0, 255, (1, 48, 48, 3)).astype(np.float32)]
+    assert_close(run_converted(tmp_path / "m.keras", inputs), predicted(model, inputs))
+
+
 def test_inputs_and_outputs_by_name(tmp_path: Path) -> None:
     model = named_ends()
     model.save(tmp_path / "m.keras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -34,4 +35,30 @@ def test_old_file_equals_what_its_keras_computed(name: str) -> None:
 
 
 def test_there_are_recorded_files() -> None:
-    assert len(NAMES) == 13
+    assert len(NAMES) == 14
+
+
+def test_cntk_begins_elsewhere_where_strides_leave_an_odd_rest(tmp_path: Path) -> None:
+    """The kernel's centre lies at half of what is left over: 8 positions by 2 leave 1, so padding comes first alone."""
+    h5py = pytest.importorskip("h5py", reason="the package h5py is absent")
+    kernel = np.arange(1, 4, dtype=np.float32).reshape(3, 1, 1)
+    layer = {
+        "name": "conv", "trainable": True, "filters": 1, "kernel_size": [3], "strides": [2], "padding": "same",
+        "data_format": "channels_last", "dilation_rate": [1], "activation": "linear", "use_bias": False,
+        "batch_input_shape": [None, 8, 1],
+    }  # fmt: skip
+    for backend, padding in (("cntk", (1, 0)), ("tensorflow", (0, 1)), ("theano", (1, 0))):
+        with h5py.File(tmp_path / "m.h5", "w") as file:
+            file.attrs["keras_version"], file.attrs["backend"] = "2.3.1", backend
+            file.attrs["model_config"] = json.dumps(
+                {"class_name": "Sequential", "config": {"layers": [{"class_name": "Conv1D", "config": layer}]}}
+            )
+            file["model_weights/conv/kernel"] = kernel
+            file["model_weights"].attrs["layer_names"] = ["conv"]
+            file["model_weights/conv"].attrs["weight_names"] = ["kernel"]
+        x = np.arange(8, dtype=np.float32).reshape(1, 8, 1) ** 2
+        padded = np.pad(x[0, :, 0], padding)
+        taps = kernel[::-1, 0, 0] if backend == "theano" else kernel[:, 0, 0]
+        expected = [float(padded[at : at + 3] @ taps) for at in range(0, 8, 2)]
+        (made,) = ReferenceExecutor(load(tmp_path / "m.h5")).run(x)
+        np.testing.assert_allclose(made[0, :, 0], expected)

@@ -221,6 +221,11 @@ def prelu(b: GraphBuilder, call: Call) -> Value:
     return b.emit("prelu", [x, slopes])
 
 
+def layer_scale(b: GraphBuilder, call: Call) -> Value:
+    """Of keras.applications' ConvNeXt: a factor for every channel."""
+    return b.mul(call.only(), call.layer.weight("gamma"))
+
+
 def identity(b: GraphBuilder, call: Call) -> Value:
     return call.inputs()[0]
 
@@ -238,7 +243,8 @@ def masking(b: GraphBuilder, call: Call) -> Value:
 
 AT_TRAINING_ALONE = (
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianNoise", "GaussianDropout",
-    "AlphaDropout", "ActivityRegularization", "Identity", "InputLayer", "RandomFlip", "RandomRotation", "RandomZoom",
+    "AlphaDropout", "ActivityRegularization", "Identity", "InputLayer", "StochasticDepth", "RandomFlip",
+    "RandomRotation", "RandomZoom",
     "RandomContrast", "RandomBrightness", "RandomTranslation", "RandomHeight", "RandomWidth", "RandomHue",
     "RandomSaturation", "RandomSharpness", "RandomGrayscale", "RandomColorJitter", "RandomErasing", "RandomShear",
     "RandomPosterization", "RandomInvert", "RandomGaussianBlur", "RandomPerspective", "RandomElasticTransform",
@@ -251,5 +257,6 @@ HANDLERS: dict[str, Handler] = {
     "Softmax": softmax_call,
     "Activation": activation,
     "PReLU": prelu,
+    "LayerScale": layer_scale,
     "Masking": masking,
 }

@@ -55,6 +55,7 @@ ADVICE = {
     "Discretization": IN_MODEL,
     "Hashing": IN_MODEL,
     "CategoryEncoding": IN_MODEL,
+    "TensorFlowOpLayer": "load it in TensorFlow 2.4 or later and save it again, or convert its SavedModel",
 }
 GENERAL_ADVICE = "write it with layers that are known (edgert ops lists them)"
 

@@ -87,6 +87,13 @@ def binary(function: BinaryFunction, b: GraphBuilder, call: Call) -> Value:
     return b.emit("binary", [x, y], {"function": function})
 
 
+def divide_no_nan(b: GraphBuilder, call: Call) -> Value:
+    """0 where the divisor is."""
+    x, y = (real(b, value) for value in operands(b, call, X, Y))
+    nothing = b.emit("compare", [y, 0.0], {"function": CompareFunction.EQUAL})
+    return b.emit("select", [nothing, 0.0, b.emit("binary", [x, y], {"function": BinaryFunction.DIV})])
+
+
 def compare(function: CompareFunction, b: GraphBuilder, call: Call) -> Value:
     return b.emit("compare", operands(b, call, X, Y), {"function": function})
 
@@ -369,40 +376,36 @@ KERAS: dict[str, Handler] = {
     "ConvertToTensor": identity,
 }  # fmt: skip
 
+# Under the names that are left without their modules (structure.py).
 TENSORFLOW: dict[str, Handler] = {
     **shapes.TENSORFLOW,
-    **{
-        prefix + name: handler
-        for name, handler in COMMON.items()
-        for prefix in ("", "math.", "nn.", "compat.v1.", "linalg.", "__operators__.", "keras.activations.")
-    },
-    **{f"{prefix}reduce_{name}": partial(reduction, function) for name, function in REDUCE.items()
-       for prefix in ("", "math.")},
-    "math.reduce_any": partial(quantifier, ReduceFunction.MAX),
-    "math.reduce_all": partial(quantifier, ReduceFunction.MIN),
-    "math.reduce_std": partial(variance, True),
-    "math.reduce_variance": partial(variance, False),
-    "math.reduce_logsumexp": log_sum_exp,
-    "math.divide_no_nan": partial(binary, BinaryFunction.DIV),
+    **COMMON,
+    **{f"reduce_{name}": partial(reduction, function) for name, function in REDUCE.items()},
+    **{f"keras.activations.{name}": partial(plain_activation, name) for name in FUNCTIONS},
     "keras.activations.relu": keras_relu,
+    "keras.activations.softmax": partial(with_axis, softmax),
+    "keras.activations.elu": elu,
     "keras.activations.gelu": partial(gelu, False),
     "keras.activations.hard_sigmoid": lambda b, call: b.unary(
-        UnaryFunction.HARD_SIGMOID, real(b, first(call)), 0.2, 0.5),
-    "nn.gelu": partial(gelu, False),
-    "nn.leaky_relu": partial(leaky_relu, 0.2),
-    "nn.l2_normalize": normalize,
-    "math.l2_normalize": normalize,
-    "linalg.l2_normalize": normalize,
+        UnaryFunction.HARD_SIGMOID, real(b, first(call)), 0.2, 0.5
+    ),
+    "reduce_any": partial(quantifier, ReduceFunction.MAX),
+    "reduce_all": partial(quantifier, ReduceFunction.MIN),
+    "reduce_std": partial(variance, True),
+    "reduce_variance": partial(variance, False),
+    "reduce_logsumexp": log_sum_exp,
+    "divide_no_nan": divide_no_nan,
+    "gelu": partial(gelu, False),
+    "leaky_relu": partial(leaky_relu, 0.2),
+    "l2_normalize": normalize,
     "clip_by_value": clip,
     "gather": take,
-    "compat.v1.gather": take,
-    "nn.embedding_lookup": take,
-    "math.add_n": add_n,
+    "embedding_lookup": take,
     "add_n": add_n,
     "image.resize": image_resize,
     "convert_to_tensor": identity,
     "identity": identity,
-}  # fmt: skip
+}
 
 HANDLERS: dict[str, Handler] = {
     **{f"ops.{name}": handler for name, handler in KERAS.items()},

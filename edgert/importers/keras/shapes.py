@@ -256,4 +256,4 @@ KERAS: dict[str, Handler] = {
     "Moveaxis": move_axis,
     "FullLike": partial(like, None),
 }
-TENSORFLOW: dict[str, Handler] = {"__operators__.getitem": get_item, "concat": concatenate, "reverse": flip}
+TENSORFLOW: dict[str, Handler] = {"getitem": get_item, "concat": concatenate, "reverse": flip}

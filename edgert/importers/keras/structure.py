@@ -67,10 +67,18 @@ def _layer(source: Any, origin: Origin, prefix: str, depth: int, name: str | Non
     if operation:
         kind = f"ops.{kind}"
     if kind in ("TFOpLambda", "SlicingOpLambda") and isinstance(config.get("function"), str):
-        kind = f"tf.{config['function']}"
+        kind = f"tf.{_short(config['function'])}"
     layer = Layer(kind, found, path, config, origin, folder=folder, operation=operation)
     layer.children = _children(layer, depth)
     return layer
+
+
+def _short(function: str) -> str:
+    """A function of TensorFlow without its module: tf.math.add and tf.__operators__.add are tf.add."""
+    prefixes = ("compat.v1.", "__operators__.", "math.", "nn.", "linalg.")
+    for prefix in prefixes:
+        function = function.removeprefix(prefix)
+    return function
 
 
 def _is_operation(source: Mapping[str, Any], config: Mapping[str, Any], origin: Origin) -> bool:

@@ -86,10 +86,11 @@ VARIABLES: dict[str, tuple[Callable[[Config], list[str]], int]] = {
     "Normalization": (_statistics, 3),
     "SpectralNormalization": (lambda config: ["vector_u"], 1),
     "PReLU": (lambda config: ["alpha"], 0),
+    "LayerScale": (lambda config: ["gamma"], 0),
     "Attention": (_attention, 0),
     "AdditiveAttention": (_additive, 0),
     "Highway": (keras1.highway_variables, 0),
-    **dict.fromkeys(("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell", "CuDNNLSTM", "CuDNNGRU"), (CELL, 0)),
+    **dict.fromkeys(("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell"), (CELL, 0)),
 }  # fmt: skip
 
 
