@@ -11,6 +11,7 @@ import pytest
 from litert_reference import LiteRT, edit
 from reference_executor import ReferenceExecutor
 
+from edgert import Interpreter
 from edgert.compile import convert
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, UnsupportedError
@@ -187,6 +188,21 @@ def test_variables(shared_data: Callable[[str], Path]) -> None:
     assert len(variables) == 6
     assert all(value.data is not None and value.data.shape == value.shape for value in variables)
     assert sum(node.op == "assign" for node in graph.nodes) == 6
+
+
+def test_float16_weights_equal_litert(shared_data: Callable[[str], Path]) -> None:
+    """mp_face_detection_short_fp16w: every weight stands behind a DEQUANTIZE."""
+    model = shared_data("tflite/mp_face_detection_short_fp16w.tflite").read_bytes()
+    litert = LiteRT(model, delegates=False)
+    x = np.random.default_rng(0).uniform(-1, 1, litert.inputs[0]["shape"]).astype(np.float32)
+    graph = tflite.load(model)
+    assert not any(node.op == "dequantize" for node in graph.nodes)
+    interpreter = Interpreter(model_content=convert(model).data)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    for detail, wanted in zip(interpreter.get_output_details(), litert.run(x), strict=True):
+        y = interpreter.get_tensor(detail["index"])
+        np.testing.assert_allclose(y, wanted, atol=1e-4 * float(np.abs(wanted).max()))
 
 
 # Shapes

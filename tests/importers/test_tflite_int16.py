@@ -5,7 +5,7 @@ The comparison is exact unless a case says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,6 +209,59 @@ def test_equals_litert(case: Case) -> None:
         np.testing.assert_array_equal(y, wanted)
     else:
         assert np.abs(y.astype(np.int64) - wanted.astype(np.int64)).max() <= case.within
+
+
+def _prelu(x: Array) -> Array:
+    return np.where(x < 0, x * np.float32([0.25, 0.5, 0.75]), x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "table", "real"),
+    [
+        ("PRELU", [i16(2, 5, 3), constant([0.25, 0.5, 0.75], "float32")], "", _prelu),
+        ("SQRT", [i16(2, 5, 3)], "", lambda x: np.sqrt(np.maximum(x, 0))),
+        ("FLOOR", [i16(2, 5, 3)], "", np.floor),
+        ("SIGN", [i16(2, 5, 3)], "", np.sign),
+        ("ELU", [i16(2, 5, 3)], "", lambda x: np.where(x < 0, np.expm1(x), x)),
+        ("NEG", [i16(2, 5, 3)], "", np.negative),
+        ("RELU_N1_TO_1", [i16(2, 5, 3)], "", lambda x: np.clip(x, -1, 1)),
+        ("L2_NORMALIZATION", [i16(2, 5, 3)], "L2NormOptions", lambda x: x / np.sqrt((x * x).sum(-1, keepdims=True))),
+        ("CUMSUM", [i16(2, 5, 3, scale=0.0001), constant(1, "int32")], "CumsumOptions", lambda x: np.cumsum(x, axis=1)),
+        ("REDUCE_MIN", [i16(2, 5, 3), AXES], "ReducerOptions", lambda x: x.min((1, 2))),
+    ],
+)
+def test_without_a_kernel_in_litert(
+    kind: str, inputs: Sequence[Tensor], table: str, real: Callable[[Array], Array]
+) -> None:
+    """Near the function of real numbers: computed in float32 or by tables where TFLite has no integers for int16."""
+    assert inputs[0].quant is not None
+    scale = np.float32(inputs[0].quant[0])
+    x = np.random.default_rng(6).integers(-20000, 20000, inputs[0].shape).astype(np.int16)
+    wanted = real(x.astype(np.float64) * float(scale))
+    output = i16(*wanted.shape, scale=float(np.float32(np.abs(wanted).max() / 32000)))
+    model = one_op(kind, inputs, [output], table)
+    (y,) = run(edgert.convert(model).data, [x])
+    assert y.dtype == np.int16
+    assert output.quant is not None
+    steps = np.abs(y * float(np.float32(output.quant[0])) - wanted).max() / output.quant[0]
+    assert steps <= (6 if kind == "ELU" else 1.01)  # a table's interpolation
+
+
+def test_curves_at_powers_of_two() -> None:
+    """At scale 2^-12 LiteRT has two forms: its reference kernels have ours, its optimised ones gemmlowp's, 12 apart."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    x = np.arange(-32768, 32768, 7).astype(np.int16).reshape(1, -1)
+    for kind in ("LOGISTIC", "TANH"):
+        model = one_op(kind, [i16(*x.shape, scale=2.0**-12)], [i16(*x.shape, scale=UNIT)])
+        reference = interpreter.Interpreter(
+            model_content=model, experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_REF
+        )
+        reference.allocate_tensors()
+        reference.set_tensor(reference.get_input_details()[0]["index"], x)
+        reference.invoke()
+        (y,) = run(edgert.convert(model).data, [x])
+        np.testing.assert_array_equal(y, reference.get_tensor(reference.get_output_details()[0]["index"]))
+        assert np.abs(y.astype(int) - LiteRT(model).run(x)[0]).max() <= 12
 
 
 def network() -> tuple[bytes, Array]:

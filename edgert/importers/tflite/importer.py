@@ -191,7 +191,16 @@ def _convert(b: Builder, op: SourceOp, handler: Handler) -> None:
         raise FileFormatError(f"{op.kind} {b.op_label(op)!r} is damaged: {error}") from error
     values = [made] if isinstance(made, Value) else list(made)
     for number, value in zip(op.outputs, values, strict=False):
-        b.bind(number, value)
+        b.bind(number, _as_stated(b, number, value))
+
+
+def _as_stated(b: Builder, number: int, value: Value) -> Value:
+    """What an operator without an integer form has computed in float32, at the scale that the source states for it."""
+    tensor = b.source.tensors[number]
+    if value.dtype != DType.FLOAT32 or tensor.quant is None or tensor.type not in ("INT8", "UINT8", "INT16"):
+        return value
+    quant = b.quant(tensor)
+    return value if quant is None or quant.per_channel else b.quantized(value, quant, b.dtype(tensor))
 
 
 def _make_outputs(b: Builder, source: SourceGraph) -> None:
