@@ -544,3 +544,56 @@ def test_a_compiled_module():
     module = Two()
     graph = load_object(torch.compile(module), None, (X,))
     assert_close(run(graph, [X]), eager(module, [X]))
+
+
+def _with_code(source, target, more):
+    """The archive with something added to its module's code."""
+    return _rewritten(source, target, lambda name, data: data + more if name.endswith("torch_errors.py") else data)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        b"(" * 10**5 + b"x" + b")" * 10**5,
+        b"-" * 10**5 + b"x",
+        b"x" + b".t()" * 10**5,
+        b"x" + b"+x" * 10**5,
+        b"x.(",
+    ],
+    ids=["brackets", "signs", "calls", "sums", "damaged"],
+)
+def test_code_that_would_run_out_of_stack(expression, script, tmp_path):
+    more = b"  def more(self, x: Tensor) -> Tensor:\n    return " + expression + b"\n"
+    with soon(), pytest.raises(FileFormatError):
+        load(_with_code(script, tmp_path / "deep.pt", more), {"x": (1, 4)})
+
+
+def test_code_that_runs_on_loading(script, tmp_path):
+    path = _with_code(
+        script, tmp_path / "loads.pt", b"  def __setstate__(self, x: int) -> NoneType:\n    return None\n"
+    )
+    with pytest.raises(FileFormatError, match="runs on loading"):
+        load(path, {"x": (1, 4)})
+
+
+def _memo(opcode, place):
+    return opcode + place.to_bytes(4, "little")
+
+
+LISTS = b"".join(
+    b"]" + _memo(b"r", place) for place in range(1000)
+)  # each remembered, and then put into the one before
+JOINED = b"".join(_memo(b"j", place) + _memo(b"j", place + 1) + b"a" for place in range(999))
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [b"]" * 200_000 + b"a" * 199_999, b"]" + b"\x85" * 200_000, b"]q\x00h\x00a", LISTS + JOINED, b"a" * 10],
+    ids=["lists", "tuples", "cycle", "memo", "damaged"],
+)
+def test_pickles_that_would_run_out_of_stack(objects, script, tmp_path):
+    path = _rewritten(
+        script, tmp_path / "deep.pt", lambda name, data: data[:2] + objects + data[2:] if name == "data.pkl" else data
+    )
+    with soon(), pytest.raises(FileFormatError):
+        load(path, {"x": (1, 4)})

@@ -20,6 +20,7 @@ from edgert.errors import FileFormatError, InputError, MissingExtraError, ModelE
 from edgert.errors import Unsupported as Refusal
 from edgert.importers.torch.archive import Archive, first_line, to_array
 from edgert.importers.torch.builder import AssumedError, Builder, Handler, Lost, RefusedError, Tensor
+from edgert.importers.torch.guard import check_script
 from edgert.importers.torch.interface import Interface, Output
 from edgert.importers.torch.language import LANGUAGE, Raised, Unknown
 from edgert.importers.torch.state import Attributes, Module
@@ -71,7 +72,10 @@ def convert_script(
 def _opened(path: Path) -> tuple[Any, Any]:
     archive = Archive(path, path.name)  # checks sizes
     traced = any(name.endswith("/traced_inputs.pkl") for name in archive.names)
-    archive.close()
+    try:
+        check_script(archive)
+    finally:
+        archive.close()
     try:
         import torch
     except ImportError:

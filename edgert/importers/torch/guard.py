@@ -1,0 +1,170 @@
+"""What a TorchScript archive must not hold, for PyTorch's loader is written in C++ and recursive: code and pickles that
+nest so deeply that it would run out of stack, and code that runs on loading."""
+
+from __future__ import annotations
+
+import pickletools
+import re
+
+from edgert.errors import FileFormatError
+from edgert.importers.torch.archive import Archive
+
+DEEPEST = 200  # brackets, blocks and objects inside one another
+MOST_OPERATORS = 3000  # in one statement, which is a tree as deep as it has operators
+MOST_OBJECTS = 1 << 18  # in a pickle: 100 times what networks of 100 layers have
+LARGEST_PICKLE, LARGEST_CODE = 1 << 24, 1 << 26  # bytes
+
+_TOKENS = re.compile(
+    r"[(\[{]|[)\]}]|\n *"
+    r"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""  # texts
+    r"|(?<!\d)\.|[-+*/%<>=~@]|\b(?:and|or|not|if)\b"
+)
+
+
+def check_script(archive: Archive) -> None:
+    """FileFormatError for an archive that could bring PyTorch's loader down, or make it run code."""
+    for name in archive.names:
+        if name.endswith(".py"):
+            _check_code(archive, name)
+        elif name.endswith(".pkl"):  # .debug_pkl is read after an error only, and guarded there
+            _check_pickle(archive, name)
+
+
+def _check_code(archive: Archive, name: str) -> None:
+    data = archive.read(name)
+    if len(data) > LARGEST_CODE:
+        raise FileFormatError(f"{archive.label}: {name!r} has {len(data)} bytes of code")
+    text = data.decode("utf-8", "replace")
+    if re.search(r"\bdef\s+__setstate__\b", text):
+        raise FileFormatError(
+            f"{archive.label}: {name!r} has code that runs on loading (__setstate__, as quantised modules have it); "
+            "give edgert the float model, or one quantised by PT2E"
+        )
+    depth = operators = 0
+    for match in _TOKENS.finditer(text):
+        token = match.group()
+        if token[0] == "\n":
+            if depth == 0:
+                operators = 0
+            if len(token) > 2 * DEEPEST and depth == 0:
+                raise FileFormatError(f"{archive.label}: {name!r} has blocks inside blocks without end")
+        elif token in "([{":
+            depth += 1
+        elif token in ")]}":
+            depth = max(depth - 1, 0)
+        elif token[0] not in "'\"":
+            operators += 1
+        if depth > DEEPEST or operators > MOST_OPERATORS:
+            raise FileFormatError(f"{archive.label}: {name!r} has an expression nested without end")
+
+
+class _Item:
+    """An object of a pickle, and those that it holds."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: list[_Item]) -> None:
+        self.held = held
+
+
+_MARK = _Item([])
+_PAIRS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_TO_MARK = {"TUPLE", "LIST", "DICT", "FROZENSET"}
+
+
+def _check_pickle(archive: Archive, name: str) -> None:
+    data = archive.read(name)
+    if len(data) > LARGEST_PICKLE:
+        raise FileFormatError(f"{archive.label}: {name!r} has {len(data)} bytes of objects")
+    try:
+        items = _objects(data)
+    except (ValueError, IndexError, KeyError, StopIteration, UnicodeDecodeError) as error:
+        raise FileFormatError(f"{archive.label}: {name!r} is damaged ({error})") from error
+    if _nesting(items) > DEEPEST:
+        raise FileFormatError(f"{archive.label}: {name!r} has objects inside objects without end")
+
+
+def _objects(data: bytes) -> list[_Item]:
+    """All objects that a pickle makes, without making them."""
+    stack: list[_Item] = []
+    memo: dict[int, _Item] = {}
+    made: list[_Item] = []
+
+    def push(held: list[_Item]) -> None:
+        if len(made) >= MOST_OBJECTS:
+            raise ValueError(f"more than {MOST_OBJECTS} objects")
+        made.append(_Item(held))
+        stack.append(made[-1])
+
+    def above_mark() -> list[_Item]:
+        place = len(stack) - 1
+        while stack[place] is not _MARK:
+            place -= 1
+            if place < 0:
+                raise ValueError("a mark is missing")
+        items = stack[place + 1 :]
+        del stack[place:]
+        return items
+
+    for opcode, argument, _ in pickletools.genops(data):
+        name = opcode.name
+        if name in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
+            memo[len(memo) if argument is None else int(argument)] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET", "GET"):
+            stack.append(memo[int(argument)])  # type: ignore[arg-type]
+        elif name == "MARK":
+            stack.append(_MARK)
+        elif name in _TO_MARK:
+            push(above_mark())
+        elif name in _PAIRS:
+            held = [stack.pop() for _ in range(_PAIRS[name])]
+            push(held)
+        elif name in ("APPENDS", "SETITEMS", "ADDITEMS"):
+            items = above_mark()
+            stack[-1].held.extend(items)
+        elif name in ("APPEND", "BUILD"):
+            item = stack.pop()
+            stack[-1].held.append(item)
+        elif name == "SETITEM":
+            value, key = stack.pop(), stack.pop()
+            stack[-1].held.extend((key, value))
+        elif name in ("REDUCE", "NEWOBJ"):
+            arguments, function = stack.pop(), stack.pop()
+            push([function, arguments])
+        elif name in ("BINPERSID", "STACK_GLOBAL"):
+            push([stack.pop()])
+        elif name in ("PROTO", "FRAME"):
+            continue
+        elif name == "STOP":
+            break
+        elif name in ("POP", "POP_MARK", "DUP", "INST", "OBJ", "NEWOBJ_EX"):
+            raise ValueError(f"{name} is not what PyTorch writes")
+        else:  # a constant
+            push([])
+    return made
+
+
+def _nesting(items: list[_Item]) -> int:
+    """How deep the deepest object reaches; cycles count as endless."""
+    depth: dict[int, int] = {}  # of finished objects; 0 while one is being looked at
+    for root in items:
+        if id(root) in depth:
+            continue
+        path = [(root, iter(root.held))]
+        depth[id(root)] = 0
+        while path:
+            if len(path) > DEEPEST + 1:
+                return len(path)
+            item, rest = path[-1]
+            below = next(rest, None)
+            if below is None:
+                depth[id(item)] = 1 + max((depth[id(held)] for held in item.held), default=0)
+                if depth[id(item)] > DEEPEST:
+                    return depth[id(item)]
+                path.pop()
+            elif id(below) not in depth:
+                depth[id(below)] = 0
+                path.append((below, iter(below.held)))
+            elif depth[id(below)] == 0:
+                return DEEPEST + 1
+    return max(depth.values(), default=0)
