@@ -30,8 +30,9 @@ def test_light(name):
     graph = load(FOLDER / f"{name}.onnx")
     optimise(graph)
     run_passes(graph, LOWER)
-    interpreter = edgert.Interpreter(model_content=write(graph), num_threads=2)
-    del graph
+    package = write(graph)
+    del graph  # whose weights are hundreds of megabytes
+    interpreter = edgert.Interpreter(model_content=package, num_threads=2)
     interpreter.allocate_tensors()
     for detail in interpreter.get_input_details():
         count = int(np.prod(detail["shape"]))
