@@ -11,7 +11,7 @@ from edgert.importers.torch.archive import Archive
 
 DEEPEST = 200  # brackets, blocks and objects inside one another
 MOST_OPERATORS = 3000  # in one statement, which is a tree as deep as it has operators
-MOST_OBJECTS = 1 << 18  # in a pickle: 100 times what networks of 100 layers have
+MOST_OBJECTS = 1 << 17  # in a pickle: ten times what networks of 100 layers have
 LARGEST_PICKLE, LARGEST_CODE = 1 << 24, 1 << 26  # bytes
 
 _TOKENS = re.compile(

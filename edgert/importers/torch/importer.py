@@ -50,6 +50,7 @@ BUILD_IT = (
     "build the module in Python, load its weights with torch.load(path, map_location='cpu', weights_only=True), "
     "and call edgert.convert(module, example_inputs=(...,))"
 )
+MOST_ROUNDS = 8  # of taking apart what is unsupported
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -137,16 +138,20 @@ def load_object(
     else:
         raise InputError(f"a torch.nn.Module or an ExportedProgram is needed, and this is a {type(module).__name__}")
     names = _renamed(exported, input_names)
-    program = _serialized(torch, exported, label)
-    try:
-        graph = convert_program(program, HANDLERS, label, input_shapes, names)
-    except UnsupportedError as error:
-        simpler = _decomposed(torch, exported, error)
-        if simpler is None:
-            raise
-        graph = convert_program(_serialized(torch, simpler, label), HANDLERS, label, input_shapes, names)
-    graph.notes.extend(notes)
-    return graph
+    refused: UnsupportedError | None = None
+    for _ in range(MOST_ROUNDS):
+        try:
+            program = _serialized(torch, exported, label)
+            graph = convert_program(program, HANDLERS, label, input_shapes, names)
+            graph.notes.extend(notes)
+            return graph
+        except UnsupportedError as error:
+            refused = refused or error  # it names what the module calls, and not what that is taken apart into
+            exported = _decomposed(torch, exported, error)
+            if exported is None:
+                break
+    assert refused is not None
+    raise refused
 
 
 def _torch(purpose: str) -> Any:
