@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from edgert.errors import ModelError
-from edgert.importers.builder import GraphBuilder, RefusedError
+from edgert.importers.builder import Array, GraphBuilder, RefusedError
 from edgert.importers.keras.layer import Call, Handler, Layer, real
 from edgert.importers.keras.spatial import spatial_axes
 from edgert.importers.layers.movement import tile
-from edgert.importers.layers.resize import resize
+from edgert.importers.layers.resize import LARGEST_MATRIX, Line, resize
 from edgert.ir import Value
 
 MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
@@ -37,6 +37,30 @@ def resized(
     )  # fmt: skip
 
 
+class _Table(Line):
+    """TensorFlow looks the cubic kernel up in a table of 1024 places between two pixels."""
+
+    def positions(self) -> Array:
+        at = super().positions()
+        return np.asarray(np.floor(at) + np.rint((at - np.floor(at)) * 1024) / 1024)
+
+
+def cubic_by_table(b: GraphBuilder, x: Value, axes: Sequence[int], sizes: Sequence[int]) -> Value:
+    """TensorFlow's bicubic resizing, by a product along each axis."""
+    for axis, size in zip(axes, sizes, strict=True):
+        if size == x.shape[axis]:
+            continue
+        if size * x.shape[axis] > LARGEST_MATRIX:
+            raise ModelError(f"it resizes {x.shape[axis]} positions to {size}, which is too many")
+        line = _Table(x.shape[axis], size, size / x.shape[axis], "half_pixel", (0.0, 1.0))
+        matrix, _ = line.matrix("cubic", -0.5, True, False, 0.0)
+        last = len(x.shape) - 1
+        order = [*(at for at in range(last + 1) if at != axis), axis]
+        y = b.emit("fully_connected", [b.transpose(x, order), matrix.astype(np.float32)])
+        x = b.transpose(y, [order.index(at) for at in range(last + 1)])
+    return x
+
+
 def up_sampling(rank: int, b: GraphBuilder, call: Call) -> Value:
     x, layer = call.input, call.layer
     last = rank == 1 or layer.channels_last()
@@ -58,6 +82,8 @@ def up_sampling(rank: int, b: GraphBuilder, call: Call) -> Value:
     if layer.origin.release.startswith(("2.0.", "2.1.", "2.2.")) and "tf" not in layer.origin.release:
         coordinates = "asymmetric"  # TensorFlow 1 counts from the corner
         call.note(f"Layer {layer.path!r}: resized from the corner, as Keras {layer.origin.release} did.")
+    if interpolation == "bicubic" and layer.origin.version < 3:
+        return cubic_by_table(b, real(b, x), axes, sizes)
     return resized(b, real(b, x), axes, sizes, interpolation, coordinates=coordinates, channels_last=last)
 
 
@@ -97,8 +123,10 @@ def resizing(b: GraphBuilder, call: Call) -> Value:
         old_height, old_width = (x.shape[axis] for axis in axes)
         crop = (min(old_height, int(old_width * height / width)), min(old_width, int(old_height * width / height)))
         x = _centre(b, x, axes, [max(size, 1) for size in crop])
-    return resized(b, x, axes, (height, width), layer.text("interpolation", "bilinear").lower(),
-                   antialias=layer.flag("antialias", False), channels_last=last)  # fmt: skip
+    interpolation, antialias = layer.text("interpolation", "bilinear").lower(), layer.flag("antialias", False)
+    if interpolation == "bicubic" and layer.origin.version < 3 and not antialias:
+        return cubic_by_table(b, x, axes, (height, width))
+    return resized(b, x, axes, (height, width), interpolation, antialias=antialias, channels_last=last)
 
 
 def center_crop(b: GraphBuilder, call: Call) -> Value:
