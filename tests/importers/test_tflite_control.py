@@ -226,6 +226,31 @@ def test_endless_loops_end() -> None:
     fast_refusal([main], "calls itself")
 
 
+def test_folding_is_bounded() -> None:
+    """A loop that doubles a megabyte of constants in each of 2,000 rounds, and a convolution of constants that would be
+    hours of work: neither is computed at conversion."""
+    big = constant(np.zeros((1 << 18,)), "float32")
+    wide = Tensor((1 << 18,))
+    condition = GraphSpec([N, wide, number(2000), B], [Op("LESS", (0, 2), (3,), "LessOptions")], [0, 1], [3])
+    body = GraphSpec(
+        [N, wide, number(1), N, wide],
+        [Op("ADD", (0, 2), (3,), "AddOptions"), Op("ADD", (1, 1), (4,), "AddOptions")], [0, 1], [3, 4],
+    )  # fmt: skip
+    main = GraphSpec(
+        [number(0), big, N, wide],
+        [Op("WHILE", (0, 1), (2, 3), "WhileOptions", {"condSubgraphIndex": 1, "bodySubgraphIndex": 2})], [], [3],
+    )  # fmt: skip
+    model = build_graphs([main, condition, body])
+    started = time.process_time()
+    tflite.load(model)
+    image, kernel = constant(np.zeros((1, 300, 300, 4)), "float32"), constant(np.zeros((4, 99, 99, 4)), "float32")
+    options = {"padding": 0, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    result = Tensor((1, 300, 300, 4))
+    graph = GraphSpec([image, kernel, result], [Op("CONV_2D", (0, 1, -1), (2,), "Conv2DOptions", options)], [], [2])
+    assert [node.op for node in tflite.load(build_graphs([graph])).nodes] == ["conv2d"]
+    assert time.process_time() - started < 3
+
+
 def test_graphs_that_double_at_each_level_end() -> None:
     """Twenty graphs, each of which calls the next one twice, would be a million calls."""
     graphs = []

@@ -23,7 +23,7 @@ from edgert.errors import ModelError, Unsupported
 from edgert.importers.builder import RefusedError
 from edgert.importers.tflite.read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
 from edgert.ir import Graph, Node, Value
-from edgert.ops import OPS_BY_NAME, QuantRule, TensorSpec
+from edgert.ops import OPS_BY_NAME, OpDef, QuantRule, TensorSpec
 from edgert.ops._enums import Activation, UnaryFunction
 
 Array = NDArray[Any]
@@ -31,6 +31,9 @@ Array = NDArray[Any]
 # Bytes of a constant that folding may make: this many, or so many times its inputs (int8 to float32 is 4). A broadcast
 # constant is better broadcast at run time, and a hostile file could ask for any size.
 FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
+FOLD_WORK = 1 << 24  # multiplications for one constant
+COUNTER = 1 << 12  # bytes
+FOLD_TOTAL = 1 << 26  # bytes of all constants that are folded within called graphs, each round of a loop counted
 SHIFT = 128  # from uint8 to int8
 # Types that quantised numbers may have, and the zero points that these may have in the graph.
 _LIMITS = {"INT8": (-128, 127), "UINT8": (-128, 127), "INT16": (-(2**15), 2**15 - 1), "INT32": (-(2**31), 2**31 - 1)}
@@ -75,6 +78,7 @@ class Builder:
         self.convert = convert or (lambda builder, graph: [])
         self.scopes: list[Scope] = []  # of the graphs that have called the one at hand, the outermost first
         self.laid_out = 0  # operators of called graphs so far
+        self._folded_bytes = 0
         self.variable_names: dict[str, Value] = {}
         self.complex: dict[int, tuple[Value, Value]] = {}  # source tensor of complex numbers -> both parts
         self._counts: dict[str, int] = {}
@@ -321,12 +325,30 @@ class Builder:
         quant = quant if spec.dtype in _SCALED or (spec.dtype == DType.INT32 and moves) else None
         output = Value(self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype, quant)
         node = Node(op, list(inputs), [output], complete, self.label(), self.current.kind if self.current else "")
-        if _foldable(inputs, spec):
+        if self._folds(definition, complete, inputs, spec):
             (output.data,) = definition.run(node, [None if value is None else value.data for value in inputs])
         else:
             self.graph.nodes.append(node)
         self._fresh.add(output)
         return output
+
+    def _folds(
+        self, definition: OpDef, attrs: Mapping[str, Any], inputs: Sequence[Value | None], spec: TensorSpec
+    ) -> bool:
+        """Whether a node is computed here: its inputs are constants, and neither its output nor its work is too large
+        for that. Loops may fold over and over: what they have folded is counted, but for what they count with."""
+        if not _foldable(inputs, spec):
+            return False
+        shapes = [value.shape for value in inputs if value is not None]
+        work = definition.macs(shapes, [spec.shape]) if definition.macs is not None else 0
+        work += math.prod(spec.shape) * attrs.get("kernel_h", 0) * attrs.get("kernel_w", 0)  # of pools
+        if work > FOLD_WORK:
+            return False
+        size = math.prod(spec.shape) * spec.dtype.itemsize
+        if not self.scopes or size <= COUNTER:
+            return True
+        self._folded_bytes += size
+        return self._folded_bytes <= FOLD_TOTAL
 
     def emit_all(
         self,

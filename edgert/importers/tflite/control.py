@@ -15,7 +15,7 @@ from edgert.importers.tflite.read import SourceGraph, SourceOp
 from edgert.ir import Value
 
 # Bounds of what a small file may unfold into: graphs within graphs, and operators laid out in all.
-MOST_DEPTH, MOST_OPERATORS = 24, 20_000
+MOST_DEPTH, MOST_OPERATORS = 24, 12_000
 WRITES = ("ASSIGN_VARIABLE", "CALL_ONCE")
 
 
