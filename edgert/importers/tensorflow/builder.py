@@ -102,6 +102,9 @@ class SourceNode:
         """The same node with other inputs."""
         return SourceNode(self.name, self.op, self._attrs, inputs)
 
+    def attr_names(self) -> list[str]:
+        return sorted(self._attrs)
+
     def has_attr(self, name: str) -> bool:
         return name in self._attrs
 

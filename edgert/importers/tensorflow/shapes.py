@@ -106,7 +106,8 @@ def range_(b: Builder, node: SourceNode) -> Value:
     count = (float(limit[0]) - float(start[0])) / float(delta[0])
     if not count * start.itemsize < FOLD_LIMIT:
         raise ModelError(f"a range of {count} numbers")
-    return b.const(np.arange(start[0], limit[0], delta[0], dtype=start.dtype))
+    with np.errstate(all="ignore"):
+        return b.const(np.arange(start[0], limit[0], delta[0], dtype=start.dtype))
 
 
 def lin_space(b: Builder, node: SourceNode) -> Value:

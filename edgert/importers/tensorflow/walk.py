@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgert.dtypes import DType
-from edgert.errors import ModelError
+from edgert.errors import InvokeError, ModelError
 from edgert.importers.builder import Refusals, RefusedError
 from edgert.importers.tensorflow.builder import (
     CUT,
@@ -28,6 +28,7 @@ from edgert.importers.tensorflow.builder import (
     SourceNode,
 )
 from edgert.importers.tensorflow.names import inner_prefix, output_offset
+from edgert.importers.tensorflow.outside import from_outside
 from edgert.importers.tensorflow.recurrence import recurrent_layer
 from edgert.importers.tensorflow.spectral import BY_PARTS, by_parts
 from edgert.ir import Value
@@ -144,8 +145,8 @@ class Walk:
                 return self._exit(scope, proto)
             inputs = [self._resolve(scope, text) for text in data_inputs(proto)]
             node = SourceNode(name, op, proto.attr, inputs)
-            known = op in self._handlers or op in FLOW or op in self._functions
-            if not known:
+            handler = from_outside(op) or self._handlers.get(op)
+            if handler is None and op not in FLOW and op not in self._functions:
                 raise RefusedError("there is no such operator in edgert", self._advice.get(op, CUT))
             if op == "Merge":
                 return self._merge(node)
@@ -153,15 +154,15 @@ class Walk:
                 return LOST
             if any(item is DEAD for item in inputs):
                 return DEAD
-            if op in self._handlers:
-                return self._handle(node, self._handlers[op])
+            if handler is not None:
+                return self._handle(node, handler)
             return self._flow(scope, proto, node)
         except RefusedError as refusal:
             self.refusals.add(name, op, refusal.reason, refusal.fix, ())
         except ModelError as error:
             if not self.refusals.items:  # else what was refused may be the reason
                 raise error if str(error).startswith("in ") else ModelError(f"in {op} {name!r}: {error}") from error
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, InvokeError, LookupError, TypeError, ValueError) as error:
             if not self.refusals.items:
                 raise ModelError(f"in {op} {name!r}: its attributes or inputs are damaged ({error})") from error
         return LOST

@@ -1,0 +1,37 @@
+"""TensorFlow operators that the program has brought (edgert.custom)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgert.custom import custom_op_of_source
+from edgert.importers.tensorflow.builder import Builder, Handler, SourceNode
+from edgert.ir import Value
+
+# Kinds of AttrValue that an operator's attributes are taken from; types and shapes are the graph's own.
+KINDS = {"i": int, "f": float, "b": bool, "s": bytes}
+
+
+def from_outside(kind: str) -> Handler | None:
+    """The handler of an operator: its tensors, and those attributes that are numbers, texts, or lists of them."""
+    op = custom_op_of_source(kind)
+    if op is None:
+        return None
+
+    def handler(b: Builder, node: SourceNode) -> list[Value]:
+        attrs = {name: plain(node.attr(name)) for name in node.attr_names() if not name.startswith("_")}
+        inputs = [b.value(node, index) for index in range(len(node.inputs))]
+        return b.custom(op, inputs, {name: value for name, value in attrs.items() if value is not None})
+
+    return handler
+
+
+def plain(attr: Any) -> Any:
+    """An AttrValue as Python has it; None for types, shapes and functions."""
+    which = attr.WhichOneof("value")
+    if which in KINDS:
+        return KINDS[which](getattr(attr, which))
+    if which != "list":
+        return None
+    found = [list(getattr(attr.list, kind)) for kind in KINDS]
+    return next((items for items in found if items), None)
