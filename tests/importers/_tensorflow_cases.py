@@ -321,6 +321,51 @@ case("nms-soft", _suppressed_softly, _boxes(30), real(30, low=0, high=1))
 for label, options in (("plain", {}), ("per-class", {"pad_per_class": True}), ("unclipped", {"clip_boxes": False})):
     case(f"nms-combined-{label}", _combined(4, 20, **options), _boxes(2, 30, 1), real(2, 30, 3, low=0, high=1))
 
+# Fake quantisation
+
+for bits, narrow in ((8, False), (8, True), (4, False), (16, False)):
+    case(
+        f"fake_quant-{bits}-{'narrow' if narrow else 'wide'}",
+        lambda tf, x, n=bits, narrow=narrow: tf.quantization.fake_quant_with_min_max_args(x, -0.7, 1.3, n, narrow),
+        real(5, 40),
+    )
+case("fake_quant-low", lambda tf, x: tf.quantization.fake_quant_with_min_max_vars(x, 0.3, 1.3), real(5, 40))
+case(
+    "fake_quant-weights",
+    lambda tf, x: tf.nn.conv2d(
+        x,
+        tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            real(3, 3, 2, 4), real(4) - 2.5, real(4) + 2.5, 8, True
+        ),
+        1,
+        "SAME",
+    ),
+    real(1, 6, 6, 2),
+)
+case(
+    "fake_quant-depthwise",
+    lambda tf, x: tf.nn.depthwise_conv2d(
+        x,
+        tf.quantization.fake_quant_with_min_max_vars_per_channel(real(3, 3, 2, 3), real(3) - 2.5, real(3) + 2.5),
+        (1, 1, 1, 1),
+        "SAME",
+    ),
+    real(1, 6, 6, 2),
+)
+case(
+    "fake_quant-dense",
+    lambda tf, x: tf.matmul(x, tf.quantization.fake_quant_with_min_max_vars(real(6, 3), -1.5, 1.7)),
+    real(2, 6),
+)
+for signed in (False, True):
+    case(
+        f"quantize_and_dequantize-{'signed' if signed else 'unsigned'}",
+        lambda tf, x, s=signed: tf.quantization.quantize_and_dequantize_v2(
+            x, -1.2 if s else 0.0, 1.5, signed_input=s, range_given=True
+        ),
+        real(5, 40),
+    )
+
 # Spectra
 
 case("rfft", lambda tf, x: (tf.abs(tf.signal.rfft(x)), tf.math.angle(tf.signal.rfft(x + 9, [12]))), real(3, 16))

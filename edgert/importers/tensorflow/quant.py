@@ -14,8 +14,9 @@ from edgert.importers.builder import Array, QuantizedConstant, RefusedError
 from edgert.importers.layers.elementwise import clamp
 from edgert.importers.tensorflow.builder import Builder, Handler, Outputs, SourceNode
 from edgert.ir import Value
+from edgert.ops._enums import UnaryFunction
 
-MOST_BITS = 8
+MOST_BITS, ALL_LEVELS = 8, (0, 255)
 
 
 def fake_quant(b: Builder, node: SourceNode) -> Outputs:
@@ -67,16 +68,15 @@ def _quantized(
         return QuantizedConstant(numbers.astype(np.int8), quant)
     if scale.size > 1:
         raise RefusedError("an activation is quantised per channel", "quantise activations per tensor")
-    x = b.value(node, 0)
-    if bits < MOST_BITS:
-        x = b.emit("unary", [x], _clip(float(low[0]), float(high[0])))
+    x = _stepped(b, b.value(node, 0), quant)
+    if levels != ALL_LEVELS:  # the limits of fewer levels, on integers again: a table
+        attrs = {"function": UnaryFunction.CLIP, "alpha": float(low[0]), "beta": float(high[0])}
+        x = _stepped(b, b.emit("unary", [x], attrs), quant)
+    return x
+
+
+def _stepped(b: Builder, x: Value, quant: QuantParams) -> Value:
     return b.emit("dequantize", [b.emit("quantize", [x], quant=quant, dtype=DType.INT8)])
-
-
-def _clip(low: float, high: float) -> dict[str, object]:
-    from edgert.ops._enums import UnaryFunction
-
-    return {"function": UnaryFunction.CLIP, "alpha": low, "beta": high}
 
 
 def quantize_and_dequantize(b: Builder, node: SourceNode) -> Outputs:
