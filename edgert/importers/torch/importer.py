@@ -17,13 +17,18 @@ from typing import Any
 
 from edgert.errors import EdgertError, FileFormatError, InputError, MissingExtraError, ModelError, UnsupportedError
 from edgert.importers.torch import (
+    activations,
     creation,
     elementwise,
     indexing,
     linear,
+    logic,
     movement,
+    normalisation,
     quant,
+    rearrangement,
     recurrent,
+    reduction,
     sampling,
     spatial,
     transformer,
@@ -35,8 +40,13 @@ from edgert.ir import Graph
 
 HANDLERS: dict[str, Handler] = {
     **elementwise.HANDLERS,
+    **activations.HANDLERS,
+    **logic.HANDLERS,
     **linear.HANDLERS,
+    **reduction.HANDLERS,
+    **normalisation.HANDLERS,
     **movement.HANDLERS,
+    **rearrangement.HANDLERS,
     **spatial.HANDLERS,
     **sampling.HANDLERS,
     **recurrent.HANDLERS,
