@@ -1,4 +1,4 @@
-"""An int8 model gives the same bytes on every instruction set, number of threads and architecture.
+"""An int8 or int16 model gives the same bytes on every instruction set, number of threads and architecture.
 
 x86 runs through Python; ARM through the C API without Python (tests/c/run_model.c) under qemu-user.
 """
@@ -29,12 +29,15 @@ PROCESSORS = {  # architecture and processor -> the target that fits it
     ("armv7", "max"): "armv7",
 }
 RUNS = 4  # random inputs a model
+INT16_MODELS = ["int16_net", "int16_gated"]
 LARGE_BYTES = 1 << 20  # of package; larger ones run once where every instruction is emulated
 
 
 def package_of(name: str, find: Find, *targets: str) -> bytes:
     if name == "digits":
         return digits(quantize=True, targets=targets)
+    if name in INT16_MODELS:
+        return edgert.convert(Path(__file__).parents[1] / f"data/tflite/{name}.tflite", targets=targets).data
     return edgert.convert(find(f"tflite/{name}.tflite"), targets=targets).data
 
 
@@ -60,7 +63,7 @@ def outputs_of(package: bytes, runs: list[list[np.ndarray]], **options: object) 
     return b"".join(made)
 
 
-@pytest.mark.parametrize("name", [*INT8_MODELS, "digits"])
+@pytest.mark.parametrize("name", [*INT8_MODELS, "digits", *INT16_MODELS])
 def test_instruction_sets_and_threads(name: str, shared_data: Find) -> None:
     package = package_of(name, shared_data)
     runs = random_runs(edgert.Model(package), RUNS)
@@ -89,6 +92,19 @@ def test_arm(name: str, architecture: str, processor: str, shared_data: Find, tm
         output = run_on(architecture, processor, program, tmp_path / "model.ert", threads, "-", inputs, made)
         assert made.read_bytes() == expected
         assert output == f"packed in the file: {in_place}\n"
+
+
+@pytest.mark.parametrize(("architecture", "processor"), PROCESSORS)
+@pytest.mark.parametrize("name", INT16_MODELS)
+def test_int16_on_arm(name: str, architecture: str, processor: str, shared_data: Find, tmp_path: Path) -> None:
+    """Plain loops, which pack nothing."""
+    package = package_of(name, shared_data)
+    runs = random_runs(edgert.Model(package), RUNS)
+    (tmp_path / "model.ert").write_bytes(package)
+    (tmp_path / "in.bin").write_bytes(b"".join(x.tobytes() for run in runs for x in run))
+    program = build(architecture) / "run_model"
+    run_on(architecture, processor, program, tmp_path / "model.ert", 2, "-", tmp_path / "in.bin", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == outputs_of(package, runs)
 
 
 def _drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Array:
