@@ -30,6 +30,7 @@ from edgert.importers.keras import (
 )
 from edgert.importers.keras.files import opened
 from edgert.importers.keras.layer import Call, CallSite, Handler, Layer, Model, Tensor, leaves, mapped
+from edgert.importers.keras.outside import from_outside
 from edgert.ir import Graph, Value
 
 HANDLERS: dict[str, Handler] = {
@@ -153,7 +154,7 @@ class _Walk:
         if layer.body is not None:
             return self.run(layer.body, list(leaves([args, kwargs], (Value, _Lost))))
         lost = next(leaves([args, kwargs], _Lost), None)
-        handler = None if layer.custom else HANDLERS.get(layer.kind)
+        handler = from_outside(layer) or (None if layer.custom else HANDLERS.get(layer.kind))
         b = self.builder
         before = len(b.graph.nodes)
         try:

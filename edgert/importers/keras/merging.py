@@ -114,7 +114,8 @@ def _branches(call: Call, values: Sequence[Value]) -> list[Value]:
     """What each of the models makes of its share of the inputs."""
     left, made = list(values), []
     for branch in call.layer.children.values():
-        assert branch.body is not None
+        if branch.body is None:
+            raise ModelError(f"it joins {branch.name!r}, which is no model")
         count = len(list(leaves(branch.body.inputs, Tensor)))
         outputs = list(leaves(call.invoke(branch, left[:count], {}), Value))
         if len(outputs) != 1:

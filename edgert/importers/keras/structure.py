@@ -194,7 +194,8 @@ def _implied_inputs(first: Layer, built: Any, prefix: str) -> list[Layer]:
 
 def model_inputs(layer: Layer, prefix: str = "") -> list[Layer]:
     """Copies of a model's InputLayers."""
-    assert layer.body is not None
+    if layer.body is None:
+        raise ModelError(f"layer {layer.name!r} is a {layer.kind}, needed a model")
     found = [layer.body.layers[tensor.layer] for tensor in leaves(layer.body.inputs, Tensor)]
     return [
         Layer("InputLayer", item.name, f"{prefix}/{item.name}" if prefix else item.name, item.config, item.origin)
