@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -285,6 +286,22 @@ def test_shape_that_depends_on_data_is_refused() -> None:
     model = one_op("RESHAPE", [Tensor((2, 3)), Tensor((2,), "int32")], [Tensor((1,))])
     with pytest.raises(UnsupportedError, match="depends on the data"):
         tflite.load(model)
+
+
+def test_tensors_of_a_billion_elements_are_refused_at_once() -> None:
+    """As an input, as the result of a small operator, and as constants that no file of this size holds."""
+    started = time.process_time()
+    with pytest.raises(InputError, match="elements"):
+        tflite.load(one_op("RELU", [Tensor((10**9,))], [Tensor((10**9,))]))
+    shape = constant([1000, 1000, 1000], "int32")
+    with pytest.raises(UnsupportedError, match="bytes"):
+        tflite.load(one_op("FILL", [shape, Tensor(())], [Tensor((1000, 1000, 1000))]))
+    with pytest.raises(UnsupportedError, match="bytes"):
+        tflite.load(one_op("BROADCAST_TO", [Tensor((1, 1, 1)), shape], [Tensor((1000, 1000, 1000))]))
+    huge = one_op("RELU", [constant(np.zeros(4), "float32")], [Tensor((4,))])
+    with pytest.raises(FileFormatError, match="its shape needs"):
+        tflite.load(edit(huge, lambda tree: setattr(tree.subgraphs[0].tensors[0], "shape", [10**9])))
+    assert time.process_time() - started < 1
 
 
 def test_impossible_scale_is_an_error() -> None:

@@ -34,6 +34,7 @@ FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
 FOLD_WORK = 1 << 24  # multiplications for one constant
 COUNTER = 1 << 12  # bytes
 FOLD_TOTAL = 1 << 26  # bytes of all constants that are folded within called graphs, each round of a loop counted
+LARGEST = 1 << 31  # bytes of a tensor that an operator makes
 SHIFT = 128  # from uint8 to int8
 # Types that quantised numbers may have, and the zero points that these may have in the graph.
 _LIMITS = {"INT8": (-128, 127), "UINT8": (-128, 127), "INT16": (-(2**15), 2**15 - 1), "INT32": (-(2**31), 2**31 - 1)}
@@ -318,6 +319,8 @@ class Builder:
             result = self.emit(op, [value and self.real(value) for value in inputs], attrs, None, dtype)
             scaled = quant is not None and result.dtype == DType.FLOAT32
             return self.quantized(result, quant, max(kinds)) if scaled and quant is not None else result
+        if math.prod(spec.shape) * spec.dtype.itemsize > LARGEST:
+            raise ModelError(f"a tensor {list(spec.shape)} of {spec.dtype.name.lower()}: more than {LARGEST} bytes")
         first = inputs[0]
         if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
             quant = first.quant

@@ -33,6 +33,7 @@ from edgert.importers.tflite import (
 from edgert.importers.tflite.advice import ADVICE, GENERAL_ADVICE, UNKNOWN
 from edgert.importers.tflite.builder import SHIFT, Builder, Handler, RefusedError
 from edgert.importers.tflite.described import about
+from edgert.importers.tflite.outside import from_outside
 from edgert.importers.tflite.read import (
     DAMAGE,
     OPTIONAL,
@@ -162,7 +163,7 @@ def _convert_operators(b: Builder, source: SourceGraph) -> list[Unsupported]:
     unknown: set[int] = set()  # tensors that an operator which cannot be converted would have written
     for op in source.ops:
         label = b.op_label(op)
-        handler = HANDLERS.get(op.kind)
+        handler = from_outside(op.kind) or HANDLERS.get(op.kind)
         depends = any(number in unknown for number in op.inputs if number != OPTIONAL)
         if handler is None:
             reason, fix = ADVICE.get(op.kind, (UNKNOWN, GENERAL_ADVICE))
