@@ -23,7 +23,7 @@ from edgert.importers.builder import Array
 from edgert.importers.torch.types import FROM_SCHEMA, STORED, plain, type_name, widen_bfloat16
 
 MOST_ENTRIES = 1 << 17
-LARGEST_JSON = 1 << 29  # bytes; a program of 100,000 operators has 100 MB
+LARGEST_JSON = 1 << 27  # bytes; a program of 50,000 operators has 100 MB
 OLD_PROGRAM = "serialized_exported_program.json"
 
 
