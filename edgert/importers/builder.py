@@ -116,7 +116,7 @@ class GraphBuilder:
 
     def variable(self, name: str, initial: Array, quant: QuantParams | None = None) -> Value:
         """A new tensor that lives between invokes; `assign` writes it."""
-        data = np.ascontiguousarray(initial)
+        data = np.ascontiguousarray(initial).reshape(np.shape(initial))  # a scalar stays one
         return Value(self.unique(name), tuple(data.shape), DType.of(data.dtype), quant, data, variable=True)
 
     def output(self, name: str, value: Value) -> None:

@@ -15,6 +15,7 @@ from edgert.importers.builder import GraphBuilder, Refusals, RefusedError
 from edgert.importers.caffe import detection, elementwise, movement, norm, spatial
 from edgert.importers.caffe.inputs import DATA_LAYERS, input_shapes
 from edgert.importers.caffe.layer import Handler, SourceLayer
+from edgert.importers.caffe.outside import from_outside
 from edgert.importers.caffe.read import Layer, Network, read
 from edgert.ir import Graph, Value
 
@@ -112,7 +113,7 @@ def _kept(network: Network) -> tuple[list[Layer], list[str]]:
 
 def _add(builder: GraphBuilder, layer: Layer, values: dict[str, Value], refusals: Refusals) -> None:
     """Converts one layer and books its tops."""
-    handler = HANDLERS.get(layer.type)
+    handler = from_outside(layer.type) or HANDLERS.get(layer.type)
     if refusals.depends(layer.bottoms):
         if handler is None:
             refusals.add(layer.name, layer.type, *_no_handler(layer.type), layer.tops)

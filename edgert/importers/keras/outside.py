@@ -17,8 +17,8 @@ OWN = {"name", "dtype", "trainable", "batch_input_shape", "build_config"}
 
 
 def from_outside(layer: Layer) -> Handler | None:
-    """The handler of a layer, by its class ("Magic")."""
-    op = custom_op_of_source(layer.kind)
+    """The handler of a layer, by its class, with its module or without ("layers.Magic", "Magic")."""
+    op = custom_op_of_source(layer.kind) or custom_op_of_source(layer.kind.rpartition(".")[2])
     if op is None:
         return None
 

@@ -137,6 +137,11 @@ def from_lists(model: Model, file: Hdf5, root: str) -> None:
     layers = [layer for layer in _flattened(model) if next(slots(layer), None) is not None]
     groups = [name for name in file.texts(root, "layer_names") if file.texts(f"{root}/{name}", "weight_names")]
     present = set(groups)
+    for layer in _flattened(model):
+        if layer.custom and layer.name in present:
+            for index, name in enumerate(file.texts(f"{root}/{layer.name}", "weight_names")):
+                at = f"{root}/{layer.name}/{name}"
+                layer.weights[str(index)] = lambda at=at: file.array(at)  # type: ignore[misc]
     if len(groups) == len(layers) and any(layer.name not in present for layer in layers):
         for layer, group in zip(layers, groups, strict=True):
             _from_list(layer, file, f"{root}/{group}")
@@ -183,6 +188,8 @@ def from_tree(layer: Layer, file: Hdf5, path: str = "") -> None:
     """Gives a layer, and all that it is made of, its variables from a file with a folder for each layer."""
     own = f"{path}/vars"
     names, _ = own_variables(layer)
+    if layer.custom:  # nobody here knows their names
+        names = [str(index) for index in range(len(file.names(own)))]
     first = len(file.names(own)) - len(names) if layer.kind == "SpectralNormalization" else 0
     for index, name in enumerate(names, start=max(first, 0)):
         if file.is_dataset(f"{own}/{index}"):

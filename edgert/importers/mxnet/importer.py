@@ -18,6 +18,7 @@ from edgert.importers.builder import Array, GraphBuilder, Refusals, RefusedError
 from edgert.importers.interface import Stated, settle_shapes
 from edgert.importers.mxnet import detection, elementwise, linear, movement, norm, recurrent, sampling, spatial
 from edgert.importers.mxnet.node import Handler, SourceNode
+from edgert.importers.mxnet.outside import from_outside
 from edgert.importers.mxnet.params import read_params
 from edgert.importers.mxnet.symbol import Symbol, SymbolNode, read_symbol
 from edgert.ir import Graph, Value
@@ -179,7 +180,7 @@ def _add(
     """Converts one node and books its outputs."""
     node = symbol.nodes[index]
     entries = node.inputs[:1] if node.op in LABELLED else node.inputs
-    handler = HANDLERS.get(node.op)
+    handler = from_outside(node.op) or HANDLERS.get(node.op)
     key = str(index)
     if refusals.depends([str(source) for source, _ in entries]):
         if handler is None:

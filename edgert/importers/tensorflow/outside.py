@@ -28,10 +28,9 @@ def from_outside(kind: str) -> Handler | None:
 
 def plain(attr: Any) -> Any:
     """An AttrValue as Python has it; None for types, shapes and functions."""
-    which = attr.WhichOneof("value")
-    if which in KINDS:
-        return KINDS[which](getattr(attr, which))
-    if which != "list":
-        return None
-    found = [list(getattr(attr.list, kind)) for kind in KINDS]
-    return next((items for items in found if items), None)
+    for field, value in attr.ListFields():
+        if field.name in KINDS:
+            return KINDS[field.name](value)
+        if field.name == "list":
+            return next((list(items) for part, items in value.ListFields() if part.name in KINDS), None)
+    return None

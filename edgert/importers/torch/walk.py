@@ -16,6 +16,7 @@ from edgert.importers.torch.builder import (
     Tensor,
     View,
 )
+from edgert.importers.torch.outside import from_outside
 from edgert.importers.torch.views import ALIASES, PARTS, RESHAPES_IN_PLACE, VIEWS
 from edgert.ir import Value
 
@@ -51,7 +52,7 @@ class Walker:
         """
         in_place = op.endswith("_") and not op.endswith("__") and op not in self.handlers
         kind = op[:-1] if in_place else op
-        handler = self.handlers.get(kind)
+        handler = from_outside(kind) or self.handlers.get(kind)
         reasons = tuple(reason for lost in _lost(args.values()) for reason in lost.reasons)
         target = _first_tensor(args)
         if handler is None:

@@ -16,6 +16,7 @@ from edgert.errors import FileFormatError, InputError, ModelError
 from edgert.importers.interface import settle_shapes
 from edgert.importers.torch7 import containers, elementwise, graph, movement, spatial
 from edgert.importers.torch7.module import Builder, Handler, Module, is_lost
+from edgert.importers.torch7.outside import from_outside
 from edgert.importers.torch7.read import Table, TorchObject, read_t7
 from edgert.ir import Graph, Value
 
@@ -47,7 +48,7 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    builder = Builder(path.stem, HANDLERS, _no_handler)
+    builder = Builder(path.stem, lambda kind: from_outside(kind) or HANDLERS.get(kind), _no_handler)
     net = _network(read_t7(path), path, builder.graph.notes)
     names = sorted(input_shapes or {}, key=lambda name: int(re.sub(r"\D", "", name) or 0))
     if not all(re.fullmatch(r"input\d*", name) for name in names):

@@ -6,7 +6,7 @@ module which cannot be converted would have computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,9 +104,11 @@ class Module:
 class Builder(GraphBuilder):
     """The graph under construction."""
 
-    def __init__(self, name: str, handlers: Mapping[str, Handler], advice: Callable[[str], tuple[str, str]]) -> None:
+    def __init__(
+        self, name: str, find: Callable[[str], Handler | None], advice: Callable[[str], tuple[str, str]]
+    ) -> None:
         super().__init__(name, {"input", "output"})
-        self.handlers = handlers
+        self._find = find
         self.advice = advice
         self.refusals = Refusals()
         self._path: list[int] = []
@@ -127,7 +129,7 @@ class Builder(GraphBuilder):
 
     def _applied_to(self, module: Module, x: Any) -> Any:
         where = ".".join(map(str, self._path)) or "net"
-        handler = self.handlers.get(module.kind)
+        handler = self._find(module.kind)
         container = handler is not None and (module.has("modules") or module.kind == "nn.gModule")
         if handler is None:
             self.refusals.add(where, module.kind, *self.advice(module.kind), [])
