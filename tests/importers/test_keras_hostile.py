@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -193,6 +194,37 @@ def test_options_of_another_kind(value: Any, tmp_path: Path) -> None:
         layer("Flatten", data_format=value, **image),
     ):
         load_or_error(hdf5(tmp_path / "m.h5", sequential(case)))
+
+
+STRANGE: list[Any] = [
+    -1, 0, 2, 10**9, 10**12, 1.5, "x", "same", "relu", None, True, [], [1], [0, 0], [10**6, 10**6], {}, ["x", 0, 0],
+    {"class_name": "Dense", "config": {}},
+]  # fmt: skip
+
+
+def places(tree: Any) -> list[tuple[Any, Any]]:
+    """Every object or list in a configuration, with every key or index."""
+    found, waiting = [], [tree]
+    while waiting:
+        item = waiting.pop()
+        keys = list(item) if isinstance(item, dict) else range(len(item)) if isinstance(item, list) else ()
+        found += [(item, key) for key in keys]
+        waiting += [item[key] for key in keys]
+    return found
+
+
+@pytest.mark.parametrize("name", ["keras1_functional", "keras1_merge", "keras2_theano_nested", "tf_keras_functions"])
+def test_configurations_with_strange_values(name: str, tmp_path: Path) -> None:
+    path, source = tmp_path / "m.h5", random.Random(8)
+    for _ in range(40):
+        path.write_bytes((RECORDED / f"{name}.h5").read_bytes())
+        with h5py.File(path, "r+") as file:
+            config = json.loads(file.attrs["model_config"])
+            for _ in range(source.randint(1, 3)):
+                item, key = source.choice(places(config))
+                item[key] = copy.deepcopy(source.choice(STRANGE))
+            file.attrs["model_config"] = json.dumps(config)
+        load_or_error(path)
 
 
 # --- Configurations ---
