@@ -53,6 +53,8 @@ def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:
         raise ModelError(
             f"{x.dtype.name.lower()} to {dtype.name.lower()}, needed float32, int8 and uint8, or int8, int16, int32"
         )
+    if _rescales(x.dtype, dtype) and (x.quant is None or x.quant.per_channel):
+        raise ModelError(f"{x.dtype.name.lower()} input has no scale, or several: needed one")
     return [TensorSpec(x.shape, dtype)]
 
 

@@ -62,5 +62,5 @@ def test_refuses_impossible_windows(attrs: dict[str, int], message: str) -> None
 
 
 def test_refuses_types_it_does_not_have() -> None:
-    refused("max_pool2d", {}, [i32(1, 2, 2, 1)], [i32(1, 2, 2, 1)], "int32, needed float32 or int8")
+    refused("max_pool2d", {}, [i32(1, 2, 2, 1)], [i32(1, 2, 2, 1)], "int32, needed float32, int8 or int16")
     refused("max_pool2d", {}, [i8(1, 2, 2, 1)], [i8(1, 2, 2, 1, quant=quant_i8(1.0))], "scale or zero point")
