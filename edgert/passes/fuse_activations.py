@@ -3,8 +3,8 @@
 Cases: a unary relu, relu6 or relu_n1_to_1, or a clip with exactly their bounds, that is the only reader of an operator
 with an `activation` attribute (convolutions, fully connected, add, sub, mul, binary, pools, concat) that has none yet.
 In int8 only where the bits stay the same: both tensors have the same scale and zero point, and the bound that the
-fused operator computes in float32 is the one that a table computes in float64. In int16, which has the same bound either
-way, where both tensors have the same scale.
+fused operator computes in float32 is the one that a table computes in float64. In int16, which has the same bound
+either way, where both tensors have the same scale.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgert.custom import CustomOp, custom_op_of_source
 from edgert.dtypes import DType
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, RefusedError
@@ -110,6 +111,11 @@ class Layer:
         if found not in ("channels_last", "channels_first"):
             raise ModelError(f"data_format is {found!r}, needed 'channels_last' or 'channels_first'")
         return found == "channels_last"
+
+
+def brought(layer: Layer) -> CustomOp | None:
+    """The operator that the program has brought for a layer's class, named with its module or without."""
+    return custom_op_of_source(layer.kind) or custom_op_of_source(layer.kind.rpartition(".")[2])
 
 
 def sizes(name: str, found: Any, rank: int) -> tuple[int, ...]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgert.custom import custom_op_of_source
 from edgert.importers.builder import GraphBuilder
-from edgert.importers.keras.layer import Call, Handler, Layer, leaves
+from edgert.importers.keras.layer import Call, Handler, Layer, brought, leaves
 from edgert.ir import Value
 
 OWN = {"name", "dtype", "trainable", "batch_input_shape", "build_config"}
@@ -18,7 +17,7 @@ OWN = {"name", "dtype", "trainable", "batch_input_shape", "build_config"}
 
 def from_outside(layer: Layer) -> Handler | None:
     """The handler of a layer, by its class, with its module or without ("layers.Magic", "Magic")."""
-    op = custom_op_of_source(layer.kind) or custom_op_of_source(layer.kind.rpartition(".")[2])
+    op = brought(layer)
     if op is None:
         return None
 

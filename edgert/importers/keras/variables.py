@@ -15,7 +15,7 @@ from edgert.errors import ModelError
 from edgert.importers.builder import Array
 from edgert.importers.keras import keras1
 from edgert.importers.keras.hdf5 import Hdf5
-from edgert.importers.keras.layer import Layer, Model
+from edgert.importers.keras.layer import Layer, Model, brought
 
 Config = Mapping[str, object]
 Reader = Callable[[], Array]
@@ -138,7 +138,7 @@ def from_lists(model: Model, file: Hdf5, root: str) -> None:
     groups = [name for name in file.texts(root, "layer_names") if file.texts(f"{root}/{name}", "weight_names")]
     present = set(groups)
     for layer in _flattened(model):
-        if layer.custom and layer.name in present:
+        if brought(layer) is not None and layer.name in present:
             for index, name in enumerate(file.texts(f"{root}/{layer.name}", "weight_names")):
                 at = f"{root}/{layer.name}/{name}"
                 layer.weights[str(index)] = lambda at=at: file.array(at)  # type: ignore[misc]
@@ -188,7 +188,7 @@ def from_tree(layer: Layer, file: Hdf5, path: str = "") -> None:
     """Gives a layer, and all that it is made of, its variables from a file with a folder for each layer."""
     own = f"{path}/vars"
     names, _ = own_variables(layer)
-    if layer.custom:  # nobody here knows their names
+    if brought(layer) is not None:  # nobody here knows their names
         names = [str(index) for index in range(len(file.names(own)))]
     first = len(file.names(own)) - len(names) if layer.kind == "SpectralNormalization" else 0
     for index, name in enumerate(names, start=max(first, 0)):

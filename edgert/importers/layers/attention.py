@@ -61,7 +61,7 @@ def weighted(
     if softcap:
         scores = b.mul(b.unary(UnaryFunction.TANH, b.mul(scores, 1 / softcap)), float(softcap))
     if causal:
-        scores = b.add(scores, additive(np.tri(*scores.shape[-2:], dtype=np.bool_)))
+        scores = b.add(scores, additive(np.tri(scores.shape[-2], scores.shape[-1], dtype=np.bool_)))
     if mask is not None:
         if mask.dtype == DType.BOOL:
             mask = b.operand(_bias_of(b, mask))
