@@ -63,7 +63,8 @@ def test_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "dtype"), [(Input((4,), DType.UINT8, low=0), DType.INT16), (i32(4), DType.INT8), (Input((4,), DType.INT64), None)]
+    ("x", "dtype"),
+    [(Input((4,), DType.UINT8, low=0), DType.INT16), (i32(4), DType.INT8), (Input((4,), DType.INT64), None)],
 )
 def test_infer_refuses(x: Input, dtype: DType | None) -> None:
     with pytest.raises(ModelError):
