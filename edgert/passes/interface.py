@@ -1,8 +1,8 @@
 """Changes the element type of a quantised graph's inputs and outputs.
 
 Cases of float_interface: an int8, uint8 or int16 input or output with a scale becomes float32, with a quantize or
-dequantize at the edge. Cases of int8_interface: a float32 input that is only quantised, and a float32 output that is dequantised,
-become int8; uint8 ones too, where the shift to int8 stands behind or in front of them. Others stay.
+dequantize at the edge. Cases of int8_interface: a float32 input that is only quantised, and a float32 output that is
+dequantised, become int8; uint8 ones too, where the shift to int8 stands behind or in front of them. Others stay.
 """
 
 from __future__ import annotations
