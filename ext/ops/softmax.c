@@ -131,7 +131,8 @@ static void run(void *arg, size_t begin, size_t end) {
   const softmax_state *s = op->state;
   for (size_t row = begin; row < end; row++) {
     const size_t at = ert_row_start(&s->rows, row);
-    if (s->i16 != NULL) ert_softmax_i16_row(s->i16, &s->rows, (const int16_t *)op->in[0]->data + at, (int16_t *)op->out[0]->data + at);
+    if (s->i16 != NULL)
+      ert_softmax_i16_row(s->i16, &s->rows, (const int16_t *)op->in[0]->data + at, (int16_t *)op->out[0]->data + at);
     else if (op->in[0]->dtype == ERT_DTYPE_FLOAT32) row_f32(s, (const float *)op->in[0]->data + at, (float *)op->out[0]->data + at);
     else row_i8(s, (const int8_t *)op->in[0]->data + at, (int8_t *)op->out[0]->data + at);
   }
