@@ -29,6 +29,7 @@ Operand = Value | Array | float
 # Bytes of a constant that folding may make: this many, or so many times its inputs. A broadcast constant is better
 # broadcast at run time, and a hostile file could ask for any size.
 FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
+FOLD_WORK = 1 << 26  # multiply-adds, or elements of pools' windows, for one constant
 
 
 class RefusedError(Exception):
@@ -60,6 +61,15 @@ class QuantizedConstant:
         axis = list(perm).index(self.quant.axis) if self.quant.per_channel else 0
         quant = QuantParams(self.quant.scales, self.quant.zero_points, axis)
         return QuantizedConstant(np.ascontiguousarray(self.data.transpose(perm)), quant)
+
+
+def fold_work(node: Node) -> int:
+    """What computing a node takes beyond its elements: multiply-adds, or elements of a pool's windows."""
+    inputs = [value.shape for value in node.inputs if value is not None]
+    outputs = [value.shape for value in node.outputs]
+    macs = OPS_BY_NAME[node.op].macs
+    window = int(node.attrs.get("kernel_h", 0) * node.attrs.get("kernel_w", 0))
+    return (macs(inputs, outputs) if macs is not None else 0) + window * sum(math.prod(shape) for shape in outputs)
 
 
 class Refusals:
@@ -232,7 +242,7 @@ class GraphBuilder:
         arrays = [None if value is None else value.data for value in node.inputs]
         given = sum(array.nbytes for array in arrays if array is not None)
         made = sum(math.prod(value.shape) * value.dtype.itemsize for value in node.outputs)
-        if made > max(FOLD_LIMIT, FOLD_GROWTH * given):
+        if made > max(FOLD_LIMIT, FOLD_GROWTH * given) or fold_work(node) > FOLD_WORK:
             return None
         with np.errstate(all="ignore"):
             results = OPS_BY_NAME[node.op].run(node, arrays)
