@@ -14,10 +14,10 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
+from edgert.importers.layers.quantised import as_int8
 from edgert.importers.onnx import spatial
 from edgert.importers.onnx.builder import Array, Builder, Handler, Outputs, QuantizedConstant, RefusedError, SourceNode
 from edgert.ir import Value
-from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import ReduceFunction, UnaryFunction
 
 EIGHT_BITS = "quantise to int8 or uint8"
@@ -78,36 +78,6 @@ def constant_parameters(
     return QuantizedConstant(shifted, found)
 
 
-def as_int8(b: Builder, x: Value, found: Parameters) -> Value:
-    """The int8 form of a quantised activation; a graph input learns here what its numbers mean."""
-    if x.dtype == DType.UINT8:
-        zeros = tuple(zero + 128 for zero in found.quant.zero_points)
-        x.quant = x.quant or QuantParams(found.quant.scales, zeros)
-        return b.emit("quantize", [x], quant=found.quant, dtype=DType.INT8)
-    if x.dtype != DType.INT8:
-        raise ModelError(f"{x.name!r} is {x.dtype.name}, needed 8-bit numbers")
-    if x.quant is None:
-        state_quant(b, x, found.quant)
-    elif x.quant != found.quant:
-        raise RefusedError(
-            f"{x.name!r} is written with scale {x.quant.scale:g} and zero point {x.quant.zero_point}, and read with "
-            f"{found.quant.scale:g} and {found.quant.zero_point}",
-            "quantise the model again, so that both ends agree",
-        )
-    return x
-
-
-def state_quant(b: Builder, x: Value, quant: QuantParams) -> None:
-    """Gives a value its quantisation, and those too that it was moved from."""
-    x.quant = quant
-    for node in reversed(b.graph.nodes):
-        source = node.inputs[0] if node.inputs else None
-        if x in node.outputs and OPS_BY_NAME[node.op].quant == QuantRule.SAME and source is not None:
-            if source.quant is not None or source.dtype != DType.INT8:
-                return
-            source.quant, x = quant, source
-
-
 def quantized_input(b: Builder, node: SourceNode, index: int, scale: int, zero: int) -> Value:
     """An activation of a QLinear operator; it may be a constant."""
     found = activation_parameters(b, node, scale, zero)
@@ -115,7 +85,7 @@ def quantized_input(b: Builder, node: SourceNode, index: int, scale: int, zero: 
     if data is not None:
         constant = constant_parameters(b, node, data, scale, zero, 0)
         return b.const(constant.data, quant=constant.quant)
-    return as_int8(b, b.value(node, index), found)
+    return as_int8(b, b.value(node, index), found.quant)
 
 
 def result(b: Builder, y: Value, found: Parameters) -> Value:
@@ -138,7 +108,7 @@ def dequantize_linear(b: Builder, node: SourceNode) -> Outputs:
     data = b.constant(node, 0)
     if data is not None:
         return constant_parameters(b, node, data, 1, 2, node.integer("axis", 1))
-    return b.emit("dequantize", [as_int8(b, b.value(node, 0), activation_parameters(b, node, 1, 2))])
+    return b.emit("dequantize", [as_int8(b, b.value(node, 0), activation_parameters(b, node, 1, 2).quant)])
 
 
 def qlinear_conv(b: Builder, node: SourceNode) -> Value:

@@ -13,10 +13,9 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
+from edgert.importers.layers.quantised import as_int8
 from edgert.importers.torch.builder import Array, Builder, Call, Content, Handler, QuantizedConstant, RefusedError
 from edgert.importers.torch.types import type_name
-from edgert.ir import Value
-from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import UnaryFunction
 
 UINT8, INT8, INT32 = 0, 1, 3
@@ -97,36 +96,7 @@ def dequantize(b: Builder, call: Call) -> Content:
             raise RefusedError("per-channel weights have zero points other than 0", "quantise them symmetrically")
         data = (x.data.astype(np.int16) - 128).astype(np.int8) if found.code == UINT8 else x.data
         return QuantizedConstant(data, found.quant)
-    return b.emit("dequantize", [_as_int8(b, x, found)])
-
-
-def _as_int8(b: Builder, x: Value, found: Numbers) -> Value:
-    """The int8 form of a quantised activation; a graph input learns here what its numbers mean."""
-    if x.dtype == DType.UINT8:
-        x.quant = x.quant or QuantParams(found.quant.scales, tuple(zero + 128 for zero in found.quant.zero_points))
-        return b.emit("quantize", [x], quant=found.quant, dtype=DType.INT8)
-    if x.dtype != DType.INT8:
-        raise ModelError(f"{x.name!r} is {x.dtype.name}, needed 8-bit numbers")
-    if x.quant is None:
-        _state(b, x, found.quant)
-    elif x.quant != found.quant:
-        raise RefusedError(
-            f"{x.name!r} is written with scale {x.quant.scale:g} and zero point {x.quant.zero_point}, and read with "
-            f"{found.quant.scale:g} and {found.quant.zero_point}",
-            "quantise the model again, so that both ends agree",
-        )
-    return x
-
-
-def _state(b: Builder, x: Value, quant: QuantParams) -> None:
-    """Gives a value its quantisation, and those too that it was moved from."""
-    x.quant = quant
-    for node in reversed(b.graph.nodes):
-        source = node.inputs[0] if node.inputs else None
-        if x in node.outputs and OPS_BY_NAME[node.op].quant == QuantRule.SAME and source is not None:
-            if source.quant is not None or source.dtype != DType.INT8:
-                return
-            source.quant, x = quant, source
+    return b.emit("dequantize", [as_int8(b, x, found.quant)])
 
 
 HANDLERS: dict[str, Handler] = {
