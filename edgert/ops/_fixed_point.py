@@ -157,7 +157,7 @@ def mul(a: Array, b: Array, quants: Sequence[QuantParams], bounds: tuple[int, in
     """a * b; the ratio of scales is computed in float32."""
     a_quant, b_quant, y_quant = quants
     ratio = np.float32(a_quant.scale) * np.float32(b_quant.scale) / np.float32(y_quant.scale)
-    scaled = rescale_32(a.astype(np.int64) * b, *multiplier_of(float(ratio)))
+    scaled = rescale_32(a.astype(np.int64) * b.astype(np.int64), *multiplier_of(float(ratio)))
     return np.clip(scaled, *bounds).astype(np.int16)
 
 
