@@ -180,7 +180,7 @@ def convert(
         source_sha256=source_hash,
         calibration_sha256=calibration_hash,
         toolchain=f"edgert {edgert.__version__}",
-        entries=(("source_format", source_format), *graph.entries.items(), *about.entries),
+        entries=(("source_format", source_format), *about.entries),
     )
     if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
         outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
@@ -267,7 +267,7 @@ def _import(
             raise InputError(f"{path}: there is no such file")
         kind, graph = formats.load(path, input_shapes, given)
         graph.name = name or graph.name or path.stem
-        return kind.name, formats.digest(path), graph
+        return kind.name, formats.digest(path, graph), graph
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
         kind, graph = formats.load_bytes(data, name or "", input_shapes, given)

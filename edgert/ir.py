@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class About:
     labels: tuple[str, ...] = ()  # of the positions of an output's last axis, or of the classes that it names
     mean: tuple[float, ...] = ()  # per channel, or one for all: x = (pixel - mean) / std
     std: tuple[float, ...] = ()
-    entries: tuple[tuple[str, str], ...] = ()
+    entries: tuple[tuple[str, str], ...] = ()  # anything else, by key
 
 
 @dataclass(eq=False)
@@ -82,8 +83,8 @@ class Graph:
     outputs: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what an importer assumed, one sentence each, for a person to read
-    entries: dict[str, str] = field(default_factory=dict)  # what the source says of itself, for the package's metadata
     about: About = field(default_factory=About)
+    files: tuple[Path, ...] = ()  # what it was read from, when that is more than the one file that was named
 
     def values(self) -> Iterator[Value]:
         """Every value once: inputs first, then node by node, inputs before outputs."""

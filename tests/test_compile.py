@@ -110,3 +110,27 @@ def test_wrong_use_is_told_in_one_line(shared_data: Find, tmp_path: Path) -> Non
         with pytest.raises(kind, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_the_hash_of_the_source_is_of_all_its_files(tmp_path: Path) -> None:
+    """Weights that lie beside a model count, wherever they are; so do those of another model of the same shape."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    seen = set()
+    for factor in (1.0, 2.0):
+        weights = np.full((64, 64), factor, np.float32)
+        node = helper.make_node("MatMul", ["x", "w"], ["y"])
+        inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 64))] for name in "xy")
+        graph = helper.make_graph([node], "g", inputs, outputs, [numpy_helper.from_array(weights, "w")])
+        folder = tmp_path / str(factor)
+        folder.mkdir()
+        onnx.save(
+            helper.make_model(graph), folder / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=0
+        )
+        result = convert(folder / "m.onnx")
+        both = (folder / "m.onnx").read_bytes() + (folder / "m.bin").read_bytes()
+        assert result.source_bytes == len(both)
+        assert edgert.Model(result.data).metadata("source_sha256") == hashlib.sha256(both).hexdigest()
+        seen.add(hashlib.sha256((folder / "m.onnx").read_bytes()).hexdigest())
+    assert len(seen) == 1  # the description alone does not tell them apart

@@ -52,7 +52,10 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None, 
     Raises FileFormatError (not Caffe's, or damaged), InputError (a file is missing, dimensions are open, input_shapes
     do not fit), UnsupportedError (all layers that cannot be converted) and ModelError (shapes that do not fit).
     """
-    return _convert(read(Path(path), weights), input_shapes)
+    network = read(Path(path), weights)
+    graph = _convert(network, input_shapes)
+    graph.files = network.files
+    return graph
 
 
 def _left_out(layer: Layer) -> bool:

@@ -37,6 +37,7 @@ class Network:
     declared: dict[str, tuple[int, ...] | None]
     layers: list[Layer]  # those of the phase TEST
     excluded: list[Layer]  # those of other phases
+    files: tuple[Path, ...] = ()  # that were read
 
 
 def read(path: Path, weights: Path | None) -> Network:
@@ -58,7 +59,9 @@ def read(path: Path, weights: Path | None) -> Network:
         )
     if not layers:
         raise FileFormatError(f"{text_path.name}: not a Caffe network description, or cut short: it has no layers")
-    return Network(proto.name or text_path.stem, _declared(proto, text_path), _shared(layers), excluded)
+    return Network(
+        proto.name or text_path.stem, _declared(proto, text_path), _shared(layers), excluded, (text_path, weights_path)
+    )
 
 
 # Files

@@ -66,7 +66,9 @@ def load(path: Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None, 
     symbol_path, params_path, notes = _pair(Path(path), weights)
     symbol = read_symbol(symbol_path)
     params = read_params(params_path)
-    return _convert(symbol, params, input_shapes, symbol_path.name.removesuffix("-symbol.json"), notes)
+    graph = _convert(symbol, params, input_shapes, symbol_path.name.removesuffix("-symbol.json"), notes)
+    graph.files = (symbol_path, params_path)
+    return graph
 
 
 def _pair(path: Path, weights: Path | None) -> tuple[Path, Path, list[str]]:

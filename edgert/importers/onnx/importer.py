@@ -76,7 +76,7 @@ def load(
     not fit), UnsupportedError (all operators that cannot be converted) and ModelError (shapes that do not fit).
     """
     path = Path(path)
-    model = _read(path)
+    model, files = _read(path)
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     opset = opsets.get("ai.onnx", 0)
     if opset and opset < OLDEST_OPSET:
@@ -99,11 +99,23 @@ def load(
     walk.nodes(source.node)
     walk.finish()
     add_outputs(builder, source)
+    builder.graph.files = files
     return builder.graph
 
 
-def _read(path: Path) -> Any:
-    """The ModelProto, checked to be one."""
+def _external_files(model: Any, folder: Path) -> list[Path]:
+    """The files beside the model that initializers lie in, in the order in which they are named."""
+    named = [
+        folder / entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    ]
+    return list(dict.fromkeys(named))
+
+
+def _read(path: Path) -> tuple[Any, tuple[Path, ...]]:
+    """The ModelProto, checked to be one, and the files that it came from."""
     try:
         import onnx
     except ImportError:
@@ -111,7 +123,9 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        files = (path, *_external_files(model, path.parent))
+        onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # protobuf's own classes differ between its versions
         text = " ".join(str(error).split())
         why = "not an ONNX file, cut short, or its external data is missing"
@@ -123,7 +137,7 @@ def _read(path: Path) -> Any:
         texts.update((node.name, node.op_type, node.domain), (item.name for item in node.attribute))
     if not all(isinstance(text, str) for text in texts):  # protobuf leaves what is not UTF-8 as bytes
         raise FileFormatError(f"{path.name}: damaged: a name in it is not text")
-    return model
+    return model, files
 
 
 def _initializer(tensor: Any, path: Path) -> Any:

@@ -10,6 +10,7 @@ A graph input or output that is uint8 in the source stays uint8: a `quantize` no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from edgert.dtypes import DType, QuantParams
@@ -92,8 +93,8 @@ def load(
         raise ModelError(f"{error.reason}; {error.fix}") from error
     graph = builder.graph
     graph.verify()
-    graph.entries.update(entries(model, wanted))
-    graph.about, note = about(data, model.metadata)
+    described, note = about(data, model.metadata)
+    graph.about = replace(described, entries=(*entries(model, wanted).items(), *described.entries))
     if note:
         graph.notes.append(note)
     if signature is None and len(model.signatures) > 1:
