@@ -192,10 +192,8 @@ def load_object(source: Any, input_shapes: InputShapes | None, options: Mapping[
 def digest(path: Path, graph: Graph) -> tuple[str, int]:
     """(SHA-256, bytes) of a model's file, of all that its graph was read from one after the other, or of a folder's
     files in the order of their names."""
-    if path.is_dir():
-        files = sorted(item for item in path.rglob("*") if item.is_file())
-    else:
-        files = list(graph.files) or [path]
+    whole = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    files = list(graph.files) or whole
     total, count = hashlib.sha256(), 0
     for file in files:
         if path.is_dir():
