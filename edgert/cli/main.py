@@ -16,7 +16,6 @@ import click
 
 from edgert import __version__, without_toolchain
 from edgert.cli._shared import CheckFailedError
-from edgert.custom import ENVIRONMENT, custom_ops
 from edgert.errors import EdgertError
 
 # Name: (module, what it does). A module is imported when its command runs; its command is called `command`.
@@ -60,6 +59,8 @@ class _Commands(click.Group):
 def cli(custom: tuple[str, ...]) -> None:
     """Converts, measures and runs int8 models for phones and small Linux boards."""
     if custom:
+        from edgert.custom import ENVIRONMENT, custom_ops
+
         given = os.environ.get(ENVIRONMENT)
         os.environ[ENVIRONMENT] = ",".join([given, *custom] if given else custom)  # the commands' own processes too
         custom_ops()

@@ -7,7 +7,7 @@ from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBUF_WRIT
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, strcmp
 
 import operator
 import os
@@ -290,6 +290,18 @@ cdef ert_status run_python(void *user, const ert_custom_call *call, ert_error *e
         return ERT_RUNTIME_ERROR
 
 
+cdef list custom_functions(Model model):
+    """(name, function or address of an ert_custom_op) of operators from outside; none for a model that has no such, so
+    that it starts without what they need."""
+    cdef ert_op_info info
+    for i in range(ert_model_op_count(model.handle)):
+        ert_model_op(model.handle, i, &info)
+        if strcmp(info.type, "custom") == 0:
+            from edgert.runtime.custom_ops import bound_ops
+            return bound_ops()
+    return []
+
+
 cdef class Session:
     """An instance of a model with its own memory. One thread at a time: while invoke or step runs, another thread that
     calls invoke, step, resize_input, rewind or reset_variables gets an InputError. What it writes into the tensors'
@@ -298,11 +310,11 @@ cdef class Session:
     threads: those that share the work, the caller's included. isa: highest instruction set ("avx2"), or None.
     memory_limit: bytes, 0 for the default (1 GiB). keep_all_tensors: nothing in the arena is reused, nothing is fused.
     fusion: operators run together where it pays; the environment's ERT_FUSION overrides True.
-    custom: (name, function or address of an ert_custom_op) of operators from outside; see runtime/custom_ops.py.
+    Operators from outside that the model has come from edgert.custom.
     """
 
     def __cinit__(self, Model model not None, int threads=1, isa=None, size_t memory_limit=0, bint keep_all_tensors=False,
-                  bint fusion=True, custom=()):
+                  bint fusion=True):
         cdef ert_error error
         cdef ert_session_options options
         cdef bytes isa_name = b"" if isa is None else isa.encode()
@@ -316,7 +328,7 @@ cdef class Session:
         options.memory_limit = memory_limit
         options.keep_all_tensors = keep_all_tensors
         options.fusion = ERT_FUSION_AUTO if fusion else ERT_FUSION_OFF
-        self.custom = [(name.encode(), function) for name, function in custom]
+        self.custom = [(name.encode(), function) for name, function in custom_functions(model)]
         cdef ert_custom_op *ops = <ert_custom_op *>malloc(max(len(self.custom), 1) * sizeof(ert_custom_op))
         if ops == NULL:
             raise MemoryError()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgert.errors import FileFormatError, InputError
 from edgert.runtime import _native
-from edgert.runtime.custom_ops import bound_ops
 from edgert.runtime.tensors import TensorInfo, tensor_array, tensor_info
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ class Interpreter:
             raise InputError(f"num_threads is {num_threads}, needed 1 or more, or None for 1")
         self._model = _open(model_path, model_content)
         keep = keep_all_tensors or experimental_preserve_all_tensors
-        custom = bound_ops(self._model)
-        self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep, fusion, custom)
+        self._session = _native.Session(self._model, num_threads or 1, isa, memory_limit, keep, fusion)
         self._arrays: dict[int, NDArray[Any]] = {}
         self._infos: dict[int, TensorInfo] = {}
         self.invoke = self._session.invoke  # the plain path: one native call, nothing in between

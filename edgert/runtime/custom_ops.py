@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,12 +19,9 @@ Raw = tuple[memoryview, int, tuple[int, ...]]
 Bound = tuple[str, Callable[[str, Sequence[Raw], Sequence[Raw]], None] | int]
 
 
-def bound_ops(model: _native.Model) -> list[Bound]:
-    """What this process knows of the custom operators, for a model that has any; none for others."""
-    known = custom_ops()
-    if not known or all(model.op(index)[0] != "custom" for index in range(model.op_count)):
-        return []
-    return [(op.name, partial(_run, op) if op.library is None else _in_library(op)) for op in known]
+def bound_ops() -> list[Bound]:
+    """What this process knows of custom operators."""
+    return [(op.name, partial(_run, op) if op.library is None else _in_library(op)) for op in custom_ops()]
 
 
 def _run(op: CustomOp, options: str, inputs: Sequence[Raw], outputs: Sequence[Raw]) -> None:
@@ -50,6 +46,8 @@ def _run(op: CustomOp, options: str, inputs: Sequence[Raw], outputs: Sequence[Ra
 
 def _in_library(op: CustomOp) -> int:
     """The address of the operator's ert_custom_op. The library stays loaded."""
+    import ctypes  # here, for every model's start would pay for it
+
     try:
         entry = ctypes.CDLL(str(op.library))[_native.CUSTOM_LIBRARY_SYMBOL]
     except (OSError, AttributeError) as error:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgert.errors import FileFormatError, InputError, ModelError
 from edgert.runtime import _native
-from edgert.runtime.custom_ops import bound_ops
 from edgert.runtime.tensors import TensorInfo, tensor_array, tensor_info
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ class Model:
             self._native = _native.Model(content=source)
         else:
             self._native = _open(source)
-        custom = bound_ops(self._native)
-        self._session = _native.Session(self._native, threads, isa, memory_limit, keep_all_tensors, fusion, custom)
+        self._session = _native.Session(self._native, threads, isa, memory_limit, keep_all_tensors, fusion)
         self.path = None if isinstance(source, (bytes, bytearray, memoryview)) else Path(source)
         self._describe()
 
