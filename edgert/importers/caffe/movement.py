@@ -87,7 +87,7 @@ def crop(b: GraphBuilder, layer: SourceLayer) -> Value:
 
 def tile(b: GraphBuilder, layer: SourceLayer) -> Value:
     param, x = layer.param("tile_param"), layer.input()
-    return movement.tile(b, x, axis_of(param.axis, len(x.shape)), param.tiles)
+    return movement.tile_axis(b, x, axis_of(param.axis, len(x.shape)), param.tiles)
 
 
 def shuffle_channel(b: GraphBuilder, layer: SourceLayer) -> Value:

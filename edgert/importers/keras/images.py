@@ -11,7 +11,7 @@ from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, RefusedError
 from edgert.importers.keras.layer import Call, Handler, Layer, real
 from edgert.importers.keras.spatial import spatial_axes
-from edgert.importers.layers.movement import tile
+from edgert.importers.layers.movement import tile_axis
 from edgert.importers.layers.resize import LARGEST_MATRIX, Line, resize
 from edgert.ir import Value
 
@@ -92,7 +92,9 @@ def repeated(b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
     if count == 1:
         return x
     apart = b.reshape(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
-    return b.reshape(tile(b, apart, axis + 1, count), (*x.shape[:axis], x.shape[axis] * count, *x.shape[axis + 1 :]))
+    return b.reshape(
+        tile_axis(b, apart, axis + 1, count), (*x.shape[:axis], x.shape[axis] * count, *x.shape[axis + 1 :])
+    )
 
 
 def _image(layer: Layer, x: Value) -> tuple[list[int], bool]:

@@ -48,7 +48,7 @@ def repeat_vector(b: GraphBuilder, call: Call) -> Value:
     x = call.input
     if len(x.shape) != 2:
         raise ModelError(f"its input has {len(x.shape)} dimensions, needed 2")
-    return movement.tile(b, b.reshape(x, (x.shape[0], 1, x.shape[1])), 1, call.layer.integer("n"))
+    return movement.tile_axis(b, b.reshape(x, (x.shape[0], 1, x.shape[1])), 1, call.layer.integer("n"))
 
 
 def pairs(name: str, found: Any, rank: int) -> list[tuple[int, int]]:

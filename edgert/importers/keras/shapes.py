@@ -193,9 +193,7 @@ def tile(b: GraphBuilder, call: Call) -> Value:
     x, counts = first(call), shape_of(argument(call, 1, "repeats", "multiples"), "repeats")
     if len(counts) > len(x.shape):
         x = b.reshape(x, [*[1] * (len(counts) - len(x.shape)), *x.shape])
-    for axis, count in enumerate(counts, start=len(x.shape) - len(counts)):
-        x = movement.tile(b, x, axis, count)
-    return x
+    return movement.tile(b, x, (1,) * (len(x.shape) - len(counts)) + tuple(counts))
 
 
 PAD_MODES = {

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from edgert.errors import ModelError
 from edgert.importers.builder import GraphBuilder
+from edgert.importers.layers.indices import Emitter, shaped
 from edgert.ir import Value
 
 MOST_PARTS = 1 << 12  # that a layer may split its input into
@@ -40,16 +41,36 @@ def equal_parts(size: int, count: int) -> tuple[int, ...]:
     return (size // count,) * count
 
 
-def tile(b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
-    """x `count` times, one after the other along an axis."""
-    if count < 1:
-        raise ModelError(f"{count} copies, needed at least 1")
-    if count == 1:
+def tile(b: Emitter, x: Value, counts: Sequence[int]) -> Value:
+    """x counts[axis] times along every axis, one after the other: [d0, d1] -> [d0, 1, d1] -> [d0, n, d1] -> [d0, n * d1].
+
+    Axes that are not repeated stay together, for a tensor has few dimensions.
+    """
+    if len(counts) != len(x.shape) or min(counts, default=1) < 1:
+        raise ModelError(f"{list(counts)} copies along the axes of {list(x.shape)}, needed at least 1 each")
+    if set(counts) <= {1}:
         return x
-    before, after = x.shape[:axis], x.shape[axis:]
-    row = b.reshape(x, (math.prod(before), 1, math.prod(after)))
-    rows = b.emit("broadcast_to", [row], {"shape": (row.shape[0], count, row.shape[2])})
-    return b.reshape(rows, (*before, after[0] * count, *after[1:]))
+    narrow: list[int] = []  # a dimension of size 1 in front of what is repeated as a whole
+    wide: list[int] = []
+    kept = False
+    for size, count in zip(x.shape, counts, strict=True):
+        if count == 1 and kept:
+            narrow[-1] *= size
+            wide[-1] *= size
+        elif count == 1 or size == 1:
+            narrow.append(size)
+            wide.append(size * count)
+        else:
+            narrow += [1, size]
+            wide += [count, size]
+        kept = count == 1
+    copies = b.emit("broadcast_to", [shaped(b, x, narrow)], {"shape": tuple(wide)})
+    return shaped(b, copies, [size * count for size, count in zip(x.shape, counts, strict=True)])
+
+
+def tile_axis(b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
+    """x `count` times along one axis."""
+    return tile(b, x, [count if at == axis else 1 for at in range(len(x.shape))])
 
 
 def shuffle_channels(b: GraphBuilder, x: Value, groups: int) -> Value:

@@ -203,9 +203,7 @@ def tile(b: GraphBuilder, node: SourceNode) -> Value:
     x, counts = node.input(), node.integers("reps")
     rank = max(len(x.shape), len(counts))
     y = b.reshape(x, (1,) * (rank - len(x.shape)) + x.shape)
-    for axis, count in enumerate((1,) * (rank - len(counts)) + counts):
-        y = movement.tile(b, y, axis, count)
-    return y
+    return movement.tile(b, y, (1,) * (rank - len(counts)) + counts)
 
 
 def repeat(b: GraphBuilder, node: SourceNode) -> Value:
@@ -215,7 +213,7 @@ def repeat(b: GraphBuilder, node: SourceNode) -> Value:
         x = b.reshape(x, (math.prod(x.shape),))
     axis = node.axis("axis", 0, len(x.shape))
     apart = b.reshape(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
-    many = movement.tile(b, apart, axis + 1, count)
+    many = movement.tile_axis(b, apart, axis + 1, count)
     return b.reshape(many, (*x.shape[:axis], x.shape[axis] * count, *x.shape[axis + 1 :]))
 
 

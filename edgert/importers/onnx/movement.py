@@ -10,6 +10,7 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
+from edgert.importers.layers import movement
 from edgert.importers.onnx.builder import Builder, Handler, Outputs, RefusedError, SourceNode
 from edgert.ir import Value
 from edgert.ops._enums import PadMode
@@ -152,16 +153,7 @@ def expand(b: Builder, node: SourceNode) -> Value:
 
 
 def tile(b: Builder, node: SourceNode) -> Value:
-    """Repeats by broadcasting along new axes before the repeated ones: [d0, d1] -> [d0, 1, d1] -> [d0, r1, d1]."""
-    x = b.value(node, 0)
-    repeats = b.ints(node, 1, "repeats")
-    if all(count == 1 for count in repeats):
-        return x
-    pairs = list(zip(repeats, x.shape, strict=True))
-    apart = [part for count, size in pairs for part in ((1, size) if count != 1 else (size,))]
-    repeated = [part for count, size in pairs for part in ((count, size) if count != 1 else (size,))]
-    y = b.emit("broadcast_to", [b.reshape(x, apart)], {"shape": tuple(repeated)})
-    return b.reshape(y, [count * size for count, size in pairs])
+    return movement.tile(b, b.value(node, 0), b.ints(node, 1, "repeats"))
 
 
 def pad(b: Builder, node: SourceNode) -> Value:

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgert.errors import ModelError
 from edgert.importers.builder import QuantizedConstant, RefusedError
+from edgert.importers.layers import movement
 from edgert.importers.layers.movement import concat as joined
 from edgert.importers.layers.movement import equal_parts, resolve_shape
 from edgert.importers.layers.movement import split as parts_of
@@ -198,31 +199,13 @@ def pad(b: Builder, node: SourceNode) -> Value:
 
 
 def tile(b: Builder, node: SourceNode) -> Value:
-    """Repeats by broadcasting along new axes before the repeated ones: [d0, d1] -> [d0, 1, d1] -> [d0, r1, d1]."""
     x, counts = b.value(node, 0), b.ints(node, 1, "multiples")
     if len(counts) != len(x.shape) or min(counts, default=1) < 0:
         raise ModelError(f"multiples {list(counts)} for {len(x.shape)} dimensions")
     if 0 in counts:
         shape = [size * count for size, count in zip(x.shape, counts, strict=True)]
         return b.const(np.zeros(shape, x.dtype.numpy_name))
-    if set(counts) <= {1}:
-        return x
-    narrow: list[int] = []
-    wide: list[int] = []
-    kept = False
-    for size, count in zip(x.shape, counts, strict=True):
-        if count == 1 and kept:  # together with the one before, for a tensor has few dimensions
-            narrow[-1] *= size
-            wide[-1] *= size
-        elif count == 1 or size == 1:
-            narrow.append(size)
-            wide.append(size * count)
-        else:
-            narrow += [1, size]
-            wide += [count, size]
-        kept = count == 1
-    copies = b.emit("broadcast_to", [b.reshape(x, narrow)], {"shape": tuple(wide)})
-    return b.reshape(copies, [size * count for size, count in zip(x.shape, counts, strict=True)])
+    return movement.tile(b, x, counts)
 
 
 def broadcast_to(b: Builder, node: SourceNode) -> Value:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
+from edgert.importers.layers import movement
 from edgert.importers.layers.indices import gather_along, reverse
 from edgert.importers.tflite.builder import FOLD_LIMIT, Batched, Builder, Handler, RefusedError
 from edgert.importers.tflite.linear import fused
@@ -214,27 +215,7 @@ def reverse_v2(b: Builder, op: SourceOp) -> Value:
 
 
 def tile(b: Builder, op: SourceOp) -> Value:
-    x, multiples = b.value(op, 0), b.ints(op, 1, "multiples")
-    if len(multiples) != len(x.shape) or min(multiples, default=1) < 1:
-        raise ModelError(f"multiples {list(multiples)} for {len(x.shape)} dimensions")
-    if set(multiples) <= {1}:
-        return x
-    narrow: list[int] = []  # a dimension of size 1 in front of what is repeated as a whole
-    wide: list[int] = []
-    kept = False
-    for size, times in zip(x.shape, multiples, strict=True):
-        if times == 1 and kept:  # together with the one before, for a tensor has few dimensions
-            narrow[-1] *= size
-            wide[-1] *= size
-        elif times == 1 or size == 1:
-            narrow.append(size)
-            wide.append(size * times)
-        else:
-            narrow += [1, size]
-            wide += [times, size]
-        kept = times == 1
-    copies = b.emit("broadcast_to", [b.reshape(x, narrow)], {"shape": tuple(wide)})
-    return b.reshape(copies, [size * times for size, times in zip(x.shape, multiples, strict=True)])
+    return movement.tile(b, b.value(op, 0), b.ints(op, 1, "multiples"))
 
 
 def broadcast_to(b: Builder, op: SourceOp) -> Value:

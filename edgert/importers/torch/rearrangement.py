@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgert.errors import ModelError
+from edgert.importers.layers import movement
 from edgert.importers.torch.builder import Builder, Call, Handler, RefusedError, normal_axis
 from edgert.importers.torch.movement import broadcast
 from edgert.ir import Value
@@ -190,17 +191,11 @@ def roll(b: Builder, call: Call) -> Value:
 
 
 def repeat(b: Builder, call: Call) -> Value:
-    return tiled(b, b.value(call, "self"), call.integers(call.any_of("repeats", "dims")))
-
-
-def tiled(b: Builder, x: Value, repeats: Sequence[int]) -> Value:
-    """Repeats by broadcasting along new axes before the repeated ones: [d0, d1] -> [d0, 1, d1] -> [d0, r1, d1]."""
-    shape = (*(1,) * (len(repeats) - len(x.shape)), *x.shape)
-    repeats = (*(1,) * (len(shape) - len(repeats)), *repeats)
-    pairs = list(zip(repeats, shape, strict=True))
-    apart = [part for count, size in pairs for part in ((1, size) if count != 1 else (size,))]
-    repeated = [part for count, size in pairs for part in ((count, size) if count != 1 else (size,))]
-    return b.reshape(broadcast(b, b.reshape(x, apart), repeated), [count * size for count, size in pairs])
+    """Sizes of either that are missing in front count as 1."""
+    x, counts = b.value(call, "self"), call.integers(call.any_of("repeats", "dims"))
+    rank = max(len(x.shape), len(counts))
+    y = b.reshape(x, (*(1,) * (rank - len(x.shape)), *x.shape))
+    return movement.tile(b, y, (*(1,) * (rank - len(counts)), *counts))
 
 
 def repeat_interleave(b: Builder, call: Call) -> Value:

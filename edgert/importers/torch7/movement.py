@@ -80,7 +80,7 @@ def replicate(b: Builder, module: Module, x: Any) -> Value:
     if not 0 <= at <= len(value.shape):
         raise ModelError(f"a dimension before {at + 1} of {len(value.shape)}")
     apart = b.reshape(value, (*value.shape[:at], 1, *value.shape[at:]))
-    return movement.tile(b, apart, at, count)
+    return movement.tile_axis(b, apart, at, count)
 
 
 def narrow(b: Builder, module: Module, x: Any) -> Value:
