@@ -42,8 +42,9 @@ def equal_parts(size: int, count: int) -> tuple[int, ...]:
 
 
 def tile(b: Emitter, x: Value, counts: Sequence[int]) -> Value:
-    """x counts[axis] times along every axis, one after the other: [d0, d1] -> [d0, 1, d1] -> [d0, n, d1] -> [d0, n * d1].
+    """x counts[axis] times along every axis, one after the other.
 
+    For axis 0 of two: [d0, d1] -> [1, d0, d1] -> [n, d0, d1] -> [n * d0, d1], where the middle step broadcasts.
     Axes that are not repeated stay together, for a tensor has few dimensions.
     """
     if len(counts) != len(x.shape) or min(counts, default=1) < 1:
