@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError
@@ -11,6 +11,7 @@ from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.quant.histogram import Histogram
 from edgert.quant.scales import activation_params, choose_range
+from edgert.quant.schemes import Activations, Scheme
 
 SOFTMAX_PARAMS = QuantParams((1.0 / 256.0,), (-128,))
 
@@ -47,15 +48,15 @@ def rule_of(node: Node) -> QuantRule:
 def activation_quants(
     graph: Graph,
     histograms: Mapping[str, Histogram],
+    schemes: Mapping[Node, Scheme],
     norm: float = math.inf,
-    in_float: Collection[Node] = frozenset(),
 ) -> dict[Value, QuantParams]:
     """int8 parameters of every float32 value of the graph that is not constant.
 
     Values that an operator only moves (QuantRule.SAME) or joins (SHARED) get one range: the widest of the ranges
     chosen for each, in this norm (edgert.quant.scales.choose_range). A softmax's output has its own fixed scale, and
     so has all that is only moved from it; joined with others, it is brought to their scale.
-    A variable has the range of what is assigned to it. in_float: nodes that will not be int8, and so join nothing.
+    A variable has the range of what is assigned to it. schemes: of every node; those in float join nothing.
     Raises InputError for a value that calibration has not seen.
     """
     groups = _Groups()
@@ -63,7 +64,7 @@ def activation_quants(
     joins: list[tuple[Value, Value]] = []
     for node in graph.nodes:
         rule = rule_of(node)
-        if node in in_float:
+        if schemes[node].activations == Activations.FLOAT:
             continue
         if rule == QuantRule.FIXED:
             fixed[node.outputs[0]] = SOFTMAX_PARAMS

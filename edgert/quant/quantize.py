@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from edgert.ir import Graph
+from edgert.dtypes import DType
+from edgert.ir import Graph, Node
+from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.quant.bias import correct_biases
 from edgert.quant.calibrate import calibrate
 from edgert.quant.clone import clone
 from edgert.quant.equalize import equalize
-from edgert.quant.groups import activation_quants
+from edgert.quant.groups import activation_quants, rule_of
 from edgert.quant.histogram import Histogram
 from edgert.quant.measure import Results, keep_results, run_all, sqnr
 from edgert.quant.norms import float_norms
@@ -24,6 +26,7 @@ from edgert.quant.pools import pools_to_means
 from edgert.quant.rewrite import quantize_graph
 from edgert.quant.samples import KeptSamples, Sample
 from edgert.quant.scales import NORMS
+from edgert.quant.schemes import FLOAT, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
 
 Pack = Callable[[Graph], bytes]
@@ -58,33 +61,110 @@ class _Candidate:
     judged: Mapping[str, Histogram]
 
 
-def quantize(
-    graph: Graph, samples: Iterable[Sample], pack: Pack, io: str = "float", progress: Progress | None = None
-) -> list[Choice]:
-    """Quantises `graph` in place; returns what was tried, the choice taken first.
+@dataclass(frozen=True)
+class Layer:
+    """A node of the float graph that a plan may speak of."""
 
-    pack: makes a package of a graph, which it may change. io: see edgert.quant.rewrite.quantize_graph. progress:
-    called with "calibrate" and the number of samples done, then with "quantise" and the number of choices tried.
-    Raises InputError as edgert.quant.calibrate.calibrate does.
-    """
-    report = progress or (lambda stage, count: None)
-    pools_to_means(graph)
-    kept = KeptSamples(_KEPT_BYTES)
-    plain = calibrate(pack(clone(graph)), kept.passing(samples), lambda done: report("calibrate", done))
-    report("quantise", 0)
-    trials = _Trials(graph, plain, kept, pack, report)
-    best = trials.best([Choice(), *(Choice(strength) for strength in _STRENGTHS)])
-    best = trials.best([best, *(replace(best, norm=norm) for norm in NORMS if norm != best.norm)], _WORTH_CLIPPING)
-    best = trials.best([best, replace(best, correct=True)])
-    trials.rewrite(graph, best, io)
-    return [best, *(choice for choice in trials.made if choice is not best)]
+    name: str  # edgert.quant.schemes.layer_name
+    source: str  # the source node's name
+    op: str
+    macs: int  # multiply-adds of one invoke
+    weights: int  # elements of its constant float inputs
+    stays_float: bool  # unless a plan names it: norms, and what computes on results
+
+
+class Quantizer:
+    """A calibrated float graph, of which quantised ones are made."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        samples: Iterable[Sample],
+        pack: Pack,
+        plan: Plan | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Calibrates on the samples. graph: is not changed. pack: makes a package of a graph, which it may change.
+        plan: for which the ways to quantise are compared; int8 throughout unless given.
+
+        progress: called with "calibrate" and the number of samples done, then with "quantise" and the number of choices
+        tried. Raises InputError as edgert.quant.calibrate.calibrate does.
+        """
+        self._report = progress or (lambda stage, count: None)
+        self.plan = plan or Plan()
+        self.graph = clone(graph)
+        pools_to_means(self.graph)
+        self.kept = KeptSamples(_KEPT_BYTES)
+        calibrated = calibrate(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
+        self.histograms: Mapping[str, Histogram] = calibrated
+        self._pack = pack
+        self._trials: _Trials | None = None
+        self._choice: Choice | None = None
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """In order of execution, those that compute on float tensors."""
+        quiet = float_norms(self.graph) | float_tail(self.graph)
+        return tuple(_layer(node, node in quiet) for node in self.graph.nodes if rule_of(node) != QuantRule.FOLLOW)
+
+    def choose(self) -> list[Choice]:
+        """What was tried, the choice taken first. quantized() uses it, and calls this when nobody has."""
+        self._report("quantise", 0)
+        self._trials = trials = _Trials(self.graph, self.plan, self.histograms, self.kept, self._pack, self._report)
+        best = trials.best([Choice(), *(Choice(strength) for strength in _STRENGTHS)])
+        best = trials.best([best, *(replace(best, norm=norm) for norm in NORMS if norm != best.norm)], _WORTH_CLIPPING)
+        best = trials.best([best, replace(best, correct=True)])
+        self._choice = best
+        return [best, *(choice for choice in trials.made if choice is not best)]
+
+    def quantized(self, plan: Plan | None = None, io: str = "float") -> Graph:
+        """A new quantised graph: of the plan chosen for, or of another. io: see edgert.quant.rewrite.quantize_graph."""
+        if self._choice is None:
+            self.choose()
+        assert self._trials is not None
+        assert self._choice is not None
+        return self._trials.quantized(self._choice, plan or self.plan, io)
+
+    def _calibrated(self, count: int) -> None:
+        self._report("calibrate", count)
+
+
+def quantize(
+    graph: Graph,
+    samples: Iterable[Sample],
+    pack: Pack,
+    io: str = "float",
+    progress: Progress | None = None,
+    plan: Plan | None = None,
+) -> list[Choice]:
+    """Quantises `graph` in place; returns what was tried, the choice taken first. The arguments are Quantizer's."""
+    quantizer = Quantizer(graph, samples, pack, plan, progress)
+    tried = quantizer.choose()
+    made = quantizer.quantized(io=io)
+    graph.inputs, graph.outputs, graph.nodes = made.inputs, made.outputs, made.nodes
+    return tried
+
+
+def _layer(node: Node, stays_float: bool) -> Layer:
+    shapes = [value.shape if value is not None else () for value in node.inputs]
+    count = OPS_BY_NAME[node.op].macs
+    macs = count(shapes, [value.shape for value in node.outputs]) if count is not None else 0
+    constants = [v for v in node.inputs if v is not None and v.constant and v.dtype == DType.FLOAT32]
+    weights = sum(math.prod(value.shape) for value in constants)
+    return Layer(layer_name(node), node.name, node.op, macs, weights, stays_float)
 
 
 class _Trials:
     """Quantises copies of the graph and compares their results with the float ones."""
 
     def __init__(
-        self, graph: Graph, plain: Mapping[str, Histogram], kept: KeptSamples, pack: Pack, report: Progress
+        self,
+        graph: Graph,
+        plan: Plan,
+        plain: Mapping[str, Histogram],
+        kept: KeptSamples,
+        pack: Pack,
+        report: Progress,
     ) -> None:
         self.made: list[Choice] = []
         self._kept = kept
@@ -92,7 +172,7 @@ class _Trials:
         self._pack = pack
         self._report = report
         self._graphs: dict[float, _Candidate] = {}
-        self._graph, self._plain = clone(graph), plain
+        self._graph, self._plan, self._plain = graph, plan, plain
         results = clone(graph)
         keep_results(results)
         self._exact: Results = run_all(pack(results), self._judges)
@@ -103,18 +183,18 @@ class _Trials:
         best = max(measured, key=lambda choice: choice.sqnr)
         return best if best.sqnr >= measured[0].sqnr + least_gain else measured[0]
 
-    def rewrite(self, graph: Graph, choice: Choice, io: str) -> None:
-        """Makes `graph` the int8 graph of a choice."""
+    def quantized(self, choice: Choice, plan: Plan, io: str) -> Graph:
+        """The quantised graph of a choice."""
         candidate = self._candidate(choice.strength)
-        chosen = clone(candidate.graph)
-        graph.inputs, graph.outputs, graph.nodes = chosen.inputs, chosen.outputs, chosen.nodes
-        self._quantize(graph, candidate, choice, io)
+        graph = clone(candidate.graph)
+        self._quantize(graph, plan, candidate, choice, io)
+        return graph
 
     def _measured(self, choice: Choice) -> Choice:
         candidate = self._candidate(choice.strength)
         trial = clone(candidate.graph)
         keep_results(trial)
-        self._quantize(trial, candidate, choice, "float")
+        self._quantize(trial, self._plan, candidate, choice, "float")
         choice = replace(choice, sqnr=sqnr(self._exact, run_all(self._pack(trial), self._judges)))
         self.made.append(choice)
         self._report("quantise", len(self.made))
@@ -130,11 +210,17 @@ class _Trials:
             self._graphs[strength] = _Candidate(graph, histograms, calibrate(self._pack(clone(graph)), self._judges))
         return self._graphs[strength]
 
-    def _quantize(self, graph: Graph, candidate: _Candidate, choice: Choice, io: str) -> None:
+    def _quantize(self, graph: Graph, plan: Plan, candidate: _Candidate, choice: Choice, io: str) -> None:
         """graph: a clone of the candidate's, or of a part of it."""
-        in_float = float_norms(graph) | (float_tail(graph) if io == "float" else set())
-        quants = activation_quants(graph, candidate.histograms, choice.norm, in_float)
-        sources = quantize_graph(graph, quants, candidate.histograms, in_float, io)
+        schemes = node_schemes(graph, plan, io)
+        quants = activation_quants(graph, candidate.histograms, schemes, choice.norm)
+        sources = quantize_graph(graph, quants, candidate.histograms, schemes, io)
         if choice.correct:
             means = {name: histogram.mean() for name, histogram in candidate.judged.items()}
             correct_biases(graph, sources, means, self._judges, self._pack)
+
+
+def node_schemes(graph: Graph, plan: Plan, io: str) -> dict[Node, Scheme]:
+    """Every node's scheme: the plan's, but float where the recipe wants it and the plan does not name the node."""
+    quiet = float_norms(graph) | (float_tail(graph) if io == "float" else set())
+    return {node: FLOAT if node in quiet and not plan.names(node) else plan.of(node) for node in graph.nodes}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from edgert.quant.bias import mean_shift
 from edgert.quant.groups import rule_of
 from edgert.quant.histogram import Histogram
 from edgert.quant.scales import activation_params, quantize_bias, quantize_weights, weight_scales
+from edgert.quant.schemes import Activations, Scheme
 
 # Axis of the output channels in the weights of each weighted operator.
 _CHANNEL_AXIS = {"conv2d": 0, "fully_connected": 0, "depthwise_conv2d": 2}
@@ -118,22 +119,22 @@ def quantize_graph(
     graph: Graph,
     quants: Mapping[Value, QuantParams],
     histograms: Mapping[str, Histogram],
-    in_float: Collection[Node] = frozenset(),
+    schemes: Mapping[Node, Scheme],
     io: str = "float",
 ) -> dict[Value, str]:
     """Rewrites `graph` in place: int8 wherever an operator has an int8 form, float32 in between.
 
     quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
-    calibration saw, by tensor name, for bias correction. in_float: nodes to leave in float32 though they have an int8
-    form (edgert.quant.tail). io: "float" keeps the graph's float32 inputs and outputs, "int8" makes those that are
-    computed on in int8 int8 themselves.
+    calibration saw, by tensor name, for bias correction. schemes: what every node shall compute in, where it can.
+    io: "float" keeps the graph's float32 inputs and outputs, "int8" makes those that are computed on in int8 int8
+    themselves.
     Names: inputs and outputs keep theirs; the int8 form of a tensor gets the suffix "_int8".
     Returns the name of the float tensor that each int8 activation stands for.
     """
     rewriter = _Rewriter(graph, quants, histograms)
     for node in graph.nodes:
         rule = rule_of(node)
-        if rule == QuantRule.FLOAT or node in in_float or not _has_float_input(node):
+        if rule == QuantRule.FLOAT or schemes[node].activations == Activations.FLOAT or not _has_float_input(node):
             rewriter.float_node(node)
         else:
             rewriter.int8_node(node, rule)

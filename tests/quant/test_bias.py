@@ -17,7 +17,9 @@ from edgert.ops._enums import Activation
 from edgert.quant.bias import correct_biases, mean_shift, response
 from edgert.quant.clone import clone
 from edgert.quant.groups import activation_quants
+from edgert.quant.quantize import node_schemes
 from edgert.quant.rewrite import quantize_graph
+from edgert.quant.schemes import Plan
 
 rng = np.random.default_rng(12)
 WEIGHTED = [
@@ -60,7 +62,8 @@ def mean_errors(graph: Graph, correct: bool, inputs: list[np.ndarray]) -> np.nda
     """Mean error of every channel of the output, in the output's units, over the inputs."""
     histograms = observe(graph, inputs)
     rounded = clone(graph)
-    sources = quantize_graph(rounded, activation_quants(rounded, histograms), histograms)
+    schemes = node_schemes(rounded, Plan(), "int8")
+    sources = quantize_graph(rounded, activation_quants(rounded, histograms, schemes), histograms, schemes)
     if correct:
         means = {name: histogram.mean() for name, histogram in histograms.items()}
         samples = [{rounded.inputs[0].name: x} for x in inputs]
@@ -108,7 +111,8 @@ def test_a_graph_with_variables_stays() -> None:
     y = scaled_conv(make, x, np.ones(3), Activation.NONE)
     graph = make.outputs(y)
     histograms = observe(graph, images(graph, 2))
-    sources = quantize_graph(graph, activation_quants(graph, histograms), histograms)
+    schemes = node_schemes(graph, Plan(), "int8")
+    sources = quantize_graph(graph, activation_quants(graph, histograms, schemes), histograms, schemes)
     state = Value("state", (1, 2, 2, 3), DType.FLOAT32, None, np.zeros((1, 2, 2, 3), np.float32), variable=True)
     graph.nodes.append(Node("assign", [state, y], [], OPS_BY_NAME["assign"].complete({}), "keep"))
     graph.verify()

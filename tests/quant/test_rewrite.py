@@ -12,8 +12,9 @@ from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation, BinaryFunction, ReduceFunction, UnaryFunction
 from edgert.quant.groups import SOFTMAX_PARAMS, activation_quants
 from edgert.quant.pools import pools_to_means
+from edgert.quant.quantize import node_schemes
 from edgert.quant.rewrite import quantize_graph
-from edgert.quant.tail import float_tail
+from edgert.quant.schemes import Plan
 
 
 def quantised(graph: Graph, io: str = "float", count: int = 3) -> Graph:
@@ -21,8 +22,8 @@ def quantised(graph: Graph, io: str = "float", count: int = 3) -> Graph:
     inputs = images(graph, count)
     exact = [ReferenceExecutor(graph).run(x) for x in inputs]
     histograms = observe(graph, inputs)
-    tail = float_tail(graph) if io == "float" else set()
-    quantize_graph(graph, activation_quants(graph, histograms, in_float=tail), histograms, tail, io)
+    schemes = node_schemes(graph, Plan(), io)
+    quantize_graph(graph, activation_quants(graph, histograms, schemes), histograms, schemes, io)
     if io == "float":
         for x, expected in zip(inputs, exact, strict=True):
             for got, want in zip(ReferenceExecutor(graph).run(x), expected, strict=True):
