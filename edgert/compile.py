@@ -44,13 +44,13 @@ from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.passes.merge_movement import merge_movement
 from edgert.passes.simplify import simplify
 from edgert.passes.upsample import upsample
+from edgert.progress import Progress, silent
 from edgert.runtime import _native
 from edgert.targets import Target, target
 
 Source = str | Path | bytes | bytearray | memoryview | Any  # Any: a model in memory, of PyTorch or TensorFlow
 Pass = Callable[[Graph], bool]
 Sample = Mapping[str, NDArray[Any]]
-Progress = Callable[[str, int], None]
 
 # fold_qdq wants activations fused and the weights' dequantize nodes still there; simplify wants activations not fused.
 OPTIMISE: tuple[Pass, ...] = (
@@ -124,7 +124,8 @@ def convert(
     io: element type of inputs and outputs: "float", "int8", or None: float for a model quantised here, and the source's
     own otherwise. targets: names (edgert.targets) of what weights are packed for beforehand: there, a package opens
     quicker. They stand in it beside the weights that every machine can use.
-    progress: called with the stage's name (import, optimise, calibrate, lower, write) and a count of what is done.
+    progress: called with the stage's name (import, optimise, calibrate, quantise, lower, write), how much of it is
+    done, and of how much, or None.
 
     Raises FileFormatError, UnsupportedError, ModelError, InputError, MissingExtraError: see the importers.
     """
@@ -132,8 +133,8 @@ def convert(
         raise InputError(f"quantize is {quantize!r}, needed 'int8' or 'none'")
     if io not in (None, "float", "int8"):
         raise InputError(f"io is {io!r}, needed 'float' or 'int8'")
-    report = progress or (lambda stage, count: None)
-    report("import", 0)
+    report = progress or silent
+    report("import", 0, None)
     options = {
         "example_inputs": example_inputs, "example_kwargs": example_kwargs, "input_names": input_names,
         "constants": constants, "inputs": inputs, "outputs": outputs, "signature": signature, "entry": entry,
@@ -164,7 +165,7 @@ def convert(
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
         samples, calibration_hash = _quantize(graph, calibrate, normalisation, io or "float", report)
 
-    report("lower", 0)
+    report("lower", 0, None)
     if io == "int8":
         int8_interface(graph)
     elif io == "float" and already:
@@ -185,7 +186,7 @@ def convert(
     if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
         outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
         notes.append(f"There are {len(labels)} labels, and no output has as many classes ({outputs}).")
-    report("write", 0)
+    report("write", 0, None)
     package = write(graph, metadata)
     if targets:
         package = write(graph, metadata, packed=pack_weights(package, targets))
@@ -236,7 +237,7 @@ def run_passes(graph: Graph, passes: Sequence[Pass], report: Progress | None = N
         changed = False
         for run in passes:
             if report is not None:
-                report("optimise", done)
+                report("optimise", done, None)
             changed |= run(graph)
             done += 1
         if not changed:

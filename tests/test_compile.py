@@ -46,7 +46,7 @@ def test_metadata_travels(shared_data: Find) -> None:
 def test_quantising_keeps_a_float_interface_and_is_repeatable(shared_data: Find) -> None:
     path = shared_data("tflite/ic_resnet8_float.tflite")
     stages: list[tuple[str, int]] = []
-    result = convert(path, calibrate=samples(4), progress=lambda stage, count: stages.append((stage, count)))
+    result = convert(path, calibrate=samples(4), progress=lambda stage, count, _: stages.append((stage, count)))
     assert result.quantized_here
     assert result.calibration_samples == 4
     assert is_quantized(result.graph)

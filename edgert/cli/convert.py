@@ -72,7 +72,7 @@ def command(
     samples = None
     if calibrate is not None:
         samples = _samples(source, calibrate, normalisation, reading)
-    with stages({"calibrate": samples.count if samples else None}, not as_json) as bar:
+    with stages(not as_json) as bar:
         result = convert(
             source,
             quantize=quantize,

@@ -8,12 +8,14 @@ choices are measured, on a handful of the calibration samples, by the signal-to-
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 
 from edgert.dtypes import DType
+from edgert.errors import InputError
 from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.progress import Progress, silent
 from edgert.quant.bias import correct_biases
 from edgert.quant.calibrate import calibrate
 from edgert.quant.clone import clone
@@ -30,7 +32,6 @@ from edgert.quant.schemes import FLOAT, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
 
 Pack = Callable[[Graph], bytes]
-Progress = Callable[[str, int], None]
 
 _STRENGTHS = (0.5, 1.0)  # of equalisation
 _KEPT_BYTES = 256 << 20
@@ -79,24 +80,29 @@ class Quantizer:
     def __init__(
         self,
         graph: Graph,
-        samples: Iterable[Sample],
+        samples: Iterable[Sample] | None,
         pack: Pack,
         plan: Plan | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Calibrates on the samples. graph: is not changed. pack: makes a package of a graph, which it may change.
+        """Calibrates on the samples, which may be None for a plan that rounds weights alone. graph: is not changed. pack: makes a package of a graph, which it may change.
         plan: for which the ways to quantise are compared; int8 throughout unless given.
 
-        progress: called with "calibrate" and the number of samples done, then with "quantise" and the number of choices
-        tried. Raises InputError as edgert.quant.calibrate.calibrate does.
+        progress: called for the stages "calibrate", by samples, and "quantise", by choices tried. Raises InputError as edgert.quant.calibrate.calibrate does.
         """
-        self._report = progress or (lambda stage, count: None)
+        self._report = progress or silent
         self.plan = plan or Plan()
         self.graph = clone(graph)
         pools_to_means(self.graph)
         self.kept = KeptSamples(_KEPT_BYTES)
-        calibrated = calibrate(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
-        self.histograms: Mapping[str, Histogram] = calibrated
+        self._samples = len(samples) if isinstance(samples, Sized) else None
+        self.histograms: Mapping[str, Histogram] = {}
+        if samples is not None:
+            self.histograms = calibrate(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
+        elif self.plan.calibrates:
+            raise InputError(
+                f"{self.plan.default.name} needs calibration samples, by which activations get their ranges"
+            )
         self._pack = pack
         self._trials: _Trials | None = None
         self._choice: Choice | None = None
@@ -109,8 +115,11 @@ class Quantizer:
 
     def choose(self) -> list[Choice]:
         """What was tried, the choice taken first. quantized() uses it, and calls this when nobody has."""
-        self._report("quantise", 0)
+        self._report("quantise", 0, None)
         self._trials = trials = _Trials(self.graph, self.plan, self.histograms, self.kept, self._pack, self._report)
+        if not self.histograms:
+            self._choice = Choice()
+            return [self._choice]
         best = trials.best([Choice(), *(Choice(strength) for strength in _STRENGTHS)])
         best = trials.best([best, *(replace(best, norm=norm) for norm in NORMS if norm != best.norm)], _WORTH_CLIPPING)
         best = trials.best([best, replace(best, correct=True)])
@@ -126,7 +135,7 @@ class Quantizer:
         return self._trials.quantized(self._choice, plan or self.plan, io)
 
     def _calibrated(self, count: int) -> None:
-        self._report("calibrate", count)
+        self._report("calibrate", count, self._samples)
 
 
 def quantize(
@@ -173,9 +182,11 @@ class _Trials:
         self._report = report
         self._graphs: dict[float, _Candidate] = {}
         self._graph, self._plan, self._plain = graph, plan, plain
-        results = clone(graph)
-        keep_results(results)
-        self._exact: Results = run_all(pack(results), self._judges)
+        self._exact: Results = []
+        if self._judges:
+            results = clone(graph)
+            keep_results(results)
+            self._exact = run_all(pack(results), self._judges)
 
     def best(self, choices: Iterable[Choice], least_gain: float = _WORTHWHILE) -> Choice:
         """The choice with the highest SQNR; the first, plainest one where that gains less than least_gain decibels."""
@@ -197,7 +208,7 @@ class _Trials:
         self._quantize(trial, self._plan, candidate, choice, "float")
         choice = replace(choice, sqnr=sqnr(self._exact, run_all(self._pack(trial), self._judges)))
         self.made.append(choice)
-        self._report("quantise", len(self.made))
+        self._report("quantise", len(self.made), None)
         return choice
 
     def _candidate(self, strength: float) -> _Candidate:
@@ -207,13 +218,14 @@ class _Trials:
                 graph = clone(graph)
                 if equalize(graph, self._plain, strength):
                     histograms = calibrate(self._pack(clone(graph)), self._kept.some(_AGAIN))
-            self._graphs[strength] = _Candidate(graph, histograms, calibrate(self._pack(clone(graph)), self._judges))
+            judged = calibrate(self._pack(clone(graph)), self._judges) if self._judges else {}
+            self._graphs[strength] = _Candidate(graph, histograms, judged)
         return self._graphs[strength]
 
     def _quantize(self, graph: Graph, plan: Plan, candidate: _Candidate, choice: Choice, io: str) -> None:
         """graph: a clone of the candidate's, or of a part of it."""
         schemes = node_schemes(graph, plan, io)
-        quants = activation_quants(graph, candidate.histograms, schemes, choice.norm)
+        quants = activation_quants(graph, candidate.histograms, schemes, choice.norm) if candidate.histograms else {}
         sources = quantize_graph(graph, quants, candidate.histograms, schemes, io)
         if choice.correct:
             means = {name: histogram.mean() for name, histogram in candidate.judged.items()}

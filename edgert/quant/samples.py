@@ -40,5 +40,7 @@ class KeptSamples:
 
     def some(self, count: int) -> list[Sample]:
         """At most `count` of the kept ones, evenly spread."""
+        if not self._kept:
+            return []
         chosen = np.linspace(0, len(self._kept) - 1, min(count, len(self._kept))).round().astype(int)
         return [self._kept[i] for i in chosen]

@@ -80,6 +80,11 @@ class Plan:
     def of(self, node: Node) -> Scheme:
         return self.layers.get(layer_name(node), self.default)
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether any layer's activations are integers, whose ranges only samples tell."""
+        return any(scheme.activations != Activations.FLOAT for scheme in (self.default, *self.layers.values()))
+
     def names(self, node: Node) -> bool:
         """Whether the node is an exception."""
         return layer_name(node) in self.layers

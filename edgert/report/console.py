@@ -4,9 +4,11 @@ it. What goes to a file or a pipe is plain text always."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
+
+from edgert.progress import Progress, silent
 
 T = TypeVar("T")
 
@@ -74,30 +76,37 @@ def _escape(cell: str) -> str:
 @contextmanager
 def progress(text: str, total: int | None, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Gives a function that takes how much is done; draws a bar on stderr while a person watches it there."""
-    with stages({text: total}, shown) as report:
-        yield lambda done: report(text, done)
+    with stages(shown) as report:
+        yield lambda done: report(text, done, total)
 
 
 @contextmanager
-def stages(totals: Mapping[str, int | None], shown: bool = True) -> Iterator[Callable[[str, int], None]]:
-    """Gives a function that takes a stage's name and how much of it is done; a bar on stderr, while a person watches it
-    there, shows the stage at hand. totals: how much there is of a stage, where it is known."""
+def stages(shown: bool = True) -> Iterator[Progress]:
+    """Gives what work that takes long tells its progress; a bar on stderr, while a person watches it there, shows the
+    stage at hand and, where its extent is known, the time left."""
     if not shown or not sys.stderr.isatty():
-        yield lambda stage, done: None
+        yield silent
         return
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
     except ImportError:
-        yield lambda stage, done: print(f"\r\x1b[K{_stage(stage, done, totals.get(stage))}", end="", file=sys.stderr)
+        yield lambda stage, done, total: print(f"\r\x1b[K{_stage(stage, done, total)}", end="", file=sys.stderr)
         print(file=sys.stderr)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda stage, done: bar.update(
-            task, description=_stage(stage, done, totals.get(stage)), completed=done, total=totals.get(stage)
-        )
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task, current = bars.add_task("", total=None), ""
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            nonlocal current
+            if stage != current:
+                bars.reset(task)  # the time left is that of the stage
+                current = stage
+            bars.update(task, description=_stage(stage, done, total), completed=done, total=total)
+
+        yield show
 
 
 def _stage(stage: str, done: int, total: int | None) -> str:

@@ -52,10 +52,10 @@ def test_the_same_samples_give_the_same_bytes_however_they_come() -> None:
 
 def test_progress_is_told() -> None:
     graph = residual_network()
-    told: list[tuple[str, int]] = []
-    tried = quantize(graph, samples(graph, 3), pack, progress=lambda stage, count: told.append((stage, count)))
-    assert told[:3] == [("calibrate", 1), ("calibrate", 2), ("calibrate", 3)]
-    assert told[3:] == [("quantise", count) for count in range(len(tried) + 1)]
+    told: list[tuple[str, int, int | None]] = []
+    tried = quantize(graph, samples(graph, 3), pack, progress=lambda *words: told.append(words))
+    assert told[:3] == [("calibrate", 1, 3), ("calibrate", 2, 3), ("calibrate", 3, 3)]
+    assert [words[:2] for words in told[3:]] == [("quantise", count) for count in range(len(tried) + 1)]
 
 
 def test_results_are_measured_before_the_float_tail() -> None:
