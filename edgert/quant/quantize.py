@@ -85,10 +85,11 @@ class Quantizer:
         plan: Plan | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Calibrates on the samples, which may be None for a plan that rounds weights alone. graph: is not changed. pack: makes a package of a graph, which it may change.
-        plan: for which the ways to quantise are compared; int8 throughout unless given.
+        """Calibrates on the samples, which may be None for a plan that rounds weights alone.
 
-        progress: called for the stages "calibrate", by samples, and "quantise", by choices tried. Raises InputError as edgert.quant.calibrate.calibrate does.
+        graph: is not changed. pack: makes a package of a graph, which it may change. plan: for which the ways to
+        quantise are compared; int8 throughout unless given. progress: called for the stages "calibrate", by samples,
+        and "quantise", by choices tried. Raises InputError as edgert.quant.calibrate.calibrate does.
         """
         self._report = progress or silent
         self.plan = plan or Plan()
