@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from edgert.dtypes import DType
+from edgert.importers.layers import norm
 from edgert.importers.layers.einsum import einsum as einstein_sum
 from edgert.importers.onnx.builder import Builder, Handler, RefusedError, SourceNode
 from edgert.ir import Value
@@ -132,47 +133,38 @@ def arg(minimum: bool, b: Builder, node: SourceNode) -> Value:
     return y if y.dtype == DType.INT64 else b.emit("cast", [y], dtype=DType.INT64)
 
 
-def normalized(b: Builder, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
-    """(x - mean) / sqrt(variance + epsilon) over the axes."""
-    centred = b.sub(x, b.mean(x, axes))
-    variance = b.mean(b.unary(UnaryFunction.SQUARE, centred), axes)
-    return b.mul(centred, b.unary(UnaryFunction.RSQRT, b.add(variance, epsilon)))
+def _from_axis(node: SourceNode, rank: int) -> range:
+    """The axes from the attribute's on."""
+    return range(node.integer("axis", -1) % rank, rank)
 
 
 def layer_normalization(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
     _only_first_output(node)
-    rank = len(x.shape)
-    axes = tuple(range(node.integer("axis", -1) % rank, rank))
-    y = b.mul(normalized(b, x, axes, node.number("epsilon", 1e-5)), b.value(node, 1))
-    return b.add(y, b.value(node, 2)) if node.has(2) else y
+    bias = b.value(node, 2) if node.has(2) else None
+    return norm.layer_norm(b, x, _from_axis(node, len(x.shape)), b.value(node, 1), bias, node.number("epsilon", 1e-5))
 
 
 def rms_normalization(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
-    rank = len(x.shape)
-    axes = tuple(range(node.integer("axis", -1) % rank, rank))
-    power = b.mean(b.unary(UnaryFunction.SQUARE, x), axes)
-    scale = b.unary(UnaryFunction.RSQRT, b.add(power, node.number("epsilon", 1e-5)))
-    return b.mul(b.mul(x, scale), b.value(node, 1))
+    return norm.rms_norm(b, x, _from_axis(node, len(x.shape)), b.value(node, 1), node.number("epsilon", 1e-5))
 
 
 def mean_variance_normalization(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
-    axes = tuple(axis % len(x.shape) for axis in node.integers("axes") or (0, 2, 3))
-    return normalized(b, x, axes, 1e-9)
+    return norm.normalized(b, x, node.integers("axes") or (0, 2, 3), 1e-9)
 
 
 def lp_normalization(b: Builder, node: SourceNode) -> Value:
     x = b.value(node, 0)
     axes = [node.integer("axis", -1)]
     if node.integer("p", 2) == 1:
-        norm = b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.ABS, x), axes)
+        size = b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.ABS, x), axes)
     else:
-        norm = b.unary(UnaryFunction.SQRT, b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.SQUARE, x), axes))
+        size = b.unary(UnaryFunction.SQRT, b.reduce(ReduceFunction.SUM, b.unary(UnaryFunction.SQUARE, x), axes))
     least = float(np.finfo(np.float32).tiny)  # zeros stay zeros
-    norm = b.emit("binary", [norm, least], {"function": BinaryFunction.MAXIMUM})
-    return b.mul(x, b.unary(UnaryFunction.RECIPROCAL, norm))
+    size = b.emit("binary", [size, least], {"function": BinaryFunction.MAXIMUM})
+    return b.mul(x, b.unary(UnaryFunction.RECIPROCAL, size))
 
 
 def _only_first_output(node: SourceNode) -> None:
