@@ -88,8 +88,8 @@ def parse(text: str) -> Schema:
 
 
 def snake(name: str) -> str:
-    """Conv2DAttrs -> conv2d_attrs, DType -> dtype."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9][A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    """Conv2DAttrs -> conv2d_attrs, UnpackInt4Attrs -> unpack_int4_attrs, DType -> dtype."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9][A-Z])(?=[A-Z][a-z])|(?<=[0-9])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def scalar_of(schema: Schema, type_name: str) -> tuple[str, int, str] | None:

@@ -159,6 +159,8 @@ def every_operator() -> bytes:
     state = Value("state", (1, 6, 5, 4), DType.FLOAT32, data=np.ones((1, 6, 5, 4), np.float32), variable=True)
     b.add("add", state, x)
     b.add("assign", state, x)
+    halves = b.input("halves", (6, 9), DType.UINT8)
+    b.add("unpack_int4", halves, b.constant((6, 1), DType.UINT8), shape=(6, 3, 3, 2))
     _add_recurrent(b)
     _add_indices(b, x, q, index)
     used = {node.op for node in b.graph.nodes}

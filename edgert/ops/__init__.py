@@ -50,6 +50,7 @@ from edgert.ops.svdf import SVDF
 from edgert.ops.top_k import TOP_K
 from edgert.ops.transpose import TRANSPOSE
 from edgert.ops.unary import UNARY
+from edgert.ops.unpack_int4 import UNPACK_INT4
 
 ALL_OPS: tuple[OpDef, ...] = (
     CONV2D,
@@ -99,6 +100,7 @@ ALL_OPS: tuple[OpDef, ...] = (
     NON_MAX_SUPPRESSION,
     DETECTION_POSTPROCESS,
     CUSTOM,
+    UNPACK_INT4,
 )
 
 OPS_BY_NAME: dict[str, OpDef] = {op.name: op for op in ALL_OPS}

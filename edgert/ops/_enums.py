@@ -54,6 +54,7 @@ class OpCode(enum.IntEnum):
     NON_MAX_SUPPRESSION = 45
     DETECTION_POSTPROCESS = 46
     CUSTOM = 47
+    UNPACK_INT4 = 48
 
 
 class Activation(enum.IntEnum):

@@ -72,7 +72,8 @@ enum {
   ERT_OP_CODE_NON_MAX_SUPPRESSION = 45,
   ERT_OP_CODE_DETECTION_POSTPROCESS = 46,
   ERT_OP_CODE_CUSTOM = 47,
-  ERT_OP_CODE_COUNT = 48
+  ERT_OP_CODE_UNPACK_INT4 = 48,
+  ERT_OP_CODE_COUNT = 49
 };
 
 enum {
@@ -358,6 +359,7 @@ static inline float ert_detection_postprocess_attrs_scale_w(ert_fb_table t) { re
 static inline float ert_detection_postprocess_attrs_scale_h(ert_fb_table t) { return ert_fb_f32(t, 24, 1.0f); }
 static inline ert_fb_vector ert_custom_attrs_name(ert_fb_table t) { return ert_fb_vec(t, 4); }
 static inline ert_fb_vector ert_custom_attrs_options(ert_fb_table t) { return ert_fb_vec(t, 6); }
+static inline ert_fb_vector ert_unpack_int4_attrs_shape(ert_fb_table t) { return ert_fb_vec(t, 4); }
 static inline ert_fb_vector ert_file_quantization_scales(ert_fb_table t) { return ert_fb_vec(t, 4); }
 static inline ert_fb_vector ert_file_quantization_zero_points(ert_fb_table t) { return ert_fb_vec(t, 6); }
 static inline int32_t ert_file_quantization_axis(ert_fb_table t) { return ert_fb_i32(t, 8, 0); }
@@ -460,21 +462,22 @@ enum {
   ERT_TABLE_NON_MAX_SUPPRESSION_ATTRS = 44,
   ERT_TABLE_DETECTION_POSTPROCESS_ATTRS = 45,
   ERT_TABLE_CUSTOM_ATTRS = 46,
-  ERT_TABLE_QUANTIZATION = 47,
-  ERT_TABLE_TENSOR = 48,
-  ERT_TABLE_BUFFER = 49,
-  ERT_TABLE_OP = 50,
-  ERT_TABLE_KEY_VALUE = 51,
-  ERT_TABLE_GOLDEN = 52,
-  ERT_TABLE_METADATA = 53,
-  ERT_TABLE_PACKED = 54,
-  ERT_TABLE_TARGET = 55,
-  ERT_TABLE_MODEL = 56,
-  ERT_TABLE_COUNT = 57
+  ERT_TABLE_UNPACK_INT4_ATTRS = 47,
+  ERT_TABLE_QUANTIZATION = 48,
+  ERT_TABLE_TENSOR = 49,
+  ERT_TABLE_BUFFER = 50,
+  ERT_TABLE_OP = 51,
+  ERT_TABLE_KEY_VALUE = 52,
+  ERT_TABLE_GOLDEN = 53,
+  ERT_TABLE_METADATA = 54,
+  ERT_TABLE_PACKED = 55,
+  ERT_TABLE_TARGET = 56,
+  ERT_TABLE_MODEL = 57,
+  ERT_TABLE_COUNT = 58
 };
 
 #ifdef ERT_SCHEMA_DESCRIPTION
-static const uint8_t ert_union_op_attrs[] = {ERT_TABLE_CONV2D_ATTRS, ERT_TABLE_DEPTHWISE_CONV2D_ATTRS, ERT_TABLE_FULLY_CONNECTED_ATTRS, ERT_TABLE_MATMUL_ATTRS, ERT_TABLE_ADD_ATTRS, ERT_TABLE_SUB_ATTRS, ERT_TABLE_MUL_ATTRS, ERT_TABLE_BINARY_ATTRS, ERT_TABLE_UNARY_ATTRS, ERT_TABLE_LUT_ATTRS, ERT_TABLE_PRELU_ATTRS, ERT_TABLE_QUANTIZE_ATTRS, ERT_TABLE_DEQUANTIZE_ATTRS, ERT_TABLE_CAST_ATTRS, ERT_TABLE_MAX_POOL2D_ATTRS, ERT_TABLE_AVERAGE_POOL2D_ATTRS, ERT_TABLE_REDUCE_ATTRS, ERT_TABLE_SOFTMAX_ATTRS, ERT_TABLE_RESHAPE_ATTRS, ERT_TABLE_TRANSPOSE_ATTRS, ERT_TABLE_CONCAT_ATTRS, ERT_TABLE_SLICE_ATTRS, ERT_TABLE_PAD_ATTRS, ERT_TABLE_GATHER_ATTRS, ERT_TABLE_BROADCAST_TO_ATTRS, ERT_TABLE_RESIZE_ATTRS, ERT_TABLE_DEPTH_TO_SPACE_ATTRS, ERT_TABLE_SPACE_TO_DEPTH_ATTRS, ERT_TABLE_ARG_MAX_ATTRS, ERT_TABLE_COMPARE_ATTRS, ERT_TABLE_SELECT_ATTRS, ERT_TABLE_COPY_ATTRS, ERT_TABLE_ASSIGN_ATTRS, ERT_TABLE_LOG_SOFTMAX_ATTRS, ERT_TABLE_LSTM_ATTRS, ERT_TABLE_GRU_ATTRS, ERT_TABLE_RNN_ATTRS, ERT_TABLE_SVDF_ATTRS, ERT_TABLE_TOP_K_ATTRS, ERT_TABLE_CUMSUM_ATTRS, ERT_TABLE_GATHER_ND_ATTRS, ERT_TABLE_GATHER_ELEMENTS_ATTRS, ERT_TABLE_SCATTER_ND_ATTRS, ERT_TABLE_SCATTER_ELEMENTS_ATTRS, ERT_TABLE_NON_MAX_SUPPRESSION_ATTRS, ERT_TABLE_DETECTION_POSTPROCESS_ATTRS, ERT_TABLE_CUSTOM_ATTRS};
+static const uint8_t ert_union_op_attrs[] = {ERT_TABLE_CONV2D_ATTRS, ERT_TABLE_DEPTHWISE_CONV2D_ATTRS, ERT_TABLE_FULLY_CONNECTED_ATTRS, ERT_TABLE_MATMUL_ATTRS, ERT_TABLE_ADD_ATTRS, ERT_TABLE_SUB_ATTRS, ERT_TABLE_MUL_ATTRS, ERT_TABLE_BINARY_ATTRS, ERT_TABLE_UNARY_ATTRS, ERT_TABLE_LUT_ATTRS, ERT_TABLE_PRELU_ATTRS, ERT_TABLE_QUANTIZE_ATTRS, ERT_TABLE_DEQUANTIZE_ATTRS, ERT_TABLE_CAST_ATTRS, ERT_TABLE_MAX_POOL2D_ATTRS, ERT_TABLE_AVERAGE_POOL2D_ATTRS, ERT_TABLE_REDUCE_ATTRS, ERT_TABLE_SOFTMAX_ATTRS, ERT_TABLE_RESHAPE_ATTRS, ERT_TABLE_TRANSPOSE_ATTRS, ERT_TABLE_CONCAT_ATTRS, ERT_TABLE_SLICE_ATTRS, ERT_TABLE_PAD_ATTRS, ERT_TABLE_GATHER_ATTRS, ERT_TABLE_BROADCAST_TO_ATTRS, ERT_TABLE_RESIZE_ATTRS, ERT_TABLE_DEPTH_TO_SPACE_ATTRS, ERT_TABLE_SPACE_TO_DEPTH_ATTRS, ERT_TABLE_ARG_MAX_ATTRS, ERT_TABLE_COMPARE_ATTRS, ERT_TABLE_SELECT_ATTRS, ERT_TABLE_COPY_ATTRS, ERT_TABLE_ASSIGN_ATTRS, ERT_TABLE_LOG_SOFTMAX_ATTRS, ERT_TABLE_LSTM_ATTRS, ERT_TABLE_GRU_ATTRS, ERT_TABLE_RNN_ATTRS, ERT_TABLE_SVDF_ATTRS, ERT_TABLE_TOP_K_ATTRS, ERT_TABLE_CUMSUM_ATTRS, ERT_TABLE_GATHER_ND_ATTRS, ERT_TABLE_GATHER_ELEMENTS_ATTRS, ERT_TABLE_SCATTER_ND_ATTRS, ERT_TABLE_SCATTER_ELEMENTS_ATTRS, ERT_TABLE_NON_MAX_SUPPRESSION_ATTRS, ERT_TABLE_DETECTION_POSTPROCESS_ATTRS, ERT_TABLE_CUSTOM_ATTRS, ERT_TABLE_UNPACK_INT4_ATTRS};
 static const ert_fb_field ert_fields_conv2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_depthwise_conv2d_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_fully_connected_attrs[] = {{4, ERT_FB_SCALAR, 1, 0}};
@@ -522,10 +525,11 @@ static const ert_fb_field ert_fields_scatter_elements_attrs[] = {{4, ERT_FB_SCAL
 static const ert_fb_field ert_fields_non_max_suppression_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 4, 0}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_SCALAR, 1, 0}};
 static const ert_fb_field ert_fields_detection_postprocess_attrs[] = {{4, ERT_FB_SCALAR, 4, 0}, {6, ERT_FB_SCALAR, 4, 0}, {8, ERT_FB_SCALAR, 4, 0}, {10, ERT_FB_SCALAR, 1, 0}, {12, ERT_FB_SCALAR, 4, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 4, 0}, {18, ERT_FB_SCALAR, 4, 0}, {20, ERT_FB_SCALAR, 4, 0}, {22, ERT_FB_SCALAR, 4, 0}, {24, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_custom_attrs[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}};
+static const ert_fb_field ert_fields_unpack_int4_attrs[] = {{4, ERT_FB_SCALARS, 4, 4}};
 static const ert_fb_field ert_fields_quantization[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}, {8, ERT_FB_SCALAR, 4, 0}};
 static const ert_fb_field ert_fields_tensor[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_SCALAR, 1, 0}, {8, ERT_FB_SCALAR, 1, 0}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_TABLE, ERT_TABLE_QUANTIZATION, 0}, {14, ERT_FB_SCALAR, 4, 0}, {16, ERT_FB_SCALAR, 8, 0}};
 static const ert_fb_field ert_fields_buffer[] = {{4, ERT_FB_SCALARS, 1, 64}, {6, ERT_FB_SCALAR, 8, 0}};
-static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_UNION, 47, 0}};
+static const ert_fb_field ert_fields_op[] = {{4, ERT_FB_SCALAR, 2, 0}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_SCALARS, 4, 4}, {10, ERT_FB_SCALARS, 4, 4}, {12, ERT_FB_SCALAR, 1, 0}, {14, ERT_FB_UNION, 48, 0}};
 static const ert_fb_field ert_fields_key_value[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}};
 static const ert_fb_field ert_fields_golden[] = {{4, ERT_FB_SCALARS, 4, 4}, {6, ERT_FB_SCALARS, 4, 4}};
 static const ert_fb_field ert_fields_metadata[] = {{4, ERT_FB_STRING, 1, 1}, {6, ERT_FB_STRING, 1, 1}, {8, ERT_FB_STRING, 1, 1}, {10, ERT_FB_STRINGS, 1, 1}, {12, ERT_FB_SCALARS, 4, 4}, {14, ERT_FB_SCALARS, 4, 4}, {16, ERT_FB_STRING, 1, 1}, {18, ERT_FB_STRING, 1, 1}, {20, ERT_FB_STRING, 1, 1}, {22, ERT_FB_TABLES, ERT_TABLE_KEY_VALUE, 0}};
@@ -580,6 +584,7 @@ static const ert_fb_type ert_schema_tables[ERT_TABLE_COUNT] = {
     {6, ert_fields_non_max_suppression_attrs},
     {11, ert_fields_detection_postprocess_attrs},
     {2, ert_fields_custom_attrs},
+    {1, ert_fields_unpack_int4_attrs},
     {3, ert_fields_quantization},
     {7, ert_fields_tensor},
     {2, ert_fields_buffer},

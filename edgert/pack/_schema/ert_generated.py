@@ -72,6 +72,7 @@ class OpCode(object):
     NON_MAX_SUPPRESSION = 45
     DETECTION_POSTPROCESS = 46
     CUSTOM = 47
+    UNPACK_INT4 = 48
 
 
 class Activation(object):
@@ -246,6 +247,7 @@ class OpAttrs(object):
     NonMaxSuppressionAttrs = 45
     DetectionPostprocessAttrs = 46
     CustomAttrs = 47
+    UnpackInt4Attrs = 48
 
 
 class Conv2DAttrs(object):
@@ -3374,6 +3376,69 @@ def CustomAttrsAddOptions(builder, options):
     builder.PrependUOffsetTRelativeSlot(1, flatbuffers.number_types.UOffsetTFlags.py_type(options), 0)
 
 def CustomAttrsEnd(builder):
+    return builder.EndObject()
+
+
+
+class UnpackInt4Attrs(object):
+    __slots__ = ['_tab']
+
+    @classmethod
+    def GetRootAs(cls, buf, offset=0):
+        n = flatbuffers.encode.Get(flatbuffers.packer.uoffset, buf, offset)
+        x = UnpackInt4Attrs()
+        x.Init(buf, n + offset)
+        return x
+
+    @classmethod
+    def GetRootAsUnpackInt4Attrs(cls, buf, offset=0):
+        """This method is deprecated. Please switch to GetRootAs."""
+        return cls.GetRootAs(buf, offset)
+    @classmethod
+    def UnpackInt4AttrsBufferHasIdentifier(cls, buf, offset, size_prefixed=False):
+        return flatbuffers.util.BufferHasIdentifier(buf, offset, b"\x45\x52\x54\x31", size_prefixed=size_prefixed)
+
+    # UnpackInt4Attrs
+    def Init(self, buf, pos):
+        self._tab = flatbuffers.table.Table(buf, pos)
+
+    # UnpackInt4Attrs
+    def Shape(self, j):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Int32Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 4))
+        return 0
+
+    # UnpackInt4Attrs
+    def ShapeAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Int32Flags, o)
+        return 0
+
+    # UnpackInt4Attrs
+    def ShapeLength(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # UnpackInt4Attrs
+    def ShapeIsNone(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(4))
+        return o == 0
+
+def UnpackInt4AttrsStart(builder):
+    builder.StartObject(1)
+
+def UnpackInt4AttrsAddShape(builder, shape):
+    builder.PrependUOffsetTRelativeSlot(0, flatbuffers.number_types.UOffsetTFlags.py_type(shape), 0)
+
+def UnpackInt4AttrsStartShapeVector(builder, numElems):
+    return builder.StartVector(4, numElems, 4)
+
+def UnpackInt4AttrsEnd(builder):
     return builder.EndObject()
 
 
