@@ -17,6 +17,7 @@ PACKAGE, EXT = ROOT / "edgert", ROOT / "ext"
 _IR = {"errors", "dtypes", "ir", "progress"}
 _GRAPH = {*_IR, "ops", "custom"}
 _USER = {"errors", "dtypes", "progress", "runtime"}
+_MEASURE = {"cache", "evaluation", "metrics"}
 # Part of edgert -> other parts that it may import. A part is a module or a package directly below edgert.
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
