@@ -9,6 +9,7 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError, ModelError, Unsupported, UnsupportedError
+from edgert.importers.interface import Named, check_names, check_none_open, fits, given_shape
 from edgert.importers.onnx.builder import Array, Builder, SourceNode
 from edgert.importers.onnx.constants import plain
 from edgert.ir import Value
@@ -18,18 +19,12 @@ from edgert.ops._move import check_shape
 def give_constants(builder: Builder, source: Any, constants: Mapping[str, Array]) -> None:
     """Makes inputs of the graph constants; InputError for what is none of them, or has another type or shape."""
     inputs = {value.name: value for value in source.input}
+    check_names(constants, inputs, "constants")
     for name, given in constants.items():
-        info = inputs.get(name)
-        if info is None:
-            names = ", ".join(map(repr, inputs))
-            raise InputError(f"constants names {name!r}, which is no input of the model (it has: {names})")
+        info = inputs[name]
         stated = _stated_shape(info)
         array = plain(np.asarray(given))
-        fits = stated is None or (
-            len(stated) == array.ndim
-            and all(isinstance(old, str) or old == new for old, new in zip(stated, array.shape, strict=True))
-        )
-        if not fits:
+        if not fits(array.shape, stated):
             raise InputError(
                 f"constants gives {name!r} the shape {list(array.shape)}, the model states {list(stated or ())}"
             )
@@ -43,27 +38,18 @@ def give_constants(builder: Builder, source: Any, constants: Mapping[str, Array]
 def add_inputs(builder: Builder, source: Any, input_shapes: dict[str, tuple[int, ...]]) -> None:
     """Makes the graph's inputs; initializers that are listed as inputs too (before IR version 4) are none."""
     inputs = [value for value in source.input if value.name not in builder.constants]
-    unknown = sorted(set(input_shapes) - {value.name for value in inputs})
-    if unknown:
-        names = ", ".join(repr(value.name) for value in inputs)
-        raise InputError(f"input_shapes names {unknown[0]!r}, which is no input of the model (it has: {names})")
-    open_inputs = []
+    check_names(input_shapes, [value.name for value in inputs])
+    open_inputs: dict[str, Named] = {}
     for info in inputs:
         stated = _stated_shape(info)
         shape = _settle(info.name, stated, input_shapes.get(info.name), builder.graph.notes)
         if shape is None:
-            described = "any" if stated is None else f"[{', '.join(str(size) for size in stated)}]"
-            open_inputs.append(f"{info.name!r} {described}")
+            open_inputs[info.name] = stated
             continue
         value = Value(info.name, shape, _input_dtype(info, builder.graph.notes))
         builder.graph.inputs.append(value)
         builder.values[info.name] = value
-    if open_inputs:
-        example = open_inputs[0].split("'")[1]
-        raise InputError(
-            f"the model leaves dimensions open: {'; '.join(open_inputs)}: give their sizes as "
-            f"input_shapes={{{example!r}: (1, ...)}}, on the command line --input-shape {example}=1,..."
-        )
+    check_none_open(open_inputs)
 
 
 def _stated_shape(info: Any) -> tuple[int | str, ...] | None:
@@ -92,15 +78,7 @@ def _settled(
     name: str, stated: tuple[int | str, ...] | None, given: tuple[int, ...] | None, notes: list[str]
 ) -> tuple[int, ...] | None:
     if given is not None:
-        shape = tuple(int(size) for size in given)
-        fits = stated is None or (
-            len(stated) == len(shape)
-            and all(isinstance(old, str) or old == new for old, new in zip(stated, shape, strict=True))
-        )
-        if not fits or any(size < 1 for size in shape):
-            model = list(stated or ())
-            raise InputError(f"input_shapes gives {name!r} the shape {list(shape)}, the model states {model}")
-        return shape
+        return given_shape(name, given, stated)
     if stated is None or any(isinstance(size, str) for size in stated[1:]):
         return None
     if stated and isinstance(stated[0], str):

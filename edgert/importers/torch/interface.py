@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from edgert.dtypes import DType
-from edgert.errors import InputError, ModelError, Unsupported, UnsupportedError
+from edgert.errors import ModelError, Unsupported, UnsupportedError
+from edgert.importers.interface import Named, check_names, check_none_open, given_shape
 from edgert.importers.torch.builder import Builder, Lost, QuantizedConstant, Tensor
 from edgert.importers.torch.types import FLOAT_FIX, SCALAR_TYPES, type_name
 from edgert.ir import Value
@@ -25,7 +26,7 @@ class Interface:
         self.builder = builder
         self.given = dict(input_shapes)
         self.seen: list[str] = []
-        self.open: list[str] = []
+        self.open: dict[str, Named] = {}
 
     def input(self, name: str, stated: Sequence[int | str] | None, code: int) -> Value | None:
         """The input of a name; None while its shape is open. stated: sizes, and names of dynamic dimensions."""
@@ -34,18 +35,9 @@ class Interface:
         notes = self.builder.graph.notes
         dtype = _input_dtype(name, code, notes)
         if given is not None:
-            shape = tuple(int(size) for size in given)
-            fits = stated is None or (
-                len(stated) == len(shape)
-                and all(isinstance(old, str) or old == new for old, new in zip(stated, shape, strict=True))
-            )
-            if not fits or any(size < 1 for size in shape):
-                raise InputError(
-                    f"input_shapes gives {name!r} the shape {list(shape)}, the model states {list(stated or ())}"
-                )
+            shape = given_shape(name, given, stated)
         elif stated is None or any(isinstance(size, str) for size in stated[1:]):
-            described = "any" if stated is None else f"[{', '.join(str(size) for size in stated)}]"
-            self.open.append(f"{name!r} {described}")
+            self.open[name] = stated
             return None
         else:
             if stated and isinstance(stated[0], str):
@@ -57,16 +49,8 @@ class Interface:
 
     def check(self) -> None:
         """InputError for shapes left open, and for names in input_shapes that are no inputs."""
-        unknown = sorted(set(self.given) - set(self.seen))
-        if unknown:
-            names = ", ".join(repr(name) for name in self.seen)
-            raise InputError(f"input_shapes names {unknown[0]!r}, which is no input of the model (it has: {names})")
-        if self.open:
-            example = self.open[0].split("'")[1]
-            raise InputError(
-                f"the model leaves dimensions open: {'; '.join(self.open)}: give their sizes as "
-                f"input_shapes={{{example!r}: (1, ...)}}, on the command line --input-shape {example}=1,..."
-            )
+        check_names(self.given, self.seen)
+        check_none_open(self.open)
 
     def add_outputs(self, outputs: Sequence[Output], lost: Sequence[Lost] = ()) -> None:
         """Makes the graph's outputs; UnsupportedError with all that they, and the state (lost), hang on."""
