@@ -10,7 +10,7 @@ lowering to what the runtime executes; write.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,8 @@ from edgert.passes.merge_movement import merge_movement
 from edgert.passes.simplify import simplify
 from edgert.passes.upsample import upsample
 from edgert.progress import Progress, silent
+from edgert.quant.samples import HashedSamples
+from edgert.quant.schemes import SCHEMES, Activations, Plan, plan_of
 from edgert.runtime import _native
 from edgert.targets import Target, target
 
@@ -97,7 +99,8 @@ def convert(
     signature: str | None = None,
     entry: str | None = None,
     weights: str | Path | None = None,
-    quantize: Literal["int8", "none"] | None = None,
+    quantize: str | None = None,
+    layers: Mapping[str, str] | None = None,
     calibrate: Iterable[Sample] | str | Path | None = None,
     labels: Sequence[str] | None = None,
     mean: Sequence[float] | None = None,
@@ -117,8 +120,11 @@ def convert(
     shape or a branch. inputs, outputs (TensorFlow): names of tensors at which the graph is cut. signature (SavedModel),
     entry (TorchScript: a submodule): what to convert of several. weights (Caffe, MXNet): the file of the weights, where
     it does not lie beside the model.
-    quantize: "int8" quantises a float model with the samples of `calibrate`; None means "int8" when there are samples.
-    A model that is quantised already keeps its integers either way.
+    quantize: a name of edgert.quant.schemes.SCHEMES ("int8", "int16", "dynamic", "float16", "int4" ...) or "none"; None
+    means "int8" when there are samples. Integer activations need the samples of `calibrate`. A model that is quantised
+    already keeps its integers either way.
+    layers: exceptions, a scheme by a pattern (fnmatch) of a layer's name: its output tensor's, or its node's. The last
+    of several that fit counts.
     calibrate: samples, each the inputs by name, or a source of samples as edgert.data.load_samples takes it.
     labels: of a classifier's outputs. mean, std: per channel, x = (pixel - mean) / std, stored for feeding images.
     io: element type of inputs and outputs: "float", "int8", or None: float for a model quantised here, and the source's
@@ -129,8 +135,8 @@ def convert(
 
     Raises FileFormatError, UnsupportedError, ModelError, InputError, MissingExtraError: see the importers.
     """
-    if quantize not in (None, "int8", "none"):
-        raise InputError(f"quantize is {quantize!r}, needed 'int8' or 'none'")
+    if quantize not in (None, "none", *SCHEMES):
+        raise InputError(f"quantize is {quantize!r}, needed one of none, {', '.join(SCHEMES)}")
     if io not in (None, "float", "int8"):
         raise InputError(f"io is {io!r}, needed 'float' or 'int8'")
     report = progress or silent
@@ -149,21 +155,23 @@ def convert(
     optimise(graph, report)
     wanted = quantize or ("int8" if calibrate is not None else "none")
     already = is_quantized(graph)
-    if io == "int8" and not already and wanted != "int8":
+    if layers and wanted == "none":
+        raise InputError("schemes of single layers need one for the others: say how to quantise, float16 or int8 say")
+    plan = None if already or wanted == "none" else plan_of(graph, wanted, layers or {})
+    if io == "int8" and not already and (plan is None or plan.default.activations != Activations.INT8):
         raise InputError(
             "io='int8' needs an int8 model and this one stays float: quantise it, with calibration samples"
         )
     _check_channels(graph, mean or std)
-    samples, calibration_hash = 0, ""
-    if wanted == "int8" and already:
-        notes.append("The model is quantised already: its integers are kept, and nothing was calibrated.")
-    elif wanted == "int8":
-        if calibrate is None:
-            raise InputError(
-                "quantize='int8' needs calibration samples: give calibrate, or --calibrate DATA on the command line"
-            )
+    samples = HashedSamples(())
+    if plan is not None:
+        if calibrate is None and plan.calibrates:
+            found = f"quantize={wanted!r} needs calibration samples"
+            raise InputError(f"{found}: give calibrate, or --calibrate DATA on the command line")
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
-        samples, calibration_hash = _quantize(graph, calibrate, normalisation, io or "float", report)
+        samples = _quantize(graph, plan, calibrate, normalisation, io or "float", report)
+    elif already and wanted != "none":
+        notes.append("The model is quantised already: its integers are kept, and nothing was calibrated.")
 
     report("lower", 0, None)
     if io == "int8":
@@ -179,7 +187,7 @@ def convert(
         input_mean=_channels(mean, "mean"),
         input_std=_channels(std, "std"),
         source_sha256=source_hash,
-        calibration_sha256=calibration_hash,
+        calibration_sha256=samples.digest,
         toolchain=f"edgert {edgert.__version__}",
         entries=(("source_format", source_format), *about.entries),
     )
@@ -195,8 +203,8 @@ def convert(
         graph=graph,
         source_format=source_format,
         source_bytes=source_bytes,
-        quantized_here=samples > 0,
-        calibration_samples=samples,
+        quantized_here=plan is not None,
+        calibration_samples=samples.count,
         notes=tuple(notes),
     )
 
@@ -280,31 +288,27 @@ def _import(
 
 
 def _quantize(
-    graph: Graph, source: Iterable[Sample] | str | Path, normalisation: Normalisation, io: str, report: Progress
-) -> tuple[int, str]:
-    """Quantises the graph in place; the number of samples and the hash of their bytes."""
+    graph: Graph,
+    plan: Plan,
+    source: Iterable[Sample] | str | Path | None,
+    normalisation: Normalisation,
+    io: str,
+    report: Progress,
+) -> HashedSamples:
+    """Quantises the graph in place; the samples that it was calibrated with."""
     from edgert.quant.quantize import quantize
     from edgert.runtime.model import Model
 
-    count, digest = 0, hashlib.sha256()
     if isinstance(source, str | Path):
-        loaded = load_samples(str(source), Model(write(graph)).inputs, normalisation)
-        source = (sample.inputs for sample in loaded)
-
-    def hashed() -> Iterator[Sample]:
-        nonlocal count
-        for sample in source:
-            count += 1
-            for key in sorted(sample):
-                digest.update(key.encode() + b"\0" + np.ascontiguousarray(sample[key]).tobytes())
-            yield sample
+        source = load_samples(str(source), Model(write(graph)).inputs, normalisation).arrays()
+    samples = HashedSamples(source or ())
 
     def pack(candidate: Graph) -> bytes:
         run_passes(candidate, LOWER)
         return write(candidate)
 
-    quantize(graph, hashed(), pack, io, report)
-    return count, digest.hexdigest()
+    quantize(graph, samples if source is not None else None, pack, io, report, plan)
+    return samples
 
 
 def _fits_channels(graph: Graph, numbers: Sequence[float]) -> bool:

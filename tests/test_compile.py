@@ -98,7 +98,7 @@ def test_wrong_use_is_told_in_one_line(shared_data: Find, tmp_path: Path) -> Non
     cases: list[tuple[type[Exception], str, Callable[[], object]]] = [
         (InputError, "needs calibration samples", lambda: convert(path, quantize="int8")),
         (InputError, "no sample", lambda: convert(path, calibrate=[])),
-        (InputError, "quantize is 'int4'", lambda: convert(path, quantize="int4")),  # type: ignore[arg-type]
+        (InputError, "quantize is 'int3', needed one of none, int8", lambda: convert(path, quantize="int3")),
         (InputError, "io is 'half'", lambda: convert(path, io="half")),  # type: ignore[arg-type]
         (InputError, "std has a 0", lambda: convert(path, std=[1, 0, 1])),
         (InputError, "there is no such file", lambda: convert(tmp_path / "missing.tflite")),

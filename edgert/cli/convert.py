@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,12 +12,11 @@ import click
 from edgert.cli._shared import FILE, check_output, json_option, print_json, size_text
 from edgert.cli._source import report_check, source_arguments, source_options
 from edgert.errors import InputError
+from edgert.quant.schemes import SCHEMES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from edgert.data import Normalisation
-    from edgert.data.sources import Samples
+    from edgert.data.sources import Arrays
 
 
 @click.command("convert")
@@ -25,7 +24,11 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FILE, metavar="OUT.ert", help="The package to write.")
 @click.option("--check", is_flag=True, help="Write nothing; say what can be converted and what cannot, and why.")
 @click.option("--calibrate", metavar="DATA", help="Samples: .npz, .npy, a folder of images or .bin, module:function.")
-@click.option("--quantize", type=click.Choice(["int8", "none"]), help="Default: int8 with --calibrate, else none.")
+@click.option("--quantize", metavar="SCHEME", help=f"none, {', '.join(SCHEMES)}. Default: int8 with --calibrate.")
+@click.option(
+    "--layer", "layers", multiple=True, metavar="NAME=SCHEME", callback=lambda context, option, given: _layers(given),
+    help="Another scheme for the layers whose output or node has this name; * fits any text. May be repeated.",
+)  # fmt: skip
 @click.option("--labels", type=FILE, metavar="FILE", help="Class names, one a line.")
 @click.option("--mean", metavar="A[,B,C]", help="Per channel, in units of pixels: x = (pixel - mean) / std.")
 @click.option("--std", metavar="A[,B,C]", help="See --mean.")
@@ -41,7 +44,8 @@ def command(
     output: Path | None,
     check: bool,
     calibrate: str | None,
-    quantize: Literal["int8", "none"] | None,
+    quantize: str | None,
+    layers: tuple[tuple[str, str], ...],
     labels: Path | None,
     mean: str | None,
     std: str | None,
@@ -76,7 +80,8 @@ def command(
         result = convert(
             source,
             quantize=quantize,
-            calibrate=samples.arrays() if samples else None,
+            calibrate=samples,
+            layers=dict(layers),
             labels=_labels(labels),
             mean=normalisation[0],
             std=normalisation[1],
@@ -122,22 +127,23 @@ def command(
     )
 
 
-class _Calibration:
-    """Calibration samples as convert takes them; count is None where it is not known before they are read."""
-
-    def __init__(self, samples: Samples) -> None:
-        self.count = samples.count
-        self.arrays: Callable[[], Iterator[dict[str, NDArray[Any]]]] = lambda: (sample.inputs for sample in samples)
-
-
-def _samples(source: Path, data: str, normalisation: Normalisation, reading: dict[str, Any]) -> _Calibration:
+def _samples(source: Path, data: str, normalisation: Normalisation, reading: dict[str, Any]) -> Arrays:
     """The model is converted once without quantising, to learn what its inputs take."""
     from edgert.compile import convert
     from edgert.data import load_samples
     from edgert.runtime.model import Model
 
     plain = Model(convert(source, quantize="none", **reading).data)
-    return _Calibration(load_samples(data, plain.inputs, normalisation))
+    return load_samples(data, plain.inputs, normalisation).arrays()
+
+
+def _layers(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The last = parts a layer's name from its scheme: names may hold one."""
+    pairs = [word.rpartition("=")[::2] for word in given]
+    wrong = [word for word, (name, scheme) in zip(given, pairs, strict=True) if not name or scheme not in SCHEMES]
+    if wrong:
+        raise InputError(f"--layer is {wrong[0]!r}, needed NAME=SCHEME with one of {', '.join(SCHEMES)}")
+    return tuple(pairs)
 
 
 def _numbers(text: str | None, option: str) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgert.data.files import READERS, only, read_image, reader_of, stack_samples
 from edgert.data.sample import Normalisation, Sample
@@ -40,6 +41,23 @@ class Samples(Iterable[Sample]):
             if not path.is_file():
                 raise InputError(f"{path}: there is no such file")
             yield from reader_of(path)(path, self._inputs, self._normalisation)
+
+    def arrays(self) -> Arrays:
+        """Their inputs alone, as convert takes calibration samples."""
+        return Arrays(self)
+
+
+class Arrays(Iterable[Mapping[str, NDArray[Any]]]):
+    """The inputs of samples, by name, as often as wanted."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __iter__(self) -> Iterator[Mapping[str, NDArray[Any]]]:
+        return (sample.inputs for sample in self._samples)
+
+    def __length_hint__(self) -> int:
+        return self._samples.count or 0
 
 
 def load_samples(

@@ -8,8 +8,9 @@ choices are measured, on a handful of the calibration samples, by the signal-to-
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import length_hint
 
 from edgert.dtypes import DType
 from edgert.errors import InputError
@@ -96,7 +97,7 @@ class Quantizer:
         self.graph = clone(graph)
         pools_to_means(self.graph)
         self.kept = KeptSamples(_KEPT_BYTES)
-        self._samples = len(samples) if isinstance(samples, Sized) else None
+        self._samples = length_hint(samples or ()) or None
         self.histograms: Mapping[str, Histogram] = {}
         if samples is not None:
             self.histograms = calibrate(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
@@ -141,7 +142,7 @@ class Quantizer:
 
 def quantize(
     graph: Graph,
-    samples: Iterable[Sample],
+    samples: Iterable[Sample] | None,
     pack: Pack,
     io: str = "float",
     progress: Progress | None = None,

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from operator import length_hint
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Sample = Mapping[str, NDArray[Any]]
+
+
+class HashedSamples:
+    """Samples that are counted and hashed as they go by."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self._samples = samples
+        self._digest = hashlib.sha256()
+        self.count = 0  # gone by
+
+    def __iter__(self) -> Iterator[Sample]:
+        for sample in self._samples:
+            self.count += 1
+            for name in sorted(sample):
+                self._digest.update(name.encode() + b"\0" + np.ascontiguousarray(sample[name]).tobytes())
+            yield sample
+
+    def __length_hint__(self) -> int:
+        """How many there are in all, or 0 where that is not known before they are read."""
+        return length_hint(self._samples)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that went by, in hexadecimal digits; "" when nothing did."""
+        return self._digest.hexdigest() if self.count else ""
 
 
 class KeptSamples:
