@@ -41,13 +41,16 @@ class Format:
         handlers: Mapping[str, Any] = self._module().HANDLERS
         return handlers
 
-    def load(self, path: Path, input_shapes: InputShapes | None, options: Mapping[str, Any]) -> Graph:
-        """The graph. Raises InputError for an option that this format has no use for, and what the importer raises."""
+    def load(self, source: Any, input_shapes: InputShapes | None, options: Mapping[str, Any]) -> Graph:
+        """The graph of a path; of an object for the formats IN_MEMORY.
+
+        Raises InputError for an option that this format has no use for, and what the importer raises.
+        """
         unknown = sorted(set(options) - self.options)
         if unknown:
             takes = f"it takes {', '.join(sorted(self.options))}" if self.options else "it takes none of the kind"
             raise InputError(f"{unknown[0]} means nothing to {self.title} models; {takes}")
-        graph: Graph = getattr(self._module(), self.function)(path, input_shapes, **options)
+        graph: Graph = getattr(self._module(), self.function)(source, input_shapes, **options)
         return graph
 
     def _module(self) -> Any:
@@ -82,17 +85,18 @@ FORMATS: tuple[Format, ...] = (
     ONNX, TFLITE, TORCH_EXPORT, TORCHSCRIPT, FROZEN, SAVED_MODEL, KERAS, CAFFE, MXNET, TORCH7,
 )  # fmt: skip
 
+# Their packages here bear the frameworks' own names: by these are the objects told.
 IN_MEMORY: tuple[Format, ...] = (
     Format(
         "torch.export",
-        "PyTorch model",
+        "PyTorch (in memory)",
         "torch",
         (),
         "torch",
         frozenset({"example_inputs", "example_kwargs", "input_names"}),
         "load_object",
     ),
-    Format("tensorflow.function", "TensorFlow function", "tensorflow", (), "tensorflow", function="load_function"),
+    Format("tensorflow.function", "TensorFlow (in memory)", "tensorflow", (), "tensorflow", function="load_function"),
 )
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -176,12 +180,8 @@ def load_bytes(
 def load_object(source: Any, input_shapes: InputShapes | None, options: Mapping[str, Any]) -> tuple[str, Graph]:
     """Format and graph of a model in memory: of PyTorch or TensorFlow, told by the classes that it descends from."""
     for kind in IN_MEMORY:
-        if any(base.__module__.partition(".")[0] == kind.needs.partition("-")[0] for base in type(source).__mro__):
-            unknown = sorted(set(options) - kind.options)
-            if unknown:
-                raise InputError(f"{unknown[0]} means nothing to a {kind.title} in memory")
-            graph: Graph = getattr(kind._module(), kind.function)(source, input_shapes=input_shapes, **options)
-            return kind.name, graph
+        if any(base.__module__.partition(".")[0] == kind.package for base in type(source).__mro__):
+            return kind.name, kind.load(source, input_shapes, options)
     what = f"{type(source).__module__}.{type(source).__qualname__}"
     raise InputError(
         f"the source is a {what}, needed a path, bytes, a torch.nn.Module, a torch.export program or a function of "

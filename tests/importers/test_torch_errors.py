@@ -24,6 +24,7 @@ from edgert.errors import (  # noqa: E402
     ModelError,
     UnsupportedError,
 )
+from edgert.importers import formats  # noqa: E402
 from edgert.importers.torch import load, load_object  # noqa: E402
 from importers._torch_cases import Of  # noqa: E402
 from importers._torch_run import assert_close, eager, run  # noqa: E402
@@ -194,6 +195,8 @@ def test_names_of_inputs_outputs_and_layers():
     assert [value.name for value in graph.inputs] == ["a", "b"]
     with pytest.raises(InputError, match="input_names"):
         load_object(Named(), None, (X, X), input_names=["a"])
+    with pytest.raises(InputError, match=r"entry means nothing to PyTorch \(in memory\) models; it takes example"):
+        formats.load_object(Named(), None, {"entry": "forward"})
 
 
 # Programs with dynamic dimensions
