@@ -139,46 +139,36 @@ def top_k(b: GraphBuilder, node: SourceNode) -> list[Value]:
     return {"value": [values], "indices": [indices], "both": [values, indices]}[wanted]
 
 
-# Attention of GluonNLP: queries, keys and values lie interleaved, [length, batch, heads * 3 * depth].
+# Attention of GluonNLP: queries, keys and values lie interleaved, [length, batch, heads * 3 * depth]; of an encoder,
+# keys and values alone, [length, batch, heads * 2 * depth].
 
 
-def _interleaved(b: GraphBuilder, node: SourceNode, part: int) -> Value:
-    """[batch * heads, length, depth] of one of the three."""
-    x, heads = node.input(), node.integer("heads", 0)
-    if len(x.shape) != 3 or heads < 1 or x.shape[2] % (3 * heads):
+def _interleaved(b: GraphBuilder, node: SourceNode, x: Value, count: int, part: int) -> Value:
+    """[batch * heads, length, depth] of one of the `count` that lie in x."""
+    heads = node.integer("heads", 0)
+    if len(x.shape) != 3 or heads < 1 or x.shape[2] % (count * heads):
         raise ModelError(f"an input {list(x.shape)} for {heads} heads")
     length, batch, width = x.shape
-    depth = width // (3 * heads)
-    y = b.slice(b.reshape(x, (length, batch * heads, 3, depth)), 2, part, part + 1)
+    depth = width // (count * heads)
+    y = b.slice(b.reshape(x, (length, batch * heads, count, depth)), 2, part, part + 1)
     return b.transpose(b.reshape(y, (length, batch * heads, depth)), (1, 0, 2))
 
 
 def attention_scores(b: GraphBuilder, node: SourceNode) -> Value:
-    queries, keys = (_interleaved(b, node, part) for part in (0, 1))
+    queries, keys = (_interleaved(b, node, node.input(), 3, part) for part in (0, 1))
     scaled = b.mul(queries, 1 / math.sqrt(queries.shape[2]))
     return b.emit("matmul", [scaled, keys], {"transpose_b": True})
 
 
 def attention_values(b: GraphBuilder, node: SourceNode) -> Value:
-    values = _interleaved(b, node, 2)
+    values = _interleaved(b, node, node.input(), 3, 2)
     length, batch = node.input().shape[:2]
     mixed = b.emit("matmul", [node.input(1), values])
     return b.reshape(b.transpose(mixed, (1, 0, 2)), (length, batch, node.input().shape[2] // 3))
 
 
-def _pair(b: GraphBuilder, node: SourceNode, x: Value, part: int) -> Value:
-    """Keys or values of an encoder, [length, batch, heads * 2 * depth], as [batch * heads, length, depth]."""
-    heads = node.integer("heads", 0)
-    if len(x.shape) != 3 or heads < 1 or x.shape[2] % (2 * heads):
-        raise ModelError(f"an input {list(x.shape)} for {heads} heads")
-    length, batch, width = x.shape
-    depth = width // (2 * heads)
-    y = b.slice(b.reshape(x, (length, batch * heads, 2, depth)), 2, part, part + 1)
-    return b.transpose(b.reshape(y, (length, batch * heads, depth)), (1, 0, 2))
-
-
 def cross_attention_scores(b: GraphBuilder, node: SourceNode) -> Value:
-    queries, keys = node.input(0), _pair(b, node, node.input(1), 0)
+    queries, keys = node.input(0), _interleaved(b, node, node.input(1), 2, 0)
     depth = keys.shape[2]
     if math.prod(queries.shape[1:]) != keys.shape[0] * depth:
         raise ModelError(f"queries {list(queries.shape)} for keys {list(keys.shape)}")
@@ -188,7 +178,7 @@ def cross_attention_scores(b: GraphBuilder, node: SourceNode) -> Value:
 
 def cross_attention_values(b: GraphBuilder, node: SourceNode) -> Value:
     stored, weights = node.input(0), node.input(1)
-    mixed = b.emit("matmul", [weights, _pair(b, node, stored, 1)])
+    mixed = b.emit("matmul", [weights, _interleaved(b, node, stored, 2, 1)])
     return b.reshape(b.transpose(mixed, (1, 0, 2)), (mixed.shape[1], stored.shape[1], stored.shape[2] // 2))
 
 
