@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,64 +17,99 @@ from edgert.quant.histogram import Histogram
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
 
+_MOST_LANES = 4  # each has its own activations in memory
+
 
 def calibrate(
     package: bytes,
     samples: Iterable[Mapping[str, NDArray[Any]]],
     progress: Callable[[int], None] | None = None,
-    threads: int = 1,
+    threads: int | None = None,
 ) -> dict[str, Histogram]:
     """Histograms of every float32 tensor that is not constant, by name.
 
     package: a float model as an .ert file. samples: inputs by name, one run each. progress: called with the number of
-    samples done. The model runs operator by operator; each output is looked at as soon as it is written.
+    samples done. threads: samples that are run at once, None for one a processor; the histograms do not depend on it.
+    The model runs operator by operator; each output is looked at as soon as it is written.
     Raises InputError when there is no sample, when one does not fit, or when a tensor is not finite.
     """
-    model = Model(package, threads=threads)
-    session, native = model.session, model.session.model
-    watched: list[list[tuple[Histogram, NDArray[np.float32]]]] = []
-    histograms: dict[str, Histogram] = {}
-
-    def watch(index: int) -> list[tuple[Histogram, NDArray[np.float32]]]:
-        info = tensor_info(session, index)
-        if info.dtype != DType.FLOAT32:
-            return []
-        histogram = histograms.setdefault(info.name, Histogram())
-        return [(histogram, tensor_array(session, index))]
-
-    inputs = [pair for index in native.inputs for pair in watch(index)]
-    for op in range(native.op_count):
-        watched.append([pair for index in native.op(op)[3] for pair in watch(index)])
-    names = {id(histogram): name for name, histogram in histograms.items()}
-
+    lanes = [_Lane(package)]
+    if not lanes[0].has_variables:  # their values go from one sample to the next
+        wanted = min(threads or os.cpu_count() or 1, _MOST_LANES)
+        lanes += [_Lane(package) for _ in range(wanted - 1)]
+    histograms: dict[str, Histogram] = {name: Histogram() for name in lanes[0].names}
+    running: deque[Future[dict[str, Histogram]]] = deque()
     done = 0
-    for done, sample in enumerate(samples, 1):
-        for info in model.inputs:
-            if info.name not in sample:
-                raise InputError(
-                    f"calibration sample {done} has no input {info.name!r} (it has: {', '.join(sample)}); "
-                    f"the model needs {', '.join(str(i) for i in model.inputs)}"
-                )
-            array = info.checked(sample[info.name], f"calibration sample {done}: input")
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                bad = "NaN" if np.isnan(array).any() else "infinity"
-                raise InputError(f"calibration sample {done}: input {info.name!r} holds {bad}; remove that sample")
-            model.view(info.name)[...] = array
-        session.rewind()
-        _count(inputs, names, done)
-        while (step := session.step()) is not None:
-            _count(watched[step], names, done)
+
+    def take() -> None:
+        nonlocal done
+        for name, seen in running.popleft().result().items():
+            histograms[name].merge(seen)
+        done += 1
         if progress is not None:
             progress(done)
+
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        for number, sample in enumerate(samples):
+            if len(running) == len(lanes):
+                take()
+            running.append(pool.submit(lanes[number % len(lanes)].run, sample, number + 1))
+        while running:
+            take()
     if done == 0:
         raise InputError("the calibration data hold no sample; give at least one, better 100 to 500")
     return histograms
 
 
-def _count(pairs: Iterable[tuple[Histogram, NDArray[np.float32]]], names: Mapping[int, str], sample: int) -> None:
-    for histogram, array in pairs:
-        if not histogram.add(array):
-            raise InputError(
-                f"calibration sample {sample}: tensor {names[id(histogram)]!r} is not finite; "
-                "the float model itself overflows on this sample"
-            )
+class _Lane:
+    """A session of its own, which runs one sample at a time."""
+
+    def __init__(self, package: bytes) -> None:
+        self._model = Model(package)
+        self._session = self._model.session
+        native = self._session.model
+        infos = [tensor_info(self._session, index) for index in range(native.tensor_count)]
+        self.has_variables = any(info.kind == "variable" for info in infos)
+
+        def watched(indices: Iterable[int]) -> list[tuple[str, NDArray[np.float32]]]:
+            return [
+                (infos[index].name, tensor_array(self._session, index))
+                for index in indices
+                if infos[index].dtype == DType.FLOAT32
+            ]
+
+        self._inputs = watched(native.inputs)
+        self._written = [watched(native.op(op)[3]) for op in range(native.op_count)]
+        self.names = [name for pairs in (self._inputs, *self._written) for name, _ in pairs]
+
+    def run(self, sample: Mapping[str, NDArray[Any]], number: int) -> dict[str, Histogram]:
+        """What this sample, of this number, gives every tensor."""
+        self._feed(sample, f"calibration sample {number}")
+        seen: dict[str, Histogram] = {}
+        self._session.rewind()
+        self._look(self._inputs, seen, number)
+        while (step := self._session.step()) is not None:
+            self._look(self._written[step], seen, number)
+        return seen
+
+    def _feed(self, sample: Mapping[str, NDArray[Any]], what: str) -> None:
+        for info in self._model.inputs:
+            if info.name not in sample:
+                raise InputError(
+                    f"{what} has no input {info.name!r} (it has: {', '.join(sample)}); "
+                    f"the model needs {', '.join(str(i) for i in self._model.inputs)}"
+                )
+            array = info.checked(sample[info.name], f"{what}: input")
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                bad = "NaN" if np.isnan(array).any() else "infinity"
+                raise InputError(f"{what}: input {info.name!r} holds {bad}; remove that sample")
+            self._model.view(info.name)[...] = array
+
+    @staticmethod
+    def _look(pairs: Iterable[tuple[str, NDArray[np.float32]]], seen: dict[str, Histogram], number: int) -> None:
+        for name, array in pairs:
+            if not seen.setdefault(name, Histogram()).add(array):
+                raise InputError(
+                    f"calibration sample {number}: tensor {name!r} is not finite; "
+                    "the float model itself overflows on this sample"
+                )
