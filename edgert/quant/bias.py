@@ -106,7 +106,8 @@ def _shift_bias(node: Node, input_shift: NDArray[np.float64]) -> None:
     assert bias.quant is not None
     shift = response(node.op, weights.data.astype(np.float64), input_shift) * np.asarray(weights.quant.scales)
     steps = bias.data - np.rint(shift / np.asarray(bias.quant.scales))
-    bias.data = np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
+    limits = np.iinfo(bias.data.dtype)
+    bias.data = np.clip(steps, limits.min, limits.max).astype(bias.data.dtype)
 
 
 def _run_node(

@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError
 from edgert.ir import Graph, Node, Value
-from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.ops import QuantRule
+from edgert.ops._unary_int16 import UNIT_SCALE
+from edgert.quant.forms import is_curve, node_forms, rule_of, symmetric_params
 from edgert.quant.histogram import Histogram
-from edgert.quant.scales import activation_params, choose_range
+from edgert.quant.scales import WEIGHT_LIMIT, activation_params, choose_range
 from edgert.quant.schemes import Activations, Scheme
 
+__all__ = ["SOFTMAX_PARAMS", "UNIT_PARAMS", "Quants", "activation_quants", "rule_of"]
+
 SOFTMAX_PARAMS = QuantParams((1.0 / 256.0,), (-128,))
+UNIT_PARAMS = QuantParams((UNIT_SCALE,), (0,))  # of an int16 softmax, sigmoid or tanh
+
+# Parameters of every float32 activation, for each of the forms that it may take.
+Quants = Mapping[Activations, Mapping[Value, QuantParams]]
+
+# int16 has bits to spare, and what lies beyond all calibration samples would be clipped: a bit is left for it.
+_HEADROOM = 2.0
+_LARGEST_RATIO = 64.0  # of a weighted operator's input step times weight step to its output step, in int16
 
 
 class _Groups:
@@ -34,40 +48,68 @@ class _Groups:
         self._parent[self.find(a)] = self.find(b)
 
 
-def rule_of(node: Node) -> QuantRule:
-    """What the quantiser does with a node of a float graph."""
-    rule = OPS_BY_NAME[node.op].quant
-    results = node.outputs[:1] if rule == QuantRule.SAME else node.outputs  # top_k's others are indices
-    if any(value.dtype != DType.FLOAT32 for value in results) and rule != QuantRule.FOLLOW:
-        return QuantRule.FLOAT
-    if rule == QuantRule.WEIGHTED and not (node.inputs[1] is not None and node.inputs[1].constant):
-        return QuantRule.FLOAT
-    return rule
-
-
 def activation_quants(
     graph: Graph,
     histograms: Mapping[str, Histogram],
     schemes: Mapping[Node, Scheme],
     norm: float = math.inf,
-) -> dict[Value, QuantParams]:
-    """int8 parameters of every float32 value of the graph that is not constant.
+) -> Quants:
+    """int8 and int16 parameters of every float32 value of the graph that is not constant.
 
-    Values that an operator only moves (QuantRule.SAME) or joins (SHARED) get one range: the widest of the ranges
-    chosen for each, in this norm (edgert.quant.scales.choose_range). A softmax's output has its own fixed scale, and
-    so has all that is only moved from it; joined with others, it is brought to their scale.
-    A variable has the range of what is assigned to it. schemes: of every node; those in float join nothing.
+    In each form, values that an operator of that form only moves (QuantRule.SAME) or joins (SHARED) get one range:
+    the widest of the ranges chosen for each, for int8 in this norm (edgert.quant.scales.choose_range). A softmax's
+    output has its own fixed scale, and so has all that is only moved from it; joined with others, it is brought to
+    their scale. In int16 the same holds for sigmoid and tanh, and nothing is clipped.
+    A variable has the range of what is assigned to it. schemes: of every node.
     Raises InputError for a value that calibration has not seen.
     """
+    forms = node_forms(graph, schemes, histograms)
+    seen = _seen(graph, histograms)
+
+    def byte_range(histogram: Histogram) -> tuple[float, float]:
+        return choose_range(histogram, norm)
+
+    quants: dict[Activations, dict[Value, QuantParams]] = {Activations.INT8: {}, Activations.INT16: {}}
+    groups, fixed = _grouped([node for node in graph.nodes if forms[node] == Activations.INT8], Activations.INT8)
+    low: dict[Value, float] = {}
+    high: dict[Value, float] = {}
+    for value, histogram in seen.items():
+        root, ends = groups.find(value), byte_range(histogram)
+        low[root], high[root] = min(low.get(root, 0.0), ends[0]), max(high.get(root, 0.0), ends[1])
+    for value in seen:
+        root = groups.find(value)
+        quants[Activations.INT8][value] = fixed.get(root) or activation_params(low[root], high[root])
+
+    wide = [node for node in graph.nodes if forms[node] == Activations.INT16]
+    quants[Activations.INT16] = _int16_quants(wide, seen)
+    return quants
+
+
+def _seen(graph: Graph, histograms: Mapping[str, Histogram]) -> dict[Value, Histogram]:
+    """What calibration saw of every float32 value that is not constant."""
+    written = {node.inputs[0]: node.inputs[1] for node in graph.nodes if node.op == "assign"}
+    seen = {}
+    for value in graph.values():
+        if value.dtype == DType.FLOAT32 and not value.constant:
+            held = written.get(value)  # in a variable
+            name = value.name if held is None else held.name
+            if name not in histograms:
+                raise InputError(f"calibration has not seen the tensor {value.name!r}")
+            seen[value] = histograms[name]
+    return seen
+
+
+def _grouped(nodes: list[Node], form: Activations) -> tuple[_Groups, dict[Value, QuantParams]]:
+    """What these nodes, all of one form, tie together, and the parameters of groups whose scale an operator sets."""
     groups = _Groups()
     fixed: dict[Value, QuantParams] = {}
     joins: list[tuple[Value, Value]] = []
-    for node in graph.nodes:
+    for node in nodes:
         rule = rule_of(node)
-        if schemes[node].activations == Activations.FLOAT:
-            continue
         if rule == QuantRule.FIXED:
-            fixed[node.outputs[0]] = SOFTMAX_PARAMS
+            fixed[node.outputs[0]] = SOFTMAX_PARAMS if form == Activations.INT8 else UNIT_PARAMS
+        elif form == Activations.INT16 and is_curve(node):
+            fixed[node.outputs[0]] = UNIT_PARAMS
         elif rule == QuantRule.SAME and node.inputs[0] is not None:
             groups.join(node.inputs[0], node.outputs[0])
         elif rule == QuantRule.SHARED:
@@ -76,23 +118,34 @@ def activation_quants(
     for source, joined in joins:
         if groups.find(source) not in own_scale and groups.find(joined) not in own_scale:
             groups.join(source, joined)
+    return groups, {groups.find(value): params for value, params in fixed.items()}
 
-    ranges: dict[Value, tuple[float, float]] = {}
-    fixed_groups = {groups.find(value): params for value, params in fixed.items()}
-    values = [v for v in graph.values() if v.dtype == DType.FLOAT32 and not v.constant]
-    written = {node.inputs[0]: node.inputs[1] for node in graph.nodes if node.op == "assign"}
-    for value in values:
-        held = written.get(value)  # in a variable
-        histogram = histograms.get(value.name if held is None else held.name)
-        if histogram is None:
-            raise InputError(f"calibration has not seen the tensor {value.name!r}")
-        low, high = choose_range(histogram, norm)
+
+def _int16_quants(nodes: list[Node], seen: Mapping[Value, Histogram]) -> dict[Value, QuantParams]:
+    groups, fixed = _grouped(nodes, Activations.INT16)
+    reach: dict[Value, float] = {}
+    for value, histogram in seen.items():
         root = groups.find(value)
-        if root in ranges:
-            low, high = min(low, ranges[root][0]), max(high, ranges[root][1])
-        ranges[root] = (low, high)
-    quants: dict[Value, QuantParams] = {}
-    for value in values:
+        reach[root] = max(reach.get(root, 0.0), _HEADROOM * max(-histogram.least, histogram.greatest))
+
+    def params(value: Value) -> QuantParams:
         root = groups.find(value)
-        quants[value] = fixed_groups.get(root) or activation_params(*ranges[root])
-    return quants
+        return fixed.get(root) or symmetric_params(reach[root])
+
+    # The 64-bit rescaling takes no ratio of 2^7 and more: what nearly cancels out gets a coarser step than it could.
+    for node in nodes:
+        if rule_of(node) == QuantRule.WEIGHTED or node.op == "matmul":
+            steps = [
+                params(value).scale if value in seen else _constant_step(node, value)
+                for value in node.inputs[:2]
+                if value is not None
+            ]
+            root = groups.find(node.output)
+            reach[root] = max(reach[root], math.prod(steps) / _LARGEST_RATIO * 32767.0)
+    return {value: params(value) for value in seen}
+
+
+def _constant_step(node: Node, value: Value) -> float:
+    assert value.data is not None
+    limit = WEIGHT_LIMIT if rule_of(node) == QuantRule.WEIGHTED else 32767
+    return float(np.abs(value.data).max(initial=0.0)) / limit

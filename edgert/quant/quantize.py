@@ -20,16 +20,18 @@ from edgert.progress import Progress, silent
 from edgert.quant.bias import correct_biases
 from edgert.quant.calibrate import calibrate
 from edgert.quant.clone import clone
+from edgert.quant.compact import compact
 from edgert.quant.equalize import equalize
+from edgert.quant.forms import settle
 from edgert.quant.groups import activation_quants, rule_of
 from edgert.quant.histogram import Histogram
 from edgert.quant.measure import Results, keep_results, run_all, sqnr
 from edgert.quant.norms import float_norms
 from edgert.quant.pools import pools_to_means
-from edgert.quant.rewrite import quantize_graph
+from edgert.quant.rewrite import Rewritten, quantize_graph
 from edgert.quant.samples import KeptSamples, Sample
 from edgert.quant.scales import NORMS
-from edgert.quant.schemes import FLOAT, Plan, Scheme, layer_name
+from edgert.quant.schemes import FLOAT, Activations, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
 
 Pack = Callable[[Graph], bytes]
@@ -200,7 +202,7 @@ class _Trials:
         """The quantised graph of a choice."""
         candidate = self._candidate(choice.strength)
         graph = clone(candidate.graph)
-        self._quantize(graph, plan, candidate, choice, io)
+        compact(graph, self._quantize(graph, plan, candidate, choice, io).stored)
         return graph
 
     def _measured(self, choice: Choice) -> Choice:
@@ -224,17 +226,22 @@ class _Trials:
             self._graphs[strength] = _Candidate(graph, histograms, judged)
         return self._graphs[strength]
 
-    def _quantize(self, graph: Graph, plan: Plan, candidate: _Candidate, choice: Choice, io: str) -> None:
+    def _quantize(self, graph: Graph, plan: Plan, candidate: _Candidate, choice: Choice, io: str) -> Rewritten:
         """graph: a clone of the candidate's, or of a part of it."""
         schemes = node_schemes(graph, plan, io)
         quants = activation_quants(graph, candidate.histograms, schemes, choice.norm) if candidate.histograms else {}
-        sources = quantize_graph(graph, quants, candidate.histograms, schemes, io)
+        made = quantize_graph(graph, quants, candidate.histograms, schemes, io)
         if choice.correct:
             means = {name: histogram.mean() for name, histogram in candidate.judged.items()}
-            correct_biases(graph, sources, means, self._judges, self._pack)
+            correct_biases(graph, made.sources, means, self._judges, self._pack)
+        return made
 
 
 def node_schemes(graph: Graph, plan: Plan, io: str) -> dict[Node, Scheme]:
     """Every node's scheme: the plan's, but float where the recipe wants it and the plan does not name the node."""
-    quiet = float_norms(graph) | (float_tail(graph) if io == "float" else set())
-    return {node: FLOAT if node in quiet and not plan.names(node) else plan.of(node) for node in graph.nodes}
+    schemes = settle(graph, plan)
+    for node in float_norms(graph) | (float_tail(graph) if io == "float" else set()):
+        if not plan.names(node) and schemes[node].activations != Activations.FLOAT:
+            recurrent = node.op in ("lstm", "gru", "rnn", "svdf")  # their weights are as many as a layer's
+            schemes[node] = replace(schemes[node], activations=Activations.FLOAT) if recurrent else FLOAT
+    return schemes

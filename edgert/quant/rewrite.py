@@ -1,35 +1,53 @@
-"""Rewrites a float graph to int8, given the parameters of its activations."""
+"""Rewrites a float graph to what every node shall compute in, given the parameters of its activations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
-from edgert.ops import QuantRule
+from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.quant.bias import mean_shift
-from edgert.quant.groups import rule_of
+from edgert.quant.compact import Stored
+from edgert.quant.forms import node_forms, rule_of, symmetric_params
+from edgert.quant.groups import Quants
 from edgert.quant.histogram import Histogram
-from edgert.quant.scales import activation_params, quantize_bias, quantize_weights, weight_scales
-from edgert.quant.schemes import Activations, Scheme
+from edgert.quant.int4 import RoundedWeights
+from edgert.quant.scales import activation_params, quantize_bias
+from edgert.quant.schemes import Activations, Scheme, Weights
+from edgert.quant.weights import Rounder, dequantized, round_to_float16, weight_operands
 
-# Axis of the output channels in the weights of each weighted operator.
-_CHANNEL_AXIS = {"conv2d": 0, "fully_connected": 0, "depthwise_conv2d": 2}
+FLOAT, INT8, INT16 = Activations.FLOAT, Activations.INT8, Activations.INT16
+_DTYPES = {INT8: DType.INT8, INT16: DType.INT16}
+_LARGEST_BIAS = 2.0**45  # of an int64 bias, in steps: half of what the runtime takes
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What quantize_graph knows of the graph that it made."""
+
+    sources: dict[Value, str]  # the name of the float tensor that each int8 or int16 activation stands for
+    stored: dict[Value, Stored]  # how constants are kept in a file; edgert.quant.compact.compact needs it
 
 
 class _Rewriter:
-    """Builds the new node list. Every float value may have an int8 twin and a float form; conversions are added where
-    one is wanted and only the other is there."""
+    """Builds the new node list. Every float value is written in one form and converted to the others where one is
+    wanted, each once, and always from the form that was written."""
 
-    def __init__(self, graph: Graph, quants: Mapping[Value, QuantParams], histograms: Mapping[str, Histogram]) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, quants: Quants, histograms: Mapping[str, Histogram], rounder: Rounder) -> None:
         self.histograms = histograms
         self.quants = quants
+        self.rounder = rounder
         self.nodes: list[Node] = []
-        self.int8: dict[Value, Value] = {}  # twin of each value that has one
-        self.has_float: set[Value] = set(graph.inputs)
+        self.written: dict[Value, Activations] = {}  # FLOAT for what is not here
+        self.forms: dict[tuple[Value, Activations], Value] = {}
+        self.stored: dict[Value, Stored] = {}
+        self.float_weights: dict[tuple[Value, Weights, int | None], Value] = {}
         self.names = {value.name for value in graph.values()}
 
     def fresh_name(self, wanted: str) -> str:
@@ -40,135 +58,206 @@ class _Rewriter:
         self.names.add(name)
         return name
 
-    def twin(self, value: Value) -> Value:
-        """A new int8 value; it takes the source's name where no float form will need it."""
-        return Value(self.fresh_name(f"{value.name}_int8"), value.shape, DType.INT8, self.quants[value])
+    def twin(self, value: Value, form: Activations) -> Value:
+        """A new value for the int8 or int16 form."""
+        dtype = _DTYPES[form]
+        name = self.fresh_name(f"{value.name}_{dtype.name.lower()}")
+        return Value(name, value.shape, dtype, self.quants[form][value])
 
-    def as_int8(self, value: Value) -> Value:
-        """The int8 form of a value, quantised here if need be."""
-        if value in self.int8:
-            return self.int8[value]
-        twin = self._constant(value) if value.constant else self.twin(value)
-        if not value.constant:
-            self.nodes.append(Node("quantize", [value], [twin], {}, f"{value.name}/quantize", "quantize"))
-        self.int8[value] = twin
-        return twin
-
-    def _constant(self, value: Value) -> Value:
-        assert value.data is not None
-        params = activation_params(float(value.data.min()), float(value.data.max()))
-        steps = np.rint(value.data.astype(np.float64) / params.scale) + params.zero_point
-        data = np.clip(steps, -128, 127).astype(np.int8)
-        return Value(self.fresh_name(f"{value.name}_int8"), value.shape, DType.INT8, params, data)
-
-    def as_float(self, value: Value) -> Value:
-        """The float form of a value, dequantised here if need be."""
-        if value.constant or value.dtype != DType.FLOAT32 or value.variable or value in self.has_float:
+    def as_form(self, value: Value, form: Activations) -> Value:
+        """The form of a value that is asked for, converted here if need be."""
+        if value.dtype != DType.FLOAT32 or (form == FLOAT and (value.constant or value.variable)):
             return value
-        node = Node("dequantize", [self.int8[value]], [value], {}, f"{value.name}/dequantize", "dequantize")
-        self.nodes.append(node)
-        self.has_float.add(value)
-        return value
+        written = self.written.get(value, FLOAT)
+        if form == FLOAT == written:
+            return value
+        if (value, form) not in self.forms:
+            self.forms[value, form] = self._constant(value, form) if value.constant else self._converted(value, form)
+        return self.forms[value, form]
 
-    def float_node(self, node: Node) -> None:
-        inputs = [None if value is None else self.as_float(value) for value in node.inputs]
-        self.nodes.append(Node(node.op, inputs, node.outputs, dict(node.attrs), node.name, node.source))
-        self.has_float.update(node.outputs)
+    def _converted(self, value: Value, form: Activations) -> Value:
+        written = self.written.get(value, FLOAT)
+        source = value if written == FLOAT else self.forms[value, written]
+        result = value if form == FLOAT else self.twin(value, form)
+        op = "dequantize" if form == FLOAT else "quantize"
+        self.nodes.append(Node(op, [source], [result], {}, f"{value.name}/{op}", op))
+        return result
 
-    def int8_node(self, node: Node, rule: QuantRule) -> None:
-        if rule == QuantRule.WEIGHTED:
-            inputs = self._weighted_inputs(node)
+    def _constant(self, value: Value, form: Activations) -> Value:
+        assert value.data is not None
+        if form == INT8:
+            params = activation_params(float(value.data.min()), float(value.data.max()))
         else:
-            inputs = [
-                value if value is None or value.dtype != DType.FLOAT32 else self.as_int8(value) for value in node.inputs
-            ]
+            params = symmetric_params(float(np.abs(value.data).max(initial=0.0)))
+        dtype = _DTYPES[form]
+        limits = np.iinfo(dtype.numpy_name)
+        steps = np.rint(value.data.astype(np.float64) / params.scale) + params.zero_point
+        data = np.clip(steps, limits.min, limits.max).astype(dtype.numpy_name)
+        return Value(self.fresh_name(f"{value.name}_{dtype.name.lower()}"), value.shape, dtype, params, data)
+
+    def float_node(self, node: Node, weights: Weights) -> None:
+        inputs = [None if value is None else self.as_form(value, FLOAT) for value in node.inputs]
+        made = Node(node.op, inputs, node.outputs, dict(node.attrs), node.name, node.source)
+        if weights == Weights.FLOAT16:
+            made.inputs = [None if value is None else self._float16(value) for value in inputs]
+        elif weights != Weights.FLOAT32:
+            self._round_operands(node, made, weights)
+        self.nodes.append(made)
+
+    def _float16(self, value: Value) -> Value:
+        key = (value, Weights.FLOAT16, None)
+        if key not in self.float_weights:
+            data = round_to_float16(value)
+            self.float_weights[key] = value if data is None else self._float_constant(value, data.astype(np.float32))
+            if data is not None:
+                self.stored[self.float_weights[key]] = Stored(data, None)
+        return self.float_weights[key]
+
+    def _round_operands(self, node: Node, made: Node, kind: Weights) -> None:
+        """Gives a float operator rounded weights, and a bias that makes up for what rounding adds to the means."""
+        for index, axis in weight_operands(node).items():
+            value = node.inputs[index]
+            assert value is not None
+            own = kind if rule_of(node) == QuantRule.WEIGHTED else Weights.INT8
+            key = (value, own, axis)
+            if key not in self.float_weights:
+                rounded = self.rounder.rounded(node, index, axis, own)
+                if rounded is None:  # worth keeping as it is
+                    self.float_weights[key] = value
+                else:
+                    constant = self._float_constant(value, dequantized(rounded))
+                    self.float_weights[key] = constant
+                    self.stored[constant] = _stored(rounded, own)
+            made.inputs[index] = self.float_weights[key]
+        x, weights = node.inputs[0], made.inputs[1] if len(made.inputs) > 1 else None
+        if rule_of(node) == QuantRule.WEIGHTED and x is not None and weights is not None and x.name in self.histograms:
+            assert weights.data is not None
+            bias = node.inputs[2] if len(node.inputs) > 2 else None
+            channels = node.output.shape[-1]
+            real = np.zeros(channels) if bias is None or bias.data is None else bias.data.astype(np.float64)
+            real = real - mean_shift(node, weights.data, self.histograms[x.name].mean())
+            name = self.fresh_name(f"{node.output.name}/bias" if bias is None else f"{bias.name}_corrected")
+            made.inputs[2:] = [Value(name, (channels,), DType.FLOAT32, None, real.astype(np.float32))]
+
+    def _float_constant(self, like: Value, data: NDArray[np.float32]) -> Value:
+        return Value(self.fresh_name(f"{like.name}_rounded"), like.shape, DType.FLOAT32, None, data)
+
+    def integer_node(self, node: Node, form: Activations, weights: Weights) -> None:
+        if rule_of(node) == QuantRule.WEIGHTED:
+            inputs = self._weighted_inputs(node, form, weights)
+        else:
+            inputs = [None if value is None else self.as_form(value, form) for value in node.inputs]
         outputs = []
         for value in node.outputs:
             if value.dtype == DType.FLOAT32:
-                self.int8[value] = self.twin(value)
-                outputs.append(self.int8[value])
+                self.written[value] = form
+                self.forms[value, form] = self.twin(value, form)
+                outputs.append(self.forms[value, form])
             else:  # QuantRule.FOLLOW: an index or a truth value
                 outputs.append(value)
         self.nodes.append(Node(node.op, inputs, outputs, dict(node.attrs), node.name, node.source))
 
-    def _weighted_inputs(self, node: Node) -> list[Value | None]:
+    def _weighted_inputs(self, node: Node, form: Activations, kind: Weights) -> list[Value | None]:
         x, weights = node.inputs[0], node.inputs[1]
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         assert x is not None
         assert weights is not None
-        assert weights.data is not None
-        x8 = self.as_int8(x)
-        assert x8.quant is not None
-        axis = _CHANNEL_AXIS[node.op]
-        scales = weight_scales(weights.data, axis, x8.quant.scale, None if bias is None else bias.data)
-        params = QuantParams(tuple(float(s) for s in scales), (0,) * len(scales), axis)
-        data = quantize_weights(weights.data, scales, axis)
-        w8 = Value(self.fresh_name(f"{weights.name}_int8"), weights.shape, DType.INT8, params, data)
-        rounded = data * scales.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
+        xq = self.as_form(x, form)
+        assert xq.quant is not None
+        step = xq.quant.scale
+        # Of the bias in steps of the accumulator: a channel whose bias does not fit gets larger ones.
+        most = 2.0**30 if form == INT8 else _LARGEST_BIAS
+        least = None if bias is None or bias.data is None else np.abs(bias.data.astype(np.float64)) / (most * step)
+        (axis,) = (axis for index, axis in weight_operands(node).items() if index == 1)
+        rounded = self.rounder.rounded(node, 1, axis, kind, least)
+        assert rounded is not None
+        scales = np.array(rounded.params.scales, np.float32)
+        w8 = Value(self.fresh_name(f"{weights.name}_int8"), weights.shape, DType.INT8, rounded.params, rounded.data)
+        if kind in (Weights.INT4, Weights.INT4_BLOCK):
+            self.stored[w8] = _stored(rounded, kind)
         real = np.zeros(len(scales)) if bias is None or bias.data is None else bias.data.astype(np.float64)
         if x.name in self.histograms:
-            real = real - mean_shift(node, rounded, self.histograms[x.name].mean())
-        bias_data = quantize_bias(real, x8.quant.scale, scales)
-        bias_scales = tuple(float(s) for s in np.float32(x8.quant.scale) * scales)
-        bias_params = QuantParams(bias_scales, (0,) * len(bias_scales), 0)
-        bias_name = self.fresh_name(f"{node.output.name}/bias_int32" if bias is None else f"{bias.name}_int32")
-        return [x8, w8, Value(bias_name, bias_data.shape, DType.INT32, bias_params, bias_data)]
+            real = real - mean_shift(node, dequantized(rounded), self.histograms[x.name].mean())
+        data = _integer_bias(node, real, form, step, rounded)
+        params = QuantParams(tuple(float(s) for s in np.float32(step) * scales), (0,) * len(scales), 0)
+        dtype = DType.of(data.dtype)
+        suffix = dtype.name.lower()
+        name = self.fresh_name(f"{node.output.name}/bias_{suffix}" if bias is None else f"{bias.name}_{suffix}")
+        return [xq, w8, Value(name, data.shape, dtype, params, data)]
+
+
+def _stored(rounded: RoundedWeights, kind: Weights) -> Stored:
+    four_bits = kind in (Weights.INT4, Weights.INT4_BLOCK)
+    return Stored(rounded.data, rounded.params, rounded.multipliers, four_bits)
+
+
+def _integer_bias(
+    node: Node, real: NDArray[np.float64], form: Activations, step: float, rounded: RoundedWeights
+) -> NDArray[Any]:
+    """int32; for int16 activations int64 where a sum might leave int32, as 32-bit biases make convolutions add up in
+    32 bits."""
+    scales = np.array(rounded.params.scales, np.float32)
+    if form == INT8:
+        return quantize_bias(real, step, scales)
+    wide = np.rint(real / (np.float32(step) * scales).astype(np.float64)).astype(np.int64)
+    others = tuple(axis for axis in range(rounded.data.ndim) if axis != rounded.params.axis)
+    largest = np.abs(rounded.data.astype(np.int64)).sum(axis=others) * 2**15 + np.abs(wide)
+    return np.asarray(wide.astype(np.int32) if (largest < 2**31).all() else wide)
 
 
 def quantize_graph(
     graph: Graph,
-    quants: Mapping[Value, QuantParams],
+    quants: Quants,
     histograms: Mapping[str, Histogram],
     schemes: Mapping[Node, Scheme],
     io: str = "float",
-) -> dict[Value, str]:
-    """Rewrites `graph` in place: int8 wherever an operator has an int8 form, float32 in between.
+    rounder: Rounder | None = None,
+) -> Rewritten:
+    """Rewrites `graph` in place: every node computes in what its scheme says where its operator has that form, and in
+    float32 otherwise; conversions stand between.
 
     quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
-    calibration saw, by tensor name, for bias correction. schemes: what every node shall compute in, where it can.
-    io: "float" keeps the graph's float32 inputs and outputs, "int8" makes those that are computed on in int8 int8
-    themselves.
-    Names: inputs and outputs keep theirs; the int8 form of a tensor gets the suffix "_int8".
-    Returns the name of the float tensor that each int8 activation stands for.
+    calibration saw, by tensor name, for bias correction. schemes: of every node. rounder: of weights; to nearest
+    unless given.
+    io: "float" keeps the graph's float32 inputs and outputs; "int8" and "int16" make those of that type that an
+    operator with an integer form reads or writes.
+    Names: inputs and outputs keep theirs; the other forms of a tensor get the suffix "_int8" or "_int16".
+    Weights that are stored compactly stand in the graph with the values that they are expanded to; see
+    edgert.quant.compact.compact, which comes last.
     """
-    rewriter = _Rewriter(graph, quants, histograms)
+    rewriter = _Rewriter(graph, quants, histograms, rounder or Rounder())
+    forms = node_forms(graph, schemes, histograms)
+    outer = {"float": FLOAT, "int8": INT8, "int16": INT16}[io]
+    inputs = list(graph.inputs)
+    if outer != FLOAT:
+        inputs = [_outer_input(graph, rewriter, value, outer, forms) for value in graph.inputs]
     for node in graph.nodes:
-        rule = rule_of(node)
-        if rule == QuantRule.FLOAT or schemes[node].activations == Activations.FLOAT or not _has_float_input(node):
-            rewriter.float_node(node)
+        if forms[node] == FLOAT:
+            rewriter.float_node(node, schemes[node].weights)
         else:
-            rewriter.int8_node(node, rule)
-    outputs = list(graph.outputs)
-    if io == "float":
-        graph.outputs = [rewriter.as_float(value) for value in outputs]
-    graph.nodes = rewriter.nodes
-    if io == "int8":
-        _int8_interface(graph, rewriter, outputs)
+            rewriter.integer_node(node, forms[node], schemes[node].weights)
+    integers = {value for node in graph.nodes if rule_of(node) != QuantRule.FLOAT for value in node.outputs}
+    integers &= set(quants.get(outer, ()))
+    outputs = [rewriter.as_form(value, outer if value in integers else FLOAT) for value in graph.outputs]
+    sources = {twin: value.name for (value, _), twin in rewriter.forms.items() if twin is not value}
+    for float_value, value in (*zip(graph.inputs, inputs, strict=True), *zip(graph.outputs, outputs, strict=True)):
+        if value is not float_value:  # it takes the name of the float tensor that it replaces
+            float_value.name, value.name = value.name, float_value.name
+    graph.inputs, graph.outputs, graph.nodes = inputs, outputs, rewriter.nodes
     graph.verify()
-    return {twin: value.name for value, twin in rewriter.int8.items() if not value.constant}
+    return Rewritten({twin: name for twin, name in sources.items() if not twin.constant}, rewriter.stored)
 
 
-def _has_float_input(node: Node) -> bool:
-    first = node.inputs[0] if node.inputs else None
-    return first is not None and first.dtype == DType.FLOAT32
-
-
-def _int8_interface(graph: Graph, rewriter: _Rewriter, outputs: list[Value]) -> None:
-    """Drops the conversions at the interface. The int8 tensors take the names of the float ones they replace."""
-    new_outputs = []
-    for value in outputs:
-        twin = rewriter.int8.get(value)
-        if twin is not None and value not in rewriter.has_float:
-            twin.name = value.name
-            new_outputs.append(twin)
-        else:
-            new_outputs.append(rewriter.as_float(value))
-    graph.outputs = new_outputs
-    consumers = graph.consumers()
-    for i, value in enumerate(graph.inputs):
-        readers = consumers.get(value, [])
-        if value.dtype == DType.FLOAT32 and len(readers) == 1 and readers[0].op == "quantize":
-            twin = readers[0].output
-            graph.nodes.remove(readers[0])
-            twin.name = value.name
-            graph.inputs[i] = twin
+def _outer_input(
+    graph: Graph, rewriter: _Rewriter, value: Value, form: Activations, forms: Mapping[Node, Activations]
+) -> Value:
+    """What takes an input's place at an integer interface: its integer form, where integer operators read it."""
+    readers = [node for node in graph.nodes if value in node.inputs]
+    integer = any(forms[node] != FLOAT for node in readers)
+    real = any(OPS_BY_NAME[node.op].quant == QuantRule.FLOAT for node in readers)
+    if value.dtype != DType.FLOAT32 or not integer or real or value in graph.outputs:
+        return value
+    twin = rewriter.twin(value, form)
+    rewriter.forms[value, form] = twin
+    rewriter.written[value] = form
+    return twin

@@ -63,7 +63,8 @@ def mean_errors(graph: Graph, correct: bool, inputs: list[np.ndarray]) -> np.nda
     histograms = observe(graph, inputs)
     rounded = clone(graph)
     schemes = node_schemes(rounded, Plan(), "int8")
-    sources = quantize_graph(rounded, activation_quants(rounded, histograms, schemes), histograms, schemes)
+    made = quantize_graph(rounded, activation_quants(rounded, histograms, schemes), histograms, schemes)
+    sources = made.sources
     if correct:
         means = {name: histogram.mean() for name, histogram in histograms.items()}
         samples = [{rounded.inputs[0].name: x} for x in inputs]
@@ -112,7 +113,7 @@ def test_a_graph_with_variables_stays() -> None:
     graph = make.outputs(y)
     histograms = observe(graph, images(graph, 2))
     schemes = node_schemes(graph, Plan(), "int8")
-    sources = quantize_graph(graph, activation_quants(graph, histograms, schemes), histograms, schemes)
+    sources = quantize_graph(graph, activation_quants(graph, histograms, schemes), histograms, schemes).sources
     state = Value("state", (1, 2, 2, 3), DType.FLOAT32, None, np.zeros((1, 2, 2, 3), np.float32), variable=True)
     graph.nodes.append(Node("assign", [state, y], [], OPS_BY_NAME["assign"].complete({}), "keep"))
     graph.verify()
