@@ -56,6 +56,27 @@ def open_model(
     return Model(source, threads=threads, isa=isa, keep_all_tensors=keep_all_tensors, fusion=fusion)
 
 
+def open_any(path: Path, reading: Mapping[str, Any] | None = None, *, keep_all_tensors: bool = False) -> Model:
+    """A package, or a source of any kind that edgert.convert reads, converted in memory with its own numbers kept.
+
+    reading: arguments of edgert.convert that settle what a source leaves open; a package has no use for them.
+    """
+    if is_package(path):
+        return Model(path, keep_all_tensors=keep_all_tensors)
+    from edgert.compile import convert
+
+    return Model(convert(path, quantize="none", **(reading or {})).data, keep_all_tensors=keep_all_tensors)
+
+
+def is_package(path: Path) -> bool:
+    """Whether a file is an .ert package by its first bytes, or by its name where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == b"ERT1" or path.suffix.lower() == ".ert"
+    except OSError:
+        return path.suffix.lower() == ".ert"
+
+
 class _Edgert:
     name = "edgert"
 

@@ -1,15 +1,15 @@
-"""edgert diff: the outputs of two models on the same inputs."""
+"""edgert diff: the outputs of two models on the same inputs, or all their tensors."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgert.cli._shared import FILE, CheckFailedError, json_option, print_json
+from edgert.cli._source import source_arguments, source_options
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,35 +24,55 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 RANDOM_SAMPLES = 10
+_FEW = 8  # samples on which rescaled channels are fitted, and the costliest layer is looked for
 
 
 @click.command("diff")
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option("--data", metavar="DATA", help="Inputs: .npz, .npy, a folder, module:function. Default: random ones.")
-@click.option("--layers", is_flag=True, help="Compare every tensor that both have by name, run by edgert.")
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Compare every tensor that both have by name, run by edgert, and find the layer that costs the results most.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["sqnr", "cosine", "own", "order"]),
+    default="sqnr",
+    show_default=True,
+    help="With --layers: the worst first, by SQNR, cosine, or own SQNR; or in the order of execution.",
+)
+@click.option("--samples", type=click.IntRange(1), metavar="N", help="With --layers: N samples, evenly spread.")
 @click.option("--min-sqnr", type=float, metavar="DB", help="Exit code 1 when an output's SQNR is lower.")
+@source_options
 @json_option
-def command(a: Path, b: Path, data: str | None, layers: bool, min_sqnr: float | None, as_json: bool) -> None:
-    """Compare the outputs of models A and B (.ert, .tflite or .onnx), as real numbers.
+def command(
+    a: Path,
+    b: Path,
+    data: str | None,
+    layers: bool,
+    sort: str,
+    samples: int | None,
+    min_sqnr: float | None,
+    as_json: bool,
+    **source_words: Any,
+) -> None:
+    """Compare the outputs of models A and B, as real numbers.
 
     A .tflite runs in LiteRT and an .onnx in onnxruntime where they are installed, else in edgert. SQNR is
-    10 log10(sum a^2 / sum (a - b)^2). With --layers, tensors whose channels the quantiser has rescaled differ by that
-    scale; the outputs do not.
-    """
-    differences, engines, count = (_layers if layers else _outputs)(a, b, data, as_json)
-    if as_json:
-        tensors = [difference.as_json() for difference in differences]
-        print_json({"a": str(a), "b": str(b), "engines": list(engines), "samples": count, "tensors": tensors})
-    else:
-        from edgert.report.compare import COLUMNS
-        from edgert.report.console import print_table
+    10 log10(sum a^2 / sum (a - b)^2).
 
-        print_table(
-            COLUMNS,
-            [difference.row() for difference in differences],
-            f"A: {a} ({engines[0]})  B: {b} ({engines[1]})  {count} samples{'' if data else ', random'}",
-        )
+    With --layers, A is the float model (a package, or any source that convert reads) and B its quantised form. The own
+    SQNR is that of a layer which gets the float model's values: what it loses by itself. Tensors whose channels the
+    quantiser rescaled (a star at their type) are compared up to one factor a channel. The layer that costs most is
+    found by bisection: the float model runs on the quantised values of the first k layers, and k is sought where the
+    error of the results grows most.
+    """
+    if layers:
+        differences = _layers(a, b, data, sort, samples, as_json, source_arguments(**source_words))
+    else:
+        differences = _outputs(a, b, data, as_json)
     if min_sqnr is not None:
         for difference in differences:
             if not difference.sqnr_db >= min_sqnr:  # NaN, of outputs that hold NaN, is not enough either
@@ -60,15 +80,17 @@ def command(a: Path, b: Path, data: str | None, layers: bool, min_sqnr: float | 
                 raise CheckFailedError(f"{found}, needed {min_sqnr:g} dB")
 
 
-def _outputs(a: Path, b: Path, data: str | None, quiet: bool) -> tuple[list[Difference], tuple[str, str], int]:
+def _outputs(a: Path, b: Path, data: str | None, as_json: bool) -> Sequence[Difference]:
     from edgert.engines import open_native
-    from edgert.report.compare import Difference, real
+    from edgert.report.compare import COLUMNS, Difference, real
+    from edgert.report.console import print_table
+    from edgert.report.inputs import paired
 
     left, right = open_native(a), open_native(b)
-    pairs = _paired(left.outputs, right.outputs, "outputs")
+    pairs = paired(left.outputs, right.outputs, "outputs")
     differences = [Difference(x.name) for x, _ in pairs]
     count = 0
-    for mine, theirs in _inputs(left, right, data, quiet):
+    for mine, theirs in _inputs(left, right, data, as_json):
         left.set_inputs(mine)
         right.set_inputs(theirs)
         left.invoke()
@@ -77,47 +99,55 @@ def _outputs(a: Path, b: Path, data: str | None, quiet: bool) -> tuple[list[Diff
         for difference, (x, y) in zip(differences, pairs, strict=True):
             difference.add(real(in_a[x.name], x), real(in_b[y.name], y))
         count += 1
-    return differences, (left.name, right.name), _some(count, data)
-
-
-def _layers(a: Path, b: Path, data: str | None, quiet: bool) -> tuple[list[Difference], tuple[str, str], int]:
-    from edgert.engines import open_model
-    from edgert.report.compare import Difference, real
-    from edgert.runtime.tensors import tensor_array
-
-    left, right = (open_model(path, keep_all_tensors=True) for path in (a, b))
-    in_a, in_b = _computed(left), _computed(right)
-    common = {name: (in_a[name], info) for name, info in in_b.items() if name in in_a}
-    if not common:
-        raise InputError("A and B have no computed tensor of the same name: they do not come from the same source")
-    differences = [Difference(name) for name in common]
-    count = 0
-    for mine, theirs in _inputs(left, right, data, quiet):
-        left.run(mine)
-        right.run(theirs)
-        for difference, (x, y) in zip(differences, common.values(), strict=True):
-            difference.add(real(tensor_array(left.session, x.index), x), real(tensor_array(right.session, y.index), y))
-        count += 1
-    return differences, ("edgert", "edgert"), _some(count, data)
-
-
-def _computed(model: Model) -> dict[str, TensorInfo]:
-    """Every tensor that an operator writes, by the name of its float form, in the order of execution: the quantiser
-    calls the int8 form of "x" "x_int8"."""
-    from edgert.runtime.tensors import tensor_info
-
-    native = model.session.model
-    infos = (tensor_info(model.session, at) for i in range(native.op_count) for at in native.op(i)[3])
-    named: dict[str, TensorInfo] = {}
-    for info in infos:
-        named.setdefault(info.name.removesuffix("_int8"), info)
-    return named
-
-
-def _some(count: int, data: str | None) -> int:
     if count == 0:
         raise InputError(f"{data} holds no sample")
-    return count
+    if as_json:
+        tensors = [difference.as_json() for difference in differences]
+        print_json({"a": str(a), "b": str(b), "engines": [left.name, right.name], "samples": count, "tensors": tensors})
+    else:
+        rows = [difference.row() for difference in differences]
+        print_table(COLUMNS, rows, _title(f"{a} ({left.name})", f"{b} ({right.name})", count, data))
+    return differences
+
+
+def _layers(
+    a: Path, b: Path, data: str | None, sort: str, samples: int | None, as_json: bool, reading: dict[str, Any]
+) -> Sequence[Difference]:
+    from edgert.engines import open_any
+    from edgert.report.console import print_table, progress
+    from edgert.report.culprit import MOST_PROBES, find_culprit
+    from edgert.report.inputs import Spread
+    from edgert.report.layers import COLUMNS, compare_layers, ranked, row
+    from edgert.report.twins import Twins, other_source
+
+    twins = Twins(*(open_any(path, reading, keep_all_tensors=True) for path in (a, b)))
+    chosen = Spread(lambda: _inputs(twins.exact, twins.rounded, data, as_json), most=samples)
+    if chosen.count == 0:
+        raise InputError(f"{data} holds no sample")
+    few = list(chosen.some(_FEW))
+    twins.fit_factors(few)
+    layers = ranked(compare_layers(twins, chosen)[0], sort)
+    with progress("bisecting", MOST_PROBES, not as_json) as report:
+        culprit = find_culprit(twins, few, report)
+    notes = other_source(twins)
+    if as_json:
+        print_json(
+            {"a": str(a), "b": str(b), "engines": ["edgert", "edgert"], "samples": chosen.count, "sort": sort,
+             "tensors": [layer.as_json() for layer in layers],
+             "costs_most": None if culprit is None else culprit.as_json(), "notes": notes}
+        )  # fmt: skip
+    else:
+        print_table(COLUMNS, [row(layer) for layer in layers], _title(str(a), str(b), chosen.count, data))
+        if any(layer.pair.rescaled for layer in layers):
+            print("*: the quantiser rescaled its channels; compared up to one positive factor a channel")
+        print(f"costs most: {culprit or 'no layer: the results are the same'}")
+        for note in notes:
+            print(f"note: {note}")
+    return [layer.difference for layer in layers]
+
+
+def _title(a: str, b: str, count: int, data: str | None) -> str:
+    return f"A: {a}  B: {b}  {count} samples{'' if data else ', random'}"
 
 
 def _inputs(
@@ -129,13 +159,14 @@ def _inputs(
     from edgert.data import load_samples
     from edgert.engines import random_inputs
     from edgert.report.console import tracked
+    from edgert.report.inputs import as_input, paired
 
-    pairs = _paired(left.inputs, right.inputs, "inputs")
+    pairs = paired(left.inputs, right.inputs, "inputs")
     if data is not None:
         stated: Normalisation = left.normalisation if left.normalisation[0] else right.normalisation
         samples = load_samples(data, left.inputs, stated)
         for sample in tracked(samples, "comparing", samples.count, not quiet):
-            yield sample.inputs, {y.name: _as(sample.inputs[x.name], x, y) for x, y in pairs}
+            yield sample.inputs, {y.name: as_input(sample.inputs[x.name], x, y) for x, y in pairs}
         return
     rng = np.random.default_rng(0)
     for _ in range(RANDOM_SAMPLES):
@@ -143,8 +174,8 @@ def _inputs(
         drawn = random_inputs(tuple(sources), rng)
         mine, theirs = {}, {}
         for (x, y), source in zip(pairs, sources, strict=True):
-            mine[x.name] = _as(drawn[source.name], source, x)
-            theirs[y.name] = _as(drawn[source.name], source, y)
+            mine[x.name] = as_input(drawn[source.name], source, x)
+            theirs[y.name] = as_input(drawn[source.name], source, y)
         yield mine, theirs
 
 
@@ -153,41 +184,3 @@ def _stricter(x: TensorInfo, y: TensorInfo) -> TensorInfo:
     if -1 in x.shape or -1 in y.shape:
         return y if -1 in x.shape else x
     return y if y.quant is not None else x
-
-
-def _as(array: NDArray[Any], given: TensorInfo, needed: TensorInfo) -> NDArray[Any]:
-    """A tensor of one model as the other's input: the same integers where both agree, else the same real numbers.
-    NHWC and NCHW images are turned into each other."""
-    from edgert.report.compare import real
-
-    if given.dtype == needed.dtype and given.quant == needed.quant:
-        converted = array
-    else:
-        numbers = real(array, given)
-        quantize = needed.quant is not None and numbers.dtype.kind == "f"
-        converted = needed.quantize(numbers) if quantize else numbers.astype(needed.dtype.numpy_name)
-    if _fits(converted.shape, needed.shape):
-        return converted
-    if converted.ndim == 4:
-        for order in ((0, 3, 1, 2), (0, 2, 3, 1)):
-            if _fits(converted.transpose(order).shape, needed.shape):
-                return converted.transpose(order)
-    if converted.size == math.prod(needed.shape):
-        return converted.reshape(needed.shape)
-    raise InputError(f"A's input {given} does not fit B's input {needed}")
-
-
-def _fits(shape: tuple[int, ...], needed: tuple[int, ...]) -> bool:
-    return len(shape) == len(needed) and all(b in (a, -1) for a, b in zip(shape, needed, strict=True))
-
-
-def _paired(
-    left: tuple[TensorInfo, ...], right: tuple[TensorInfo, ...], what: str
-) -> list[tuple[TensorInfo, TensorInfo]]:
-    """By name where the names agree, else in order."""
-    if len(left) != len(right):
-        raise InputError(f"A has {len(left)} {what} and B has {len(right)}")
-    by_name = {info.name: info for info in right}
-    if all(info.name in by_name for info in left):
-        return [(info, by_name[info.name]) for info in left]
-    return list(zip(left, right, strict=True))

@@ -114,15 +114,34 @@ def test_diff_fails_when_any_output_is_worse_or_no_number(
 
 
 def test_diff_layer_by_layer(edgert: Command, digits: Path) -> None:
-    words = ("diff", digits / "float.ert", digits / "int8.ert", "--layers", "--data", digits / "data")
-    layers = edgert(*words, "--json").json["tensors"]
+    words = ("diff", digits / "float.ert", digits / "int8.ert", "--layers", "--data", digits / "data", "--samples", 20)
+    layers = edgert(*words, "--sort", "order", "--json").json["tensors"]
     assert len(layers) > 2
     assert layers[0]["name"] != layers[-1]["name"] == "scores"
     assert layers[-1]["cosine"] > 0.98
-    same = edgert("diff", digits / "float.ert", digits / "float.ert", "--layers", "--json").json["tensors"]
-    assert len(same) >= len(layers)
-    assert all(layer["different"] == 0 for layer in same)
-    assert layers[0]["name"] in edgert(*words).out
+    ranked = edgert(*words, "--json").json
+    assert ranked["samples"] == 20
+    decibels = [layer["sqnr_db"] for layer in ranked["tensors"]]
+    assert decibels == sorted(decibels)
+    assert ranked["costs_most"]["name"] in {layer["name"] for layer in layers}
+    text = edgert(*words).out
+    assert layers[0]["name"] in text
+    assert "costs most: " in text
+
+
+def test_diff_of_layers_takes_a_source_and_finds_nothing_between_equals(edgert: Command, digits: Path) -> None:
+    facts = edgert("diff", DIGITS / "digits.onnx", digits / "float.ert", "--layers", "--json").json
+    assert facts["notes"] == []
+    assert all(layer["different"] == 0 for layer in facts["tensors"])
+    assert facts["costs_most"] is None
+    assert "no layer" in edgert("diff", DIGITS / "digits.onnx", digits / "float.ert", "--layers").out
+
+
+def test_diff_says_when_the_models_have_different_sources(edgert: Command, digits: Path, tmp_path: Path) -> None:
+    other = DIGITS.joinpath("digits.onnx").read_bytes() + b"\x72\x00"  # an empty entry of metadata_props
+    (tmp_path / "other.onnx").write_bytes(other)
+    words = ("diff", tmp_path / "other.onnx", digits / "int8.ert", "--layers")
+    assert "made from another file" in edgert(*words).out
 
 
 def test_diff_runs_an_onnx_model_in_its_own_engine(edgert: Command, digits: Path) -> None:
