@@ -14,7 +14,8 @@ from edgert.ops import QuantRule
 from edgert.ops._unary_int16 import UNIT_SCALE
 from edgert.quant.forms import is_curve, node_forms, rule_of, symmetric_params
 from edgert.quant.histogram import Histogram
-from edgert.quant.scales import WEIGHT_LIMIT, activation_params, choose_range
+from edgert.quant.ranges import Range, choose_range
+from edgert.quant.scales import WEIGHT_LIMIT, activation_params
 from edgert.quant.schemes import Activations, Scheme
 
 __all__ = ["SOFTMAX_PARAMS", "UNIT_PARAMS", "Quants", "activation_quants", "rule_of"]
@@ -52,29 +53,32 @@ def activation_quants(
     graph: Graph,
     histograms: Mapping[str, Histogram],
     schemes: Mapping[Node, Scheme],
-    norm: float = math.inf,
+    ranges: Mapping[str, Range] | None = None,
 ) -> Quants:
     """int8 and int16 parameters of every float32 value of the graph that is not constant.
 
     In each form, values that an operator of that form only moves (QuantRule.SAME) or joins (SHARED) get one range:
-    the widest of the ranges chosen for each, for int8 in this norm (edgert.quant.scales.choose_range). A softmax's
-    output has its own fixed scale, and so has all that is only moved from it; joined with others, it is brought to
-    their scale. In int16 the same holds for sigmoid and tanh, and nothing is clipped.
-    A variable has the range of what is assigned to it. schemes: of every node.
+    the widest of the ranges chosen for each. A softmax's output has its own fixed scale, and so has all that is only
+    moved from it; joined with others, it is brought to their scale. In int16 the same holds for sigmoid and tanh, and
+    nothing is clipped.
+    A variable has the range of what is assigned to it. schemes: of every node. ranges: for int8, by name
+    (edgert.quant.ranges.tensor_ranges); all that was seen for those that are not there.
     Raises InputError for a value that calibration has not seen.
     """
     forms = node_forms(graph, schemes, histograms)
     seen = _seen(graph, histograms)
+    held = {node.inputs[0]: node.inputs[1] for node in graph.nodes if node.op == "assign"}
 
-    def byte_range(histogram: Histogram) -> tuple[float, float]:
-        return choose_range(histogram, norm)
+    def byte_range(value: Value, histogram: Histogram) -> Range:
+        known = held.get(value) or value
+        return (ranges or {}).get(known.name) or choose_range(histogram)
 
     quants: dict[Activations, dict[Value, QuantParams]] = {Activations.INT8: {}, Activations.INT16: {}}
     groups, fixed = _grouped([node for node in graph.nodes if forms[node] == Activations.INT8], Activations.INT8)
     low: dict[Value, float] = {}
     high: dict[Value, float] = {}
     for value, histogram in seen.items():
-        root, ends = groups.find(value), byte_range(histogram)
+        root, ends = groups.find(value), byte_range(value, histogram)
         low[root], high[root] = min(low.get(root, 0.0), ends[0]), max(high.get(root, 0.0), ends[1])
     for value in seen:
         root = groups.find(value)

@@ -28,9 +28,7 @@ class Histogram:
         self.ends: list[tuple[float, float]] = []  # the same of every array that was added, in order
         self._sums: NDArray[np.float64] | None = None  # for every index of the last axis
         self._reach: NDArray[np.float64] | None = None  # largest magnitude for every index of the last axis
-        self._squares: NDArray[np.float64] | None = (
-            None  # sums for every index of the last axis, of the positions counted
-        )
+        self._squares: NDArray[np.float64] | None = None  # of what was counted, summed likewise
         self._rows = 0
         self._square_rows = 0
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgert.quant.histogram import BINS, Histogram
+from edgert.quant.ranges import choose_range
 from edgert.quant.scales import (
     activation_params,
-    choose_range,
     quantize_bias,
     quantize_weights,
     weight_scales,
