@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,21 @@ from edgert.importers.layers import axes, transposed
 from edgert.importers.layers.conv import Weights, convolution
 from edgert.importers.layers.window import window
 from edgert.ir import Value
+
+
+class _Place(NamedTuple):
+    """How the kernel lies over every spatial axis, and what of the full result is the output."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    before: tuple[int, ...]  # positions of the full result before the output's first one
+    out: tuple[int, ...]  # sizes of the output
+
+    def image(self) -> _Place:
+        """Over an image: a sequence is one of height 1."""
+        if len(self.stride) != 1:
+            return self
+        return _Place((1, *self.stride), (1, *self.dilation), (0, *self.before), (1, *self.out))
 
 
 def transposed_convolution(
@@ -41,23 +57,24 @@ def transposed_convolution(
         weights = weights.data
     shape = weights.data.shape if isinstance(weights, QuantizedConstant) else weights.shape
     rank, inputs = len(x.shape), axes.channels(x, channels_last)
-    dilation = tuple(dilation) if dilation is not None else (1,) * (rank - 2)
+    dilation = (1,) * (rank - 2) if dilation is None else dilation
     if len(shape) != rank or shape[0] != inputs or groups < 1 or inputs % groups:
         raise ModelError(f"weights {list(shape)} in {groups} groups do not fit an input {list(x.shape)}")
     if {len(stride), len(dilation), len(before), len(out)} != {rank - 2}:
         raise ModelError(f"strides, dilations, padding or output sizes do not fit {rank - 2} spatial dimensions")
     if min(*stride, *dilation) < 1 or min(before) < 0 or min(out) < 1:
         raise ModelError("strides and dilations must be at least 1, padding at least 0 and output sizes at least 1")
+    place = _Place(tuple(stride), tuple(dilation), tuple(before), tuple(out)).image()
     image = axes.to_last(b, x, channels_last)
     depthwise = groups > 1 and groups == inputs and shape[1] == 1
     if rank == 5 or isinstance(weights, Value):
         if isinstance(weights, QuantizedConstant):
             weights = weights.dequantized()
-        y = _spread(b, image, weights, bias, stride, dilation, before, out, groups)
+        y = _spread(b, image, weights, bias, place, groups)
     elif groups == 1 or depthwise:
-        y = _phases(b, image, weights, bias, stride, dilation, before, out, depthwise)
+        y = _phases(b, image, weights, bias, place, depthwise)
     else:
-        y = _by_groups(b, image, weights, bias, stride, dilation, before, out, groups)
+        y = _by_groups(b, image, weights, bias, place, groups)
     return axes.from_last(b, y, rank, channels_last)
 
 
@@ -66,10 +83,7 @@ def _by_groups(
     image: Value,
     weights: QuantizedConstant | Array,
     bias: Operand | None,
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    before: Sequence[int],
-    out: Sequence[int],
+    place: _Place,
     groups: int,
 ) -> Value:
     data = weights.dequantized() if isinstance(weights, QuantizedConstant) else weights
@@ -78,7 +92,7 @@ def _by_groups(
     for group in range(groups):
         part = b.slice(image, 3, group * inner, (group + 1) * inner)
         filters = np.ascontiguousarray(data[group * inner : (group + 1) * inner])
-        parts.append(_phases(b, part, filters, None, stride, dilation, before, out, False))
+        parts.append(_phases(b, part, filters, None, place, False))
     y = b.emit("concat", parts, {"axis": 3})
     assert y.shape[3] == outputs * groups
     return y if bias is None else b.add(y, bias)
@@ -89,29 +103,25 @@ def _phases(
     image: Value,
     weights: QuantizedConstant | Array,
     bias: Operand | None,
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    before: Sequence[int],
-    out: Sequence[int],
+    place: _Place,
     depthwise: bool,
 ) -> Value:
     """A convolution whose channels become pixels (layers.transposed)."""
-    stored = weights if isinstance(weights, QuantizedConstant) else None
-    if stored is not None and (depthwise or (stored.quant.per_channel and stored.quant.axis != 1)):
-        stored = None
-    if isinstance(weights, QuantizedConstant):
-        data = weights.dequantized() if stored is None else weights.data
-    else:
+    stored: QuantParams | None = None  # of weights that stay quantised
+    if not isinstance(weights, QuantizedConstant):
         data = weights
-    zero_point = 0 if stored is None or stored.quant.per_channel else stored.quant.zero_point
+    elif depthwise or (weights.quant.per_channel and weights.quant.axis != 1):
+        data = weights.dequantized()
+    else:
+        data, stored = weights.data, weights.quant
+    zero_point = 0 if stored is None or stored.per_channel else stored.zero_point
     if data.ndim == 3:  # an image of height 1
         data = data[:, :, np.newaxis]
-        stride, dilation, before, out = (1, *stride), (1, *dilation), (0, *before), (1, *out)
-    spread = _dilated(data, dilation, zero_point).transpose((0, 2, 3, 1) if depthwise else (1, 2, 3, 0))
+    spread = _dilated(data, place.dilation, zero_point).transpose((0, 2, 3, 1) if depthwise else (1, 2, 3, 0))
     rows, columns = (
         transposed.axis(size, wanted, taps, step, crop)
         for size, wanted, taps, step, crop in zip(
-            image.shape[1:3], out, spread.shape[1:3], stride, before, strict=True
+            image.shape[1:3], place.out, spread.shape[1:3], place.stride, place.before, strict=True
         )
     )  # fmt: skip
     blocks = rows.stride * columns.stride
@@ -126,16 +136,13 @@ def _phases(
         laid_out = b.const(np.ascontiguousarray(parts).reshape(rows.taps, columns.taps, groups * blocks))
         y = b.emit("depthwise_conv2d", [image, laid_out, offsets], {**attrs, "multiplier": blocks})
     else:
-        if stored is None:
-            kept = b.const(filters)
-        else:
-            old = stored.quant
-            quant = QuantParams(old.scales * blocks, old.zero_points * blocks, 0) if old.per_channel else old
-            kept = b.dequantized(QuantizedConstant(filters, quant))
+        if stored is not None and stored.per_channel:
+            stored = QuantParams(stored.scales * blocks, stored.zero_points * blocks, 0)
+        kept = b.const(filters) if stored is None else b.dequantized(QuantizedConstant(filters, stored))
         y = b.emit("conv2d", [image, kept, offsets], attrs)
     y = _blocks_to_pixels(b, y, (rows.stride, columns.stride), channels_first=depthwise)
     begin = (0, rows.begin, columns.begin, 0)
-    ends = (y.shape[0], rows.begin + out[0], columns.begin + out[1], y.shape[3])
+    ends = (y.shape[0], rows.begin + place.out[0], columns.begin + place.out[1], y.shape[3])
     return b.slices(y, begin, ends, (1, 1, 1, 1))
 
 
@@ -144,30 +151,27 @@ def _spread(
     x: Value,
     weights: Array | Value,
     bias: Operand | None,
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    before: Sequence[int],
-    out: Sequence[int],
+    place: _Place,
     groups: int,
 ) -> Value:
     """Zeros between the positions of [N, *sizes, C], then a convolution with the kernel the other way round."""
     rank = len(x.shape)
     kernel = tuple(weights.shape[2:])
-    if len(kernel) == 1:  # x is an image of height 1
-        kernel, stride, dilation, before, out = (1, *kernel), (1, *stride), (1, *dilation), (0, *before), (1, *out)
+    if len(kernel) == 1:
+        kernel = (1, *kernel)
     y = x
-    for axis, step in enumerate(stride, start=1):
+    for axis, step in enumerate(place.stride, start=1):
         if step > 1:
             shape = y.shape
             y = b.reshape(y, (math.prod(shape[:axis]), shape[axis], 1, math.prod(shape[axis + 1 :])))
             y = b.pad(y, (0, 0, 0, 0), (0, 0, step - 1, 0))
             y = b.reshape(y, (*shape[:axis], shape[axis] * step, *shape[axis + 1 :]))
             y = b.slice(y, axis, 0, (shape[axis] - 1) * step + 1)
-    reach = [(taps - 1) * step for taps, step in zip(kernel, dilation, strict=True)]
-    starts = [far - crop for far, crop in zip(reach, before, strict=True)]
+    reach = [(taps - 1) * step for taps, step in zip(kernel, place.dilation, strict=True)]
+    starts = [far - crop for far, crop in zip(reach, place.before, strict=True)]
     ends = [
         wanted + far - size - start
-        for wanted, far, size, start in zip(out, reach, y.shape[1:-1], starts, strict=True)
+        for wanted, far, size, start in zip(place.out, reach, y.shape[1:-1], starts, strict=True)
     ]  # fmt: skip
     sizes = (
         [max(-start, 0) for start in starts],
@@ -181,8 +185,8 @@ def _spread(
         turned = b.slice(turned, axis, taps - 1, -1, -1) if taps > 1 else turned
     order = b.transpose(turned, (0, 2, 1, *range(3, 3 + len(kernel))))
     filters = b.reshape(order, (groups * outputs, inputs // groups, *kernel))
-    place = window(y.shape[1:-1], kernel, dilation=dilation)
-    return convolution(b, y, filters, bias, place, groups, channels_last=True)
+    whole = window(y.shape[1:-1], kernel, dilation=place.dilation)
+    return convolution(b, y, filters, bias, whole, groups, channels_last=True)
 
 
 def _dilated(data: Array, dilation: Sequence[int], fill: int) -> Array:
