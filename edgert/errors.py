@@ -30,6 +30,10 @@ class InvokeError(EdgertError, RuntimeError):
     """An operator failed on the data it was given (an index out of range)."""
 
 
+class WorkerError(EdgertError, RuntimeError):
+    """Work that was handed to an executor was not done: a worker ended, or the scheduler is not there."""
+
+
 class MissingExtraError(EdgertError, ImportError):
     """A part of edgert needs a package that is not installed."""
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgert.errors import InputError
-from edgert.metrics._def import Drop, Evidence, Measurement, Metric, Outputs
+from edgert.metrics._def import UNLABELLED, Drop, Evidence, Measurement, Metric, Outputs
 from edgert.metrics.agreement import Agreement, Decisions
 from edgert.metrics.classify import TopK
 from edgert.metrics.custom import Custom
 from edgert.metrics.distance import Mse, Sqnr
 
-__all__ = ["METRICS", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric"]
+__all__ = ["METRICS", "UNLABELLED", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric"]
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class Metric(ABC):
     unit: str = "%"
     higher_is_better: bool = True
     needs_labels: bool = True
+    runs_here: bool = False  # evidence is made where the metric is measured, never on a worker
 
     @property
     @abstractmethod
@@ -97,7 +98,7 @@ class Metric(ABC):
     def reference(self, outputs: Outputs) -> Any:
         """The float model's outputs as a target, where there are no labels. InputError where labels are needed."""
         if self.needs_labels:
-            raise InputError(f"the metric {self.name} needs labelled data; without labels there are {_UNLABELLED}")
+            raise InputError(f"the metric {self.name} needs labelled data; without labels there are {UNLABELLED}")
         return dict(outputs)
 
     @abstractmethod
@@ -166,7 +167,7 @@ class Metric(ABC):
         return len(evidence)
 
 
-_UNLABELLED = "agreement, decisions:THRESHOLD, mse and sqnr"  # what needs none
+UNLABELLED = "agreement, decisions:THRESHOLD, mse and sqnr"  # what needs none
 
 
 def number_text(value: float, unit: str) -> str:
