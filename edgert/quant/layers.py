@@ -10,6 +10,7 @@ from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.quant.forms import rule_of, settle
 from edgert.quant.norms import float_norms
+from edgert.quant.roots import float_roots
 from edgert.quant.schemes import FLOAT, Activations, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
 
@@ -28,7 +29,7 @@ class Layer:
 
 def graph_layers(graph: Graph) -> tuple[Layer, ...]:
     """In order of execution, those that compute on float tensors."""
-    quiet = float_norms(graph) | float_tail(graph)
+    quiet = float_norms(graph) | float_roots(graph) | float_tail(graph)
     return tuple(_layer(node, node in quiet) for node in graph.nodes if rule_of(node) != QuantRule.FOLLOW)
 
 
@@ -44,7 +45,7 @@ def _layer(node: Node, stays_float: bool) -> Layer:
 def node_schemes(graph: Graph, plan: Plan, io: str) -> dict[Node, Scheme]:
     """Every node's scheme: the plan's, but float where the recipe wants it and the plan does not name the node."""
     schemes = settle(graph, plan)
-    for node in float_norms(graph) | (float_tail(graph) if io == "float" else set()):
+    for node in float_norms(graph) | float_roots(graph) | (float_tail(graph) if io == "float" else set()):
         if not plan.names(node) and schemes[node].activations != Activations.FLOAT:
             recurrent = node.op in ("lstm", "gru", "rnn", "svdf")  # their weights are as many as a layer's
             schemes[node] = replace(schemes[node], activations=Activations.FLOAT) if recurrent else FLOAT
