@@ -26,8 +26,8 @@ from edgert.ops._enums import ReduceFunction, UnaryFunction
 Array = NDArray[Any]
 Operand = Value | Array | float
 
-# Bytes of a constant that folding may make: this many, or so many times its inputs. A broadcast constant is better
-# broadcast at run time, and a hostile file could ask for any size.
+# Bytes of a constant that folding may make: this many, or so many times its inputs (int8 to float32 is 4). A broadcast
+# constant is better broadcast at run time, and a hostile file could ask for any size.
 FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
 FOLD_WORK = 1 << 26  # multiply-adds, or elements of pools' windows, for one constant
 
@@ -63,7 +63,16 @@ class QuantizedConstant:
         return QuantizedConstant(np.ascontiguousarray(self.data.transpose(perm)), quant)
 
 
-def fold_work(node: Node) -> int:
+def foldable(node: Node, most_work: int = FOLD_WORK) -> bool:
+    """Whether a node is to be computed on the spot: it reads only constants, and neither makes nor takes too much."""
+    if node.op == "custom" or any(value is not None and not value.constant for value in node.inputs):
+        return False
+    given = sum(value.data.nbytes for value in node.inputs if value is not None and value.data is not None)
+    made = sum(math.prod(value.shape) * value.dtype.itemsize for value in node.outputs)
+    return made <= max(FOLD_LIMIT, FOLD_GROWTH * given) and _work(node) <= most_work
+
+
+def _work(node: Node) -> int:
     """What computing a node takes beyond its elements: multiply-adds, or elements of a pool's windows."""
     inputs = [value.shape for value in node.inputs if value is not None]
     outputs = [value.shape for value in node.outputs]
@@ -236,16 +245,11 @@ class GraphBuilder:
         return Node(op, values, outputs, complete, self.node_name, self.node_kind)
 
     def _folded(self, node: Node) -> list[Value] | None:
-        """What the node computes, as constants; None when it reads something else, or would make too much of it."""
-        if node.op == "custom" or any(value is not None and not value.constant for value in node.inputs):
-            return None
-        arrays = [None if value is None else value.data for value in node.inputs]
-        given = sum(array.nbytes for array in arrays if array is not None)
-        made = sum(math.prod(value.shape) * value.dtype.itemsize for value in node.outputs)
-        if made > max(FOLD_LIMIT, FOLD_GROWTH * given) or fold_work(node) > FOLD_WORK:
+        """What the node computes, as constants; None where that is left to the graph."""
+        if not foldable(node):
             return None
         with np.errstate(all="ignore"):
-            results = OPS_BY_NAME[node.op].run(node, arrays)
+            results = OPS_BY_NAME[node.op].run(node, [None if value is None else value.data for value in node.inputs])
         return [
             Value(value.name, value.shape, value.dtype, value.quant, np.ascontiguousarray(array).reshape(value.shape))
             for value, array in zip(node.outputs, results, strict=True)

@@ -20,18 +20,15 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError, Unsupported
-from edgert.importers.builder import RefusedError
+from edgert.importers.builder import RefusedError, foldable
 from edgert.importers.tflite.read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
 from edgert.ir import Graph, Node, Value
-from edgert.ops import OPS_BY_NAME, OpDef, QuantRule, TensorSpec
+from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import Activation, UnaryFunction
 
 Array = NDArray[Any]
 
-# Bytes of a constant that folding may make: this many, or so many times its inputs (int8 to float32 is 4). A broadcast
-# constant is better broadcast at run time, and a hostile file could ask for any size.
-FOLD_LIMIT, FOLD_GROWTH = 1 << 20, 4
-FOLD_WORK = 1 << 24  # multiplications for one constant
+FOLD_WORK = 1 << 24  # multiply-adds for one constant: less than elsewhere, as loops may fold over and over
 COUNTER = 1 << 12  # bytes
 FOLD_TOTAL = 1 << 26  # bytes of all constants that are folded within called graphs, each round of a loop counted
 LARGEST = 1 << 31  # bytes of a tensor that an operator makes
@@ -328,26 +325,19 @@ class Builder:
         quant = quant if spec.dtype in _SCALED or (spec.dtype == DType.INT32 and moves) else None
         output = Value(self.unique(f"{self.label()}/{op}"), spec.shape, spec.dtype, quant)
         node = Node(op, list(inputs), [output], complete, self.label(), self.current.kind if self.current else "")
-        if self._folds(definition, complete, inputs, spec):
+        if self._folds(node):
             (output.data,) = definition.run(node, [None if value is None else value.data for value in inputs])
         else:
             self.graph.nodes.append(node)
         self._fresh.add(output)
         return output
 
-    def _folds(
-        self, definition: OpDef, attrs: Mapping[str, Any], inputs: Sequence[Value | None], spec: TensorSpec
-    ) -> bool:
-        """Whether a node is computed here: its inputs are constants, and neither its output nor its work is too large
-        for that. Loops may fold over and over: what they have folded is counted, but for what they count with."""
-        if not _foldable(inputs, spec):
+    def _folds(self, node: Node) -> bool:
+        """Whether a node is computed here. Loops may fold over and over: what they have folded is counted, but for what
+        they count with."""
+        if not foldable(node, FOLD_WORK):
             return False
-        shapes = [value.shape for value in inputs if value is not None]
-        work = definition.macs(shapes, [spec.shape]) if definition.macs is not None else 0
-        work += math.prod(spec.shape) * attrs.get("kernel_h", 0) * attrs.get("kernel_w", 0)  # of pools
-        if work > FOLD_WORK:
-            return False
-        size = math.prod(spec.shape) * spec.dtype.itemsize
+        size = math.prod(node.output.shape) * node.output.dtype.itemsize
         if not self.scopes or size <= COUNTER:
             return True
         self._folded_bytes += size
@@ -444,15 +434,6 @@ def _quantized(value: Value | None) -> bool:
     return value is not None and value.dtype in (DType.INT8, DType.INT16) and value.quant is not None
 
 
-def _foldable(inputs: Sequence[Value | None], spec: TensorSpec) -> bool:
-    """Whether a node's output can be computed here, and is not too large for that."""
-    arrays = [value.data for value in inputs if value is not None and value.constant and value.data is not None]
-    if len(arrays) != sum(value is not None for value in inputs):
-        return False
-    size = math.prod(spec.shape) * spec.dtype.itemsize
-    return size <= max(FOLD_LIMIT, FOLD_GROWTH * sum(array.nbytes for array in arrays))
-
-
 def _channel_axis(tensor: SourceTensor, quant: SourceQuant, wanted: int | None) -> int:
     count, shape = len(quant.scales), tensor.shape
     candidates = [axis for axis, size in enumerate(shape) if size == count]
@@ -465,4 +446,4 @@ def _channel_axis(tensor: SourceTensor, quant: SourceQuant, wanted: int | None) 
 Outputs = Value | Sequence[Value]
 Handler = Callable[[Builder, SourceOp], Outputs]
 
-__all__ = ["FOLD_LIMIT", "SHIFT", "Batched", "Builder", "Handler", "Outputs", "RefusedError"]
+__all__ = ["SHIFT", "Batched", "Builder", "Handler", "Outputs", "RefusedError"]

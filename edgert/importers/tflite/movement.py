@@ -10,9 +10,10 @@ import numpy as np
 
 from edgert.dtypes import DType
 from edgert.errors import ModelError
+from edgert.importers.builder import FOLD_LIMIT
 from edgert.importers.layers import movement
 from edgert.importers.layers.indices import gather_along, reverse
-from edgert.importers.tflite.builder import FOLD_LIMIT, Batched, Builder, Handler, RefusedError
+from edgert.importers.tflite.builder import Batched, Builder, Handler, RefusedError
 from edgert.importers.tflite.linear import fused
 from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
