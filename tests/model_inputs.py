@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,21 @@ def gray_person(find: Find) -> Iterator[tuple[Array, int]]:
     for image, label in person(find):
         gray = np.rint(image.astype(np.float64) @ [0.299, 0.587, 0.114])
         yield gray.astype(np.uint8)[..., None], label
+
+
+def digits(find: Find) -> tuple[Array, Array]:
+    """MNIST: images uint8 [N, 28, 28], and what they show."""
+    images = gzip.decompress(find("data/mnist/images-idx3-ubyte.gz").read_bytes())
+    labels = gzip.decompress(find("data/mnist/labels-idx1-ubyte.gz").read_bytes())
+    return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
+
+
+def recording(find: Find, name: str) -> tuple[Array, int]:
+    """A recording of one channel, float32 from -1 to 1, and its samples a second."""
+    with wave.open(str(find(name))) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        return samples.astype(np.float32) / np.float32(32768), file.getframerate()
 
 
 def photos(find: Find, height: int, width: int) -> Iterator[Array]:

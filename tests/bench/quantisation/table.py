@@ -1,0 +1,60 @@
+"""What was measured, as tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from job import FLOAT
+from scores import Score
+
+AUTHORS = "authors"  # the way that ran the authors' own int8 file
+
+
+def best(ways: dict[str, Any]) -> str:
+    """The way with the highest SQNR on calibration samples, or ""."""
+    tried = {name: way for name, way in ways.items() if name not in (FLOAT, AUTHORS) and "score" in way}
+    return max(tried, key=lambda name: tried[name]["calibration_sqnr"], default="")
+
+
+def luckiest(ways: dict[str, Any]) -> str:
+    """The way with the best result on what is measured: a choice that nobody can make beforehand."""
+    tried = {name: way for name, way in ways.items() if name not in (FLOAT, AUTHORS) and "score" in way}
+    return max(tried, key=lambda name: (tried[name]["score"].value, tried[name]["sqnr"]), default="")
+
+
+def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[str]) -> str:
+    heading = ["network", "measure", "float32", *(f"edgert {scheme}" for scheme in schemes), "authors' int8", *peers]
+    lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
+    for name, report in reports.items():
+        ways = report["ways"]
+        ours = ways["edgert"]
+        exact: Score | None = ours.get(FLOAT, {}).get("score")
+        cells = [name, f"{report['what']}; {report['split']}", _cell(ours.get(FLOAT, {}), None)]
+        cells += [_cell(ours.get(scheme, {}), exact) for scheme in schemes]
+        cells.append(_cell(ways.get("ai-edge-quantizer", {}).get(AUTHORS, {}), exact))
+        for peer in peers:
+            tried = ways.get(peer, {})
+            chosen, lucky = best(tried), luckiest(tried)
+            text = _cell(tried.get(chosen, {}), exact, chosen)
+            if lucky != chosen:
+                text += f"; at best {_value(tried[lucky]['score'])} ({lucky})"
+            cells.append(text)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(way: dict[str, Any], exact: Score | None, name: str = "") -> str:
+    if "score" not in way:
+        return "fails" if "failed" in way else "-"
+    score: Score = way["score"]
+    text = f"{_value(score)} ({score.low:.1f} to {score.high:.1f}"
+    if exact is not None and score.unit == "%":
+        pairs = score.against(exact)
+        text += f"; {pairs}" if pairs else ""
+        text += f"; {way['sqnr']:.1f} dB"
+    return text + (f"; {name})" if name else ")")
+
+
+def _value(score: Score) -> str:
+    return f"{score.value:.1f} {score.unit}"
