@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
+from edgert.ops._enums import Activation
 from edgert.quant.bias import mean_shift
 from edgert.quant.compact import Stored
 from edgert.quant.forms import node_forms, rule_of, symmetric_params
@@ -19,8 +20,8 @@ from edgert.quant.groups import Quants
 from edgert.quant.histogram import Histogram
 from edgert.quant.int4 import RoundedWeights
 from edgert.quant.scales import activation_params, quantize_bias
-from edgert.quant.schemes import Activations, Scheme, Weights
-from edgert.quant.weights import Rounder, dequantized, round_to_float16, weight_operands
+from edgert.quant.schemes import Activations, Scheme, Weights, layer_name
+from edgert.quant.weights import Rounder, dequantized, nearest, round_to_float16, weight_operands
 
 FLOAT, INT8, INT16 = Activations.FLOAT, Activations.INT8, Activations.INT16
 _DTYPES = {INT8: DType.INT8, INT16: DType.INT16}
@@ -39,10 +40,13 @@ class _Rewriter:
     """Builds the new node list. Every float value is written in one form and converted to the others where one is
     wanted, each once, and always from the form that was written."""
 
-    def __init__(self, graph: Graph, quants: Quants, histograms: Mapping[str, Histogram], rounder: Rounder) -> None:
+    def __init__(
+        self, graph: Graph, quants: Quants, histograms: Mapping[str, Histogram], rounder: Rounder, fine: Collection[str]
+    ) -> None:
         self.histograms = histograms
         self.quants = quants
         self.rounder = rounder
+        self.fine = fine
         self.nodes: list[Node] = []
         self.written: dict[Value, Activations] = {}  # FLOAT for what is not here
         self.forms: dict[tuple[Value, Activations], Value] = {}
@@ -144,6 +148,9 @@ class _Rewriter:
 
     def integer_node(self, node: Node, form: Activations, weights: Weights) -> None:
         if rule_of(node) == QuantRule.WEIGHTED:
+            if form == INT16 and layer_name(node) in self.fine:
+                self._fine_node(node)
+                return
             inputs = self._weighted_inputs(node, form, weights)
         else:
             inputs = [None if value is None else self.as_form(value, form) for value in node.inputs]
@@ -157,7 +164,44 @@ class _Rewriter:
                 outputs.append(value)
         self.nodes.append(Node(node.op, inputs, outputs, dict(node.attrs), node.name, node.source))
 
-    def _weighted_inputs(self, node: Node, form: Activations, kind: Weights) -> list[Value | None]:
+    def _fine_node(self, node: Node) -> None:
+        """An int16 node whose weights are the sum of two int8 terms: the second is what rounding to the first left.
+
+        The first term's results have the output's scale. An activation comes after the sum; what it cuts off may
+        saturate before, as int16 reaches as far below zero as above.
+        """
+        x8, w8, bias = self._weighted_inputs(node, INT16, Weights.INT8, fine=True)
+        weights = node.inputs[1]
+        assert x8 is not None
+        assert x8.quant is not None
+        assert w8 is not None
+        assert w8.data is not None
+        assert w8.quant is not None
+        assert weights is not None
+        assert weights.data is not None
+        axis = w8.quant.axis
+        rest = weights.data.astype(np.float64) - dequantized(RoundedWeights(w8.data, w8.quant))
+        fine = nearest(rest, axis, Weights.INT8, None)
+        w_fine = Value(self.fresh_name(f"{weights.name}_rest"), weights.shape, DType.INT8, fine.params, fine.data)
+        others = tuple(i for i in range(fine.data.ndim) if i != axis)
+        most = np.abs(dequantized(fine).astype(np.float64)).sum(axis=others).max() * x8.quant.scale * 2.0**15
+        y = self.twin(node.output, INT16)
+        self.written[node.output] = INT16
+        self.forms[node.output, INT16] = y
+        attrs = {**node.attrs, "activation": Activation.NONE}
+        terms = []
+        for suffix, inputs, quant in (
+            ("coarse", [x8, w8, bias], y.quant),
+            ("rest", [x8, w_fine], symmetric_params(float(most))),
+        ):
+            term = Value(self.fresh_name(f"{node.output.name}/{suffix}"), y.shape, DType.INT16, quant)
+            self.nodes.append(Node(node.op, list(inputs), [term], dict(attrs), f"{node.name}/{suffix}", node.source))
+            terms.append(term)
+        activation = node.attrs.get("activation", Activation.NONE)
+        self.nodes.append(Node("add", [*terms], [y], {"activation": activation}, node.name, node.source))
+
+    def _weighted_inputs(self, node: Node, form: Activations, kind: Weights, fine: bool = False) -> list[Value | None]:
+        """Input, weights and bias. fine: the bias need not make up for what rounding adds to the means."""
         x, weights = node.inputs[0], node.inputs[1]
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         assert x is not None
@@ -176,7 +220,7 @@ class _Rewriter:
         if kind in (Weights.INT4, Weights.INT4_BLOCK):
             self.stored[w8] = _stored(rounded, kind)
         real = np.zeros(len(scales)) if bias is None or bias.data is None else bias.data.astype(np.float64)
-        if x.name in self.histograms:
+        if x.name in self.histograms and not fine:
             real = real - mean_shift(node, dequantized(rounded), self.histograms[x.name].mean())
         data = _integer_bias(node, real, form, step, rounded)
         params = QuantParams(tuple(float(s) for s in np.float32(step) * scales), (0,) * len(scales), 0)
@@ -212,20 +256,21 @@ def quantize_graph(
     schemes: Mapping[Node, Scheme],
     io: str = "float",
     rounder: Rounder | None = None,
+    fine: Collection[str] = (),
 ) -> Rewritten:
     """Rewrites `graph` in place: every node computes in what its scheme says where its operator has that form, and in
     float32 otherwise; conversions stand between.
 
     quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
     calibration saw, by tensor name, for bias correction. schemes: of every node. rounder: of weights; to nearest
-    unless given.
+    unless given. fine: names of layers whose weights are, with int16 activations, the sum of two int8 terms.
     io: "float" keeps the graph's float32 inputs and outputs; "int8" and "int16" make those of that type that an
     operator with an integer form reads or writes.
     Names: inputs and outputs keep theirs; the other forms of a tensor get the suffix "_int8" or "_int16".
     Weights that are stored compactly stand in the graph with the values that they are expanded to; see
     edgert.quant.compact.compact, which comes last.
     """
-    rewriter = _Rewriter(graph, quants, histograms, rounder or Rounder())
+    rewriter = _Rewriter(graph, quants, histograms, rounder or Rounder(), fine)
     forms = node_forms(graph, schemes, histograms)
     outer = {"float": FLOAT, "int8": INT8, "int16": INT16}[io]
     inputs = list(graph.inputs)
