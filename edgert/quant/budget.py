@@ -1,0 +1,279 @@
+"""The cheapest plan whose measured loss of accuracy stays within a budget.
+
+All layers in the plan's default first. Where that loses too much: the sensitivity of every unit of layers
+(edgert.quant.sensitivity), an order in which they rise, ranked by gain per cost (edgert.quant.ladder), the shortest
+part of that order which holds the budget, by bisection, and of that part whatever can be taken back.
+
+The promise is about data that chose nothing. The samples are divided in two: one half chooses, and must hold the budget
+with a margin for chance; the other half, held back, must hold it as measured. When it does not, the search goes on with
+half the predicted loss, at most LOOKS times in all, and the interval that is reported is widened for every look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import cached_property
+from typing import NoReturn
+
+from edgert.cache import Cache
+from edgert.errors import InputError
+from edgert.evaluation import Dataset
+from edgert.ir import Graph
+from edgert.metrics import Metric
+from edgert.metrics.agreement import Agreement
+from edgert.metrics.classify import TopK
+from edgert.progress import Progress, silent
+from edgert.quant.costs import Costs
+from edgert.quant.ladder import Ladder, Levels, steps
+from edgert.quant.quantize import Quantizer, node_schemes
+from edgert.quant.schemes import FLOAT, Plan, Scheme, Weights
+from edgert.quant.sensitivity import EXACT_WEIGHTS, measure_sensitivity
+from edgert.quant.trials import Budget, Trials
+from edgert.quant.units import network_of
+from edgert.quant.verdict import BudgetError, BudgetResult, Part, UnitVerdict
+
+__all__ = ["LOOKS", "Budget", "BudgetError", "BudgetResult", "search"]
+
+LOOKS = 4  # at the data held back, at most
+_PRUNING = 24  # trials of taking units back, at most
+_TIGHTER = 0.5  # of the predicted loss, after a look at the data held back that failed
+
+
+def search(
+    quantizer: Quantizer,
+    pack: Callable[[Graph], bytes],
+    data: Dataset,
+    metric: Metric,
+    budget: Budget,
+    io: str = "float",
+    executor: Executor | None = None,
+    cache: Cache | None = None,
+    progress: Progress = silent,
+    threads: int = 1,
+) -> BudgetResult:
+    """The plan for `quantizer.quantized(result.plan, io)`; its default and its exceptions so far are the quantizer's.
+
+    pack: makes a package of a graph, which it may change. data: samples, with targets where the metric needs them;
+    others are compared with the float model. cache: keeps what was measured, so that a search that was cut off resumes.
+    progress: called for the stages "sensitivity", by experiments, and "budget", by plans tried.
+    The result does not depend on executor, threads and cache.
+    Raises BudgetError when no plan meets the budget; InputError for a budget that cannot be meant, for too few samples,
+    and for metrics that need labels which the data have not.
+    """
+    budget.check(metric)
+    if len(data) < 2:
+        raise InputError(
+            f"{data.source} has {len(data)} sample; a budget needs some to choose by and others to check on"
+        )
+    trials = Trials(quantizer, pack, data, metric, budget, io, executor, cache, progress, threads)
+    return _Search(trials).run()
+
+
+class _Search:
+    """From the default plan to the cheapest that holds."""
+
+    def __init__(self, trials: Trials) -> None:
+        self.trials, self.plan = trials, trials.quantizer.plan
+        self.looks = 0
+        self.looked: tuple[Plan, Part] | None = None  # held back, the last look
+        self.network = network_of(
+            trials.quantizer.graph, node_schemes(trials.quantizer.graph, self.plan, trials.io), self.plan
+        )
+        self.costs = Costs(self.network, self.plan.default)
+        self.ladder: Ladder | None = None
+
+    def run(self) -> BudgetResult:
+        bottom = (0,) * len(self.network.units)
+        if self.trials.holds(self.plan) and self._look(self.plan):
+            return self._result(True, bottom)
+        if not self.network.units:
+            self._fail(bottom, "no layer computes on integers, so that none can be raised")
+        return self._raised()
+
+    def _look(self, plan: Plan) -> bool:
+        """Whether the budget holds on the data held back."""
+        self.looks += 1
+        part = self.trials.check(plan, self.looks)
+        self.looked = plan, part
+        return part.lost <= self.trials.limit
+
+    def _raised(self) -> BudgetResult:
+        self.ladder = ladder = self._measured()
+        order = ladder.order(self._fits)
+        while order and not ladder.quantised(order[-1]):
+            order.pop()  # what is float throughout is no quantised model
+        if not order:
+            self._fail((0,) * len(self.network.units), "the default itself is beyond the caps")
+        bound = ladder.loss(order[0]) * (_TIGHTER if self.looks else math.inf)
+        while True:
+            first = next((i for i, levels in enumerate(order) if ladder.loss(levels) <= bound), len(order) - 1)
+            if not self.trials.holds(self._plan(order[-1])):
+                self._fail(order[-1], self._highest())
+            found = self._pruned(self._bisected(order, first), bound)
+            if self._look(self._plan(found)):
+                return self._result(True, found)
+            if self.looks >= LOOKS or found == order[-1]:
+                self._fail(found, f"what held where it was chosen did not on the samples held back, {self.looks} times")
+            bound = ladder.loss(found) * _TIGHTER
+
+    def _measured(self) -> Ladder:
+        trials, quantizer, plan = self.trials, self.trials.quantizer, self.plan
+        ladder = steps(plan.default, trials.budget.raise_to)
+        by_weights: dict[Weights, Scheme] = {}
+        for scheme in ladder:
+            if scheme.weights not in EXACT_WEIGHTS:
+                by_weights.setdefault(scheme.weights, scheme)
+        schemes = dict.fromkeys([plan.default, *by_weights.values()])
+        sensitivity = measure_sensitivity(
+            self.network,
+            quantizer.quantized(Plan(FLOAT)),
+            {scheme: quantizer.quantized(replace(plan, default=scheme)) for scheme in schemes},
+            quantizer.kept.some,
+            trials.pack,
+            isinstance(trials.metric, (TopK, Agreement)),
+            trials.executor,
+            trials.cache,
+            trials.progress,
+            trials.threads,
+        )
+        return Ladder(ladder, sensitivity, self.costs)
+
+    def _plan(self, levels: Levels) -> Plan:
+        plan = self.plan
+        if self.ladder is not None:
+            for unit, level in zip(self.network.units, levels, strict=True):
+                if level:
+                    plan = plan.changed(unit.layers, self.ladder.steps[level])
+        return plan
+
+    def _fits(self, levels: Levels) -> bool:
+        """Under the caps."""
+        assert self.ladder is not None
+        budget, schemes = self.trials.budget, self.ladder.schemes(levels)
+        if budget.max_slowdown is not None and self.costs.slowdown(schemes) > budget.max_slowdown:
+            return False
+        return budget.max_bytes is None or self._default_bytes + self.costs.more_bytes(schemes) <= budget.max_bytes
+
+    @cached_property
+    def _default_bytes(self) -> int:
+        return len(self.trials.package(self.plan))
+
+    def _bisected(self, order: Sequence[Levels], first: int) -> Levels:
+        """The first of the order, from `first` on, that holds; the last is known to."""
+        low, high = first, len(order) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.trials.holds(self._plan(order[middle])):
+                high = middle
+            else:
+                low = middle + 1
+        return order[high]
+
+    def _pruned(self, levels: Levels, bound: float) -> Levels:
+        """Takes units back down, those that matter least first and many at a time, while the budget holds."""
+        assert self.ladder is not None
+        left, kept = _PRUNING, set[tuple[int, int]]()
+        size = sum(map(bool, levels)) // 2
+        while left > 0:
+            then, moves = levels, list[tuple[int, int]]()
+            while len(moves) < max(size, 1):
+                ways = [way for way in self.ladder.lower(then) if (way[1], way[2]) not in kept]
+                ways = [way for way in ways if self.ladder.loss(way[3]) <= bound]
+                if not ways:
+                    break
+                _, unit, below, then = min(ways)
+                moves.append((unit, below))
+            if not moves:
+                break
+            left -= 1
+            if self.trials.holds(self._plan(then)):
+                levels = then
+            elif len(moves) > 1:
+                size = len(moves) // 2
+            else:
+                kept.add(moves[0])
+        return levels
+
+    def _highest(self) -> str:
+        budget = self.trials.budget
+        names = ", ".join(scheme.name for scheme in budget.raise_to) or "nothing else"
+        caps = [
+            f"{budget.max_slowdown:g} times the time" if budget.max_slowdown is not None else "",
+            f"{budget.max_bytes} bytes" if budget.max_bytes is not None else "",
+        ]
+        within = " and ".join(cap for cap in caps if cap)
+        if within:
+            return f"not even the best plan within {within} holds it"
+        if FLOAT in budget.raise_to:
+            return "only float throughout holds it, and then nothing is quantised"
+        return f"not even all layers in what is allowed ({names}) hold it"
+
+    def _fail(self, levels: Levels, reason: str) -> NoReturn:
+        raise BudgetError(self._result(False, levels, reason))
+
+    def _result(self, met: bool, levels: Levels, reason: str = "") -> BudgetResult:
+        trials, budget = self.trials, self.trials.budget
+        plan = self._plan(levels)
+        schemes = (plan.default,) * len(levels) if self.ladder is None else self.ladder.schemes(levels)
+        limit = budget.max_drop if budget.max_drop is not None else budget.worst
+        assert limit is not None
+        return BudgetResult(
+            met=met,
+            plan=plan,
+            metric=trials.metric.name,
+            unit=trials.metric.unit,
+            limit=limit,
+            limits_drop=budget.max_drop is not None,
+            rule=trials.rule,
+            search=trials.searched(plan),
+            held_back=self.looked[1] if self.looked is not None and self.looked[0] == plan else None,
+            looks=self.looks,
+            trials=trials.count,
+            slowdown=self.costs.slowdown(schemes),
+            more_bytes=self.costs.more_bytes(schemes),
+            units=self._units(levels, met),
+            sensitivity_samples=self.ladder.sensitivity.samples if self.ladder else 0,
+            reason=reason,
+        )
+
+    def _units(self, levels: Levels, met: bool) -> tuple[UnitVerdict, ...]:
+        """By gain per cost."""
+        ladder = self.ladder
+        if ladder is None:
+            return ()
+        bottom = ladder.schemes((0,) * len(levels))
+        schemes, total = ladder.schemes(levels), ladder.sensitivity.loss(bottom) or 1.0
+        verdicts = [
+            UnitVerdict(
+                unit.name,
+                unit.source,
+                unit.op,
+                unit.layers,
+                schemes[i].name,
+                ladder.sensitivity.share(i, bottom) / total,
+                ladder.sensitivity.share(i, schemes) / total,
+                self.costs.of(i, ladder.steps[-1]),
+                "" if met else self._why(i, levels),
+            )
+            for i, unit in enumerate(self.network.units)
+        ]
+        return tuple(sorted(verdicts, key=lambda unit: -unit.gain_per_cost))
+
+    def _why(self, unit: int, levels: Levels) -> str:
+        """What keeps a unit from rising further."""
+        assert self.ladder is not None
+        if levels[unit] == len(self.ladder.steps) - 1:
+            if self.ladder.steps[-1] == FLOAT:
+                return ""
+            return f"{self.ladder.steps[-1].name} is the most that is allowed"
+        above = self.ladder.steps[levels[unit] + 1 :]
+        for scheme, level in zip(above, range(levels[unit] + 1, len(self.ladder.steps)), strict=True):
+            then = (*levels[:unit], level, *levels[unit + 1 :])
+            if self._fits(then):
+                return (
+                    "" if self.ladder.quantised(then) else f"in {scheme.name}, too, nothing would be quantised any more"
+                )
+        return f"in {above[0].name} the model would be beyond the caps"

@@ -1,0 +1,101 @@
+"""An order in which units of layers are raised: from all in the network's own scheme to all as exact as may be.
+
+The order is found from above. All units stand on the top step of the ladder, and one at a time the unit goes down whose
+going costs the least accuracy for what it saves. Going up instead would not see that two neighbours which gain nothing
+alone gain much together, as the tensor between them is rounded until both are raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from edgert.quant.costs import Costs
+from edgert.quant.schemes import FLOAT, SCHEMES, Activations, Scheme, Weights
+from edgert.quant.sensitivity import Sensitivity
+
+Levels = tuple[int, ...]  # of every unit, a step of the ladder
+
+_EXACTNESS_ACTIVATIONS = (Activations.INT8, Activations.INT16, Activations.FLOAT)
+_EXACTNESS_WEIGHTS = (Weights.INT4, Weights.INT4_BLOCK, Weights.INT8, Weights.FLOAT16, Weights.FLOAT32)
+
+
+def steps(base: Scheme, allowed: Sequence[Scheme]) -> tuple[Scheme, ...]:
+    """The base and what may stand above it, each step more exact than the one below."""
+
+    def exactness(scheme: Scheme) -> tuple[int, int]:
+        return _EXACTNESS_ACTIVATIONS.index(scheme.activations), _EXACTNESS_WEIGHTS.index(scheme.weights)
+
+    ladder = [base]
+    names = list(SCHEMES)
+    for scheme in sorted(dict.fromkeys(allowed), key=lambda scheme: (exactness(scheme), names.index(scheme.name))):
+        below, this = exactness(ladder[-1]), exactness(scheme)
+        if scheme != ladder[-1] and this[0] >= below[0] and this[1] >= below[1]:
+            ladder.append(scheme)
+    return tuple(ladder)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Steps that units can stand on, and what is known of them."""
+
+    steps: tuple[Scheme, ...]
+    sensitivity: Sensitivity
+    costs: Costs
+
+    def schemes(self, levels: Levels) -> tuple[Scheme, ...]:
+        return tuple(self.steps[level] for level in levels)
+
+    def loss(self, levels: Levels) -> float:
+        return self.sensitivity.loss(self.schemes(levels))
+
+    def cost(self, levels: Levels) -> float:
+        return sum(self.costs.of(unit, self.steps[level]) for unit, level in enumerate(levels))
+
+    def quantised(self, levels: Levels) -> bool:
+        """Whether anything is left that is not plain float."""
+        return any(self.steps[level] != FLOAT for level in levels)
+
+    def lower(self, levels: Levels) -> Iterator[tuple[float, int, int, Levels]]:
+        """Every way to bring one unit down: loss per cost saved, the unit, its new step, and all steps then."""
+        schemes = self.schemes(levels)
+        for unit, level in enumerate(levels):
+            for below in range(level):
+                saved = self.costs.of(unit, self.steps[level]) - self.costs.of(unit, self.steps[below])
+                if saved > 0.0:
+                    more = self.sensitivity.change(schemes, unit, self.steps[below])
+                    yield max(more, 0.0) / saved, unit, below, (*levels[:unit], below, *levels[unit + 1 :])
+
+    def order(self, fits: Callable[[Levels], bool]) -> list[Levels]:
+        """From all on the bottom step upwards, each with one unit raised further than the one before, as far as they
+        fit under the caps."""
+        levels: Levels = (len(self.steps) - 1,) * len(self.sensitivity.network.units)
+        found = [levels]
+        while any(levels):
+            *_, levels = min(self.lower(levels))
+            found.append(levels)
+        fitting = [levels for levels in reversed(found) if fits(levels)]
+        return self._filled(fitting, found[0], fits)
+
+    def _filled(self, order: list[Levels], top: Levels, fits: Callable[[Levels], bool]) -> list[Levels]:
+        """Where caps end the order early, single units may still fit, though not the next one."""
+        if not order or order[-1] == top:
+            return order
+        levels = order[-1]
+        tried: set[tuple[int, int]] = set()
+        while True:
+            schemes, ways = self.schemes(levels), []
+            for unit, level in enumerate(levels):
+                for above in range(level + 1, len(self.steps)):
+                    gain = -self.sensitivity.change(schemes, unit, self.steps[above])
+                    if gain > 0.0 and (unit, above) not in tried:
+                        cost = self.costs.of(unit, self.steps[above]) - self.costs.of(unit, self.steps[level])
+                        then = (*levels[:unit], above, *levels[unit + 1 :])
+                        ways.append((-gain / max(cost, 1e-9), unit, above, then))
+            if not ways:
+                return order
+            *_, unit, above, then = min(ways)
+            tried.add((unit, above))
+            if fits(then):
+                levels = then
+                order.append(levels)
