@@ -82,7 +82,7 @@ FOREIGN: dict[str, set[str]] = {
     "h5py": {"importers"},
     "torch": {"importers", "compile"},
     "tensorflow": {"importers"},
-    "PIL": {"data"},
+    "PIL": {"data", "evaluation"},
     "onnxruntime": {"engines"},
     "openvino": {"engines"},
     "ai_edge_litert": {"engines"},

@@ -17,11 +17,15 @@ from typing import Any
 from edgert.errors import InputError
 from edgert.metrics._def import UNLABELLED, Drop, Evidence, Measurement, Metric, Outputs
 from edgert.metrics.agreement import Agreement, Decisions
+from edgert.metrics.auc import Auc
+from edgert.metrics.boxes import Boxes
 from edgert.metrics.classify import TopK
 from edgert.metrics.custom import Custom
+from edgert.metrics.detect import MeanAveragePrecision
 from edgert.metrics.distance import Mse, Sqnr
+from edgert.metrics.segment import MeanIou
 
-__all__ = ["METRICS", "UNLABELLED", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric"]
+__all__ = ["METRICS", "UNLABELLED", "Boxes", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,12 @@ def _number(text: str) -> float:
     return number
 
 
+def _decoder(text: str) -> str | None:
+    if text and not all(text.partition(":")):
+        raise ValueError("needed a function that decodes the outputs, as module:function")
+    return text or None
+
+
 METRICS: tuple[Kind, ...] = (
     Kind("top1", "", "%", "class", "accuracy: the highest score is the class's", lambda _: TopK(1)),
     Kind("top5", "", "%", "class", "the class is among the five highest scores", lambda _: TopK(5)),
@@ -65,6 +75,19 @@ METRICS: tuple[Kind, ...] = (
     Kind(
         "decisions", "THRESHOLD", "%", "float model, or numbers", "on the same side of a threshold as the target",
         lambda text: Decisions(_number(text)),
+    ),
+    Kind("auc", "", "%", "class", "area under the ROC curve, of each class against the rest", lambda _: Auc()),
+    Kind(
+        "map", "[MODULE:FUNCTION]", "%", "boxes", "COCO's mean average precision, IoU 0.50 to 0.95",
+        lambda text: MeanAveragePrecision(decoder=_decoder(text)),
+    ),
+    Kind(
+        "map50", "[MODULE:FUNCTION]", "%", "boxes", "the same at IoU 0.50",
+        lambda text: MeanAveragePrecision((0.5,), _decoder(text)),
+    ),
+    Kind(
+        "miou", "[THRESHOLD]", "%", "mask", "mean intersection over union of a segmentation",
+        lambda text: MeanIou(_number(text) if text else None),
     ),
     Kind("mse", "", "", "float model, or arrays", "mean squared error", lambda _: Mse()),
     Kind("sqnr", "", "dB", "float model, or arrays", "signal to quantisation noise", lambda _: Sqnr()),

@@ -40,24 +40,24 @@ class TopK(Share):
         return (np.array([int(label in best), 1, label, best[0], scores.size]),)
 
     def details(self, evidence: Sequence[Evidence]) -> dict[str, Any]:
-        """ "classes"; "confusion", rows by class and columns by prediction, or of more than 100 classes the commonest
-        "mistakes" [class, prediction, count]; "per_class": recall and precision in percent (None where there is no such
-        sample or prediction) and samples; "without_answer": samples whose scores hold NaN."""
+        """How many "classes" there are and how many samples are "without_answer", whose scores hold NaN. Of at most 100
+        classes, "confusion", with a row for each class and a column for each prediction, and "per_class": samples,
+        recall and precision in percent, None where nothing is to be divided by. Of more, the commonest "mistakes"
+        [class, prediction, count]."""
         table = np.array([item[0] for item in evidence], np.int64)
         classes = int(table[:, 4].max())
         answered = table[table[:, 3] >= 0]
+        found: dict[str, Any] = {"classes": classes, "without_answer": len(table) - len(answered)}
+        if classes > MOST_CLASSES:
+            return found | {"mistakes": _mistakes(answered[:, 2], answered[:, 3])}
         matrix = np.zeros((classes, classes), np.int64)
         np.add.at(matrix, (answered[:, 2], answered[:, 3]), 1)
         samples = np.bincount(table[:, 2], minlength=classes)
-        found: dict[str, Any] = {"classes": classes, "without_answer": len(table) - len(answered)}
-        if classes <= MOST_CLASSES:
-            found["confusion"] = matrix.tolist()
-            found["per_class"] = [
-                {"samples": int(n), "recall": _percent(hits, n), "precision": _percent(hits, given)}
-                for hits, n, given in zip(matrix.diagonal(), samples, matrix.sum(0), strict=True)
-            ]
-        else:
-            found["mistakes"] = _mistakes(matrix)
+        found["confusion"] = matrix.tolist()
+        found["per_class"] = [
+            {"samples": int(n), "recall": _percent(hits, n), "precision": _percent(hits, given)}
+            for hits, n, given in zip(matrix.diagonal(), samples, matrix.sum(0), strict=True)
+        ]
         return found
 
 
@@ -72,11 +72,11 @@ def class_index(target: Any, classes: int) -> int:
     return label
 
 
-def _mistakes(matrix: Array) -> list[list[int]]:
-    wrong = matrix * (1 - np.eye(len(matrix), dtype=np.int64))
-    rows, columns = np.nonzero(wrong)
-    order = np.argsort(-wrong[rows, columns], kind="stable")[:MOST_MISTAKES]
-    return [[int(rows[i]), int(columns[i]), int(wrong[rows[i], columns[i]])] for i in order]
+def _mistakes(labels: Array, predicted: Array) -> list[list[int]]:
+    pairs = np.stack([labels, predicted], 1)[labels != predicted]
+    kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_MISTAKES]
+    return [[*kinds[i].tolist(), int(counts[i])] for i in order]
 
 
 def _percent(part: Any, whole: Any) -> float | None:

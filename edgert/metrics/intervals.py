@@ -48,14 +48,14 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * sum(map(math.exp, logs)))
 
 
-def bootstrap(score: Callable[[NDArray[Any]], float], count: int) -> tuple[float, float]:
+def bootstrap(score: Callable[[NDArray[Any]], float], count: int, draws: int = DRAWS) -> tuple[float, float]:
     """Bounds of a value between which 95 % of its values on resamples lie (B. Efron's percentile bootstrap).
 
     score: the value when sample i counts weights[i] times. The draws come from a fixed seed: the same samples give the
     same bounds. Resamples that have no value (NaN) are left out; without any value both bounds are NaN.
     """
     rng = np.random.default_rng(0)
-    drawn = (np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(DRAWS))
+    drawn = (np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(draws))
     values = np.array([score(weights.astype(np.float64)) for weights in drawn])
     values = np.sort(values[~np.isnan(values)])
     if values.size == 0:
