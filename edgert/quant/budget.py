@@ -28,10 +28,11 @@ from edgert.metrics.classify import TopK
 from edgert.progress import Progress, silent
 from edgert.quant.costs import Costs
 from edgert.quant.ladder import Ladder, Levels, steps
-from edgert.quant.quantize import Quantizer, node_schemes
-from edgert.quant.schemes import FLOAT, Plan, Scheme, Weights
-from edgert.quant.sensitivity import EXACT_WEIGHTS, measure_sensitivity
-from edgert.quant.trials import Budget, Trials
+from edgert.quant.layers import node_schemes
+from edgert.quant.meter import Budget, Meter
+from edgert.quant.quantize import Quantizer
+from edgert.quant.schemes import FLOAT, Plan, Weights
+from edgert.quant.sensitivity import measure_sensitivity
 from edgert.quant.units import network_of
 from edgert.quant.verdict import BudgetError, BudgetResult, Part, UnitVerdict
 
@@ -68,26 +69,26 @@ def search(
         raise InputError(
             f"{data.source} has {len(data)} sample; a budget needs some to choose by and others to check on"
         )
-    trials = Trials(quantizer, pack, data, metric, budget, io, executor, cache, progress, threads)
-    return _Search(trials).run()
+    meter = Meter(quantizer, pack, data, metric, budget, io, executor, cache, progress, threads)
+    return _Search(meter).run()
 
 
 class _Search:
     """From the default plan to the cheapest that holds."""
 
-    def __init__(self, trials: Trials) -> None:
-        self.trials, self.plan = trials, trials.quantizer.plan
+    def __init__(self, meter: Meter) -> None:
+        self.meter, self.plan = meter, meter.quantizer.plan
         self.looks = 0
         self.looked: tuple[Plan, Part] | None = None  # held back, the last look
         self.network = network_of(
-            trials.quantizer.graph, node_schemes(trials.quantizer.graph, self.plan, trials.io), self.plan
+            meter.quantizer.graph, node_schemes(meter.quantizer.graph, self.plan, meter.io), self.plan
         )
         self.costs = Costs(self.network, self.plan.default)
         self.ladder: Ladder | None = None
 
     def run(self) -> BudgetResult:
         bottom = (0,) * len(self.network.units)
-        if self.trials.holds(self.plan) and self._look(self.plan):
+        if self.meter.holds(self.plan) and self._look(self.plan):
             return self._result(True, bottom)
         if not self.network.units:
             self._fail(bottom, "no layer computes on integers, so that none can be raised")
@@ -96,9 +97,9 @@ class _Search:
     def _look(self, plan: Plan) -> bool:
         """Whether the budget holds on the data held back."""
         self.looks += 1
-        part = self.trials.check(plan, self.looks)
+        part = self.meter.check(plan, self.looks)
         self.looked = plan, part
-        return part.lost <= self.trials.limit
+        return part.lost <= self.meter.limit
 
     def _raised(self) -> BudgetResult:
         self.ladder = ladder = self._measured()
@@ -110,7 +111,7 @@ class _Search:
         bound = ladder.loss(order[0]) * (_TIGHTER if self.looks else math.inf)
         while True:
             first = next((i for i, levels in enumerate(order) if ladder.loss(levels) <= bound), len(order) - 1)
-            if not self.trials.holds(self._plan(order[-1])):
+            if not self.meter.holds(self._plan(order[-1])):
                 self._fail(order[-1], self._highest())
             found = self._pruned(self._bisected(order, first), bound)
             if self._look(self._plan(found)):
@@ -120,24 +121,21 @@ class _Search:
             bound = ladder.loss(found) * _TIGHTER
 
     def _measured(self) -> Ladder:
-        trials, quantizer, plan = self.trials, self.trials.quantizer, self.plan
-        ladder = steps(plan.default, trials.budget.raise_to)
-        by_weights: dict[Weights, Scheme] = {}
-        for scheme in ladder:
-            if scheme.weights not in EXACT_WEIGHTS:
-                by_weights.setdefault(scheme.weights, scheme)
-        schemes = dict.fromkeys([plan.default, *by_weights.values()])
+        meter, quantizer, plan = self.meter, self.meter.quantizer, self.plan
+        ladder = steps(plan.default, meter.budget.raise_to)
+        # float16 rounds a thousandth of what int8 does
+        schemes = [scheme for scheme in ladder if scheme.weights not in (Weights.FLOAT16, Weights.FLOAT32)]
         sensitivity = measure_sensitivity(
             self.network,
             quantizer.quantized(Plan(FLOAT)),
             {scheme: quantizer.quantized(replace(plan, default=scheme)) for scheme in schemes},
             quantizer.kept.some,
-            trials.pack,
-            isinstance(trials.metric, (TopK, Agreement)),
-            trials.executor,
-            trials.cache,
-            trials.progress,
-            trials.threads,
+            meter.pack,
+            isinstance(meter.metric, (TopK, Agreement)),
+            meter.executor,
+            meter.cache,
+            meter.progress,
+            meter.threads,
         )
         return Ladder(ladder, sensitivity, self.costs)
 
@@ -152,21 +150,21 @@ class _Search:
     def _fits(self, levels: Levels) -> bool:
         """Under the caps."""
         assert self.ladder is not None
-        budget, schemes = self.trials.budget, self.ladder.schemes(levels)
+        budget, schemes = self.meter.budget, self.ladder.schemes(levels)
         if budget.max_slowdown is not None and self.costs.slowdown(schemes) > budget.max_slowdown:
             return False
         return budget.max_bytes is None or self._default_bytes + self.costs.more_bytes(schemes) <= budget.max_bytes
 
     @cached_property
     def _default_bytes(self) -> int:
-        return len(self.trials.package(self.plan))
+        return len(self.meter.package(self.plan))
 
     def _bisected(self, order: Sequence[Levels], first: int) -> Levels:
         """The first of the order, from `first` on, that holds; the last is known to."""
         low, high = first, len(order) - 1
         while low < high:
             middle = (low + high) // 2
-            if self.trials.holds(self._plan(order[middle])):
+            if self.meter.holds(self._plan(order[middle])):
                 high = middle
             else:
                 low = middle + 1
@@ -189,7 +187,7 @@ class _Search:
             if not moves:
                 break
             left -= 1
-            if self.trials.holds(self._plan(then)):
+            if self.meter.holds(self._plan(then)):
                 levels = then
             elif len(moves) > 1:
                 size = len(moves) // 2
@@ -198,7 +196,7 @@ class _Search:
         return levels
 
     def _highest(self) -> str:
-        budget = self.trials.budget
+        budget = self.meter.budget
         names = ", ".join(scheme.name for scheme in budget.raise_to) or "nothing else"
         caps = [
             f"{budget.max_slowdown:g} times the time" if budget.max_slowdown is not None else "",
@@ -215,7 +213,7 @@ class _Search:
         raise BudgetError(self._result(False, levels, reason))
 
     def _result(self, met: bool, levels: Levels, reason: str = "") -> BudgetResult:
-        trials, budget = self.trials, self.trials.budget
+        meter, budget = self.meter, self.meter.budget
         plan = self._plan(levels)
         schemes = (plan.default,) * len(levels) if self.ladder is None else self.ladder.schemes(levels)
         limit = budget.max_drop if budget.max_drop is not None else budget.worst
@@ -223,15 +221,15 @@ class _Search:
         return BudgetResult(
             met=met,
             plan=plan,
-            metric=trials.metric.name,
-            unit=trials.metric.unit,
+            metric=meter.metric.name,
+            unit=meter.metric.unit,
             limit=limit,
             limits_drop=budget.max_drop is not None,
-            rule=trials.rule,
-            search=trials.searched(plan),
+            rule=meter.rule,
+            search=meter.searched(plan),
             held_back=self.looked[1] if self.looked is not None and self.looked[0] == plan else None,
             looks=self.looks,
-            trials=trials.count,
+            trials=meter.count,
             slowdown=self.costs.slowdown(schemes),
             more_bytes=self.costs.more_bytes(schemes),
             units=self._units(levels, met),

@@ -29,12 +29,11 @@ from edgert.progress import Progress, silent
 from edgert.quant.clone import clone
 from edgert.quant.measure import keep_results
 from edgert.quant.samples import Sample
-from edgert.quant.schemes import Activations, Scheme, Weights, layer_name
+from edgert.quant.schemes import Activations, Scheme, layer_name
 from edgert.quant.units import Network, work_of
 
 Pack = Callable[[Graph], bytes]
 
-EXACT_WEIGHTS = (Weights.FLOAT16, Weights.FLOAT32)  # float16 rounds a thousandth of what int8 does
 _MOST_SAMPLES, _FEWEST_SAMPLES = 128, 16
 _WORK = 10**12  # multiply-adds of all experiments together, within those numbers of samples
 
@@ -44,13 +43,13 @@ class Sensitivity:
     """Errors of the results by their source, in units that add up; see `loss`."""
 
     network: Network
-    weights: tuple[Mapping[Weights, float], ...]  # of each unit, with its weights stored so
+    weights: tuple[Mapping[Scheme, float], ...]  # of each unit, with its weights rounded as in a scheme
     cells: tuple[float, ...]  # of each cell, rounded to eight bits
     samples: int
 
     def loss(self, schemes: Sequence[Scheme]) -> float:
         """Of the results, predicted, with a scheme for every unit."""
-        own = sum(of.get(scheme.weights, 0.0) for of, scheme in zip(self.weights, schemes, strict=True))
+        own = sum(of.get(scheme, 0.0) for of, scheme in zip(self.weights, schemes, strict=True))
         rounded = [scheme.activations == Activations.INT8 for scheme in schemes]
         return own + sum(
             loss
@@ -69,7 +68,7 @@ class Sensitivity:
     def change(self, schemes: Sequence[Scheme], unit: int, scheme: Scheme) -> float:
         """By which the loss grows when the unit gets another scheme."""
         own = self.weights[unit]
-        grown = own.get(scheme.weights, 0.0) - own.get(schemes[unit].weights, 0.0)
+        grown = own.get(scheme, 0.0) - own.get(schemes[unit], 0.0)
         before, after = (one.activations == Activations.INT8 for one in (schemes[unit], scheme))
         if before == after:
             return grown
@@ -81,7 +80,7 @@ class Sensitivity:
 
     def share(self, unit: int, schemes: Sequence[Scheme]) -> float:
         """The unit's part of the loss: its weights', and an equal part of each tensor's that it and others round."""
-        own = self.weights[unit].get(schemes[unit].weights, 0.0)
+        own = self.weights[unit].get(schemes[unit], 0.0)
         for i in self._touching[unit]:
             rounding = [u for u in self.network.cells[i].units if schemes[u].activations == Activations.INT8]
             if unit in rounding:
@@ -135,12 +134,20 @@ def _log_softmax(scores: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
 
 
+_Constants = tuple[tuple[str, tuple[NDArray[Any], ...]], ...]  # by layer: its weights and bias
+
+
 @dataclass(frozen=True)
 class _Experiment:
     """What is rounded in the float network."""
 
     tensors: tuple[tuple[str, QuantParams], ...] = ()
-    constants: tuple[tuple[str, tuple[NDArray[Any], ...]], ...] = ()  # by layer: its weights and bias
+    constants: _Constants = ()
+
+
+def _equal(some: _Constants, others: _Constants) -> bool:
+    """Whether the weights are; biases are no reason to measure again."""
+    return len(some) == len(others) and all(np.array_equal(a[1][0], b[1][0]) for a, b in zip(some, others, strict=True))
 
 
 def measure_sensitivity(
@@ -164,18 +171,23 @@ def measure_sensitivity(
     """
     made = [_Rounded(graph) for graph in rounded.values()]
     experiments: list[_Experiment] = []
-    places: list[tuple[int, Weights | None]] = []
+    places: list[tuple[int, tuple[Scheme, ...]]] = []  # a unit whose weights these schemes round so; or a cell
     for number, unit in enumerate(network.units):
+        ways: list[tuple[_Constants, list[Scheme]]] = []
         for scheme, source in zip(rounded, made, strict=True):
             constants = source.constants(unit.weighted)
-            if scheme.weights not in EXACT_WEIGHTS and constants:
-                experiments.append(_Experiment(constants=constants))
-                places.append((number, scheme.weights))
+            same = next((alike for known, alike in ways if _equal(known, constants)), None)
+            if same is not None:
+                same.append(scheme)
+            elif constants:
+                ways.append((constants, [scheme]))
+        experiments += [_Experiment(constants=constants) for constants, _ in ways]
+        places += [(number, tuple(alike)) for _, alike in ways]
     for number, cell in enumerate(network.cells):
         tensors = made[0].params(cell.tensors)
         if tensors:
             experiments.append(_Experiment(tensors))
-            places.append((number, None))
+            places.append((number, ()))
     work = sum(work_of(node) for node in exact.nodes) * max(len(experiments), 1)
     chosen = samples(min(max(_WORK // max(work, 1), _FEWEST_SAMPLES), _MOST_SAMPLES))
 
@@ -185,14 +197,14 @@ def measure_sensitivity(
     data = Dataset.of(chosen, source="calibration samples")
     data = labelled(pack(clone(trial)), data, metric, executor, threads=threads)
     packages = (pack(_with_errors(trial, experiment)) for experiment in experiments)
-    weights: list[dict[Weights, float]] = [{} for _ in network.units]
+    weights: list[dict[Scheme, float]] = [{} for _ in network.units]
     cells = [0.0] * len(network.cells)
     losses = _losses(packages, data, metric, executor, cache, threads)
-    for done, ((number, kind), loss) in enumerate(zip(places, losses, strict=True), 1):
-        if kind is None:
-            cells[number] = loss
+    for done, ((number, schemes), loss) in enumerate(zip(places, losses, strict=True), 1):
+        if schemes:
+            weights[number].update(dict.fromkeys(schemes, loss))
         else:
-            weights[number][kind] = loss
+            cells[number] = loss
         progress("sensitivity", done, len(experiments))
     return Sensitivity(network, tuple(weights), tuple(cells), len(chosen))
 
@@ -245,8 +257,11 @@ class _Rounded:
                 found.append((name, value.quant))
         return tuple(found)
 
-    def constants(self, layers: Sequence[str]) -> tuple[tuple[str, tuple[NDArray[Any], ...]], ...]:
-        """Weights and bias, as real numbers, of those of the layers that have rounded ones."""
+    def constants(self, layers: Sequence[str]) -> _Constants:
+        """Weights and bias, as real numbers, of those of the layers that have rounded ones.
+
+        A layer whose weights are a sum of two rounded terms is none of them: together these are as good as exact.
+        """
         found = []
         for layer in layers:
             node = self._nodes.get(f"{layer}_int8") or self._nodes.get(f"{layer}_int16") or self._nodes.get(layer)

@@ -59,7 +59,7 @@ class Network:
 def network_of(graph: Graph, schemes: Mapping[Node, Scheme], plan: Plan) -> Network:
     """Units of a float graph's layers that compute in what the plan's default says; what the plan names stays as named.
 
-    schemes: of every node under this plan (edgert.quant.quantize.node_schemes).
+    schemes: of every node under this plan (edgert.quant.layers.node_schemes).
     """
     free = {
         node: _rises(node)

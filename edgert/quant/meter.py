@@ -20,7 +20,7 @@ from edgert.metrics import Drop, Evidence, Metric
 from edgert.progress import Progress
 from edgert.quant.clone import clone
 from edgert.quant.quantize import Quantizer
-from edgert.quant.schemes import FLOAT, INT16, Plan, Scheme
+from edgert.quant.schemes import FLOAT, INT8, INT16, Plan, Scheme
 from edgert.quant.verdict import Part
 
 _CAUTION = 1.0  # standard errors of the difference between both parts that the choosing part must have to spare
@@ -35,13 +35,14 @@ class Budget:
 
     max_drop: by which the metric may become worse than the float model's, in its unit (points). worst: or the value
     itself that must be reached, for metrics that float has no finite value of (SQNR). One of the two is given.
-    raise_to: schemes that layers may be raised to. max_slowdown: how many times the modelled time of the plan's default
-    the plan may take. max_bytes: how large the package may be.
+    raise_to: schemes that layers may be raised to, of which those count that are more exact than the plan's default.
+    max_slowdown: how many times the modelled time of the plan's default the plan may take. max_bytes: how large the
+    package may be.
     """
 
     max_drop: float | None = None
     worst: float | None = None
-    raise_to: tuple[Scheme, ...] = (INT16, FLOAT)
+    raise_to: tuple[Scheme, ...] = (INT8, INT16, FLOAT)
     max_slowdown: float | None = None
     max_bytes: int | None = None
 
@@ -72,7 +73,7 @@ class Estimate:
     sure: bool  # False: it was given up before all samples had run
 
 
-class Trials:
+class Meter:
     """Measures plans."""
 
     def __init__(
