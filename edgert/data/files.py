@@ -17,6 +17,7 @@ from edgert.errors import InputError, MissingExtraError
 from edgert.runtime.tensors import TensorInfo
 
 Array = NDArray[Any]
+BESIDE = ("labels", "sequences")  # arrays that tell of samples: their classes, and which belong together
 Reader = Callable[[Path, Sequence[TensorInfo], Normalisation], Iterator[Sample]]
 
 
@@ -48,9 +49,11 @@ def split_samples(array: Array, info: TensorInfo, what: str) -> list[Array]:
 def stack_samples(
     arrays: Mapping[str, Array], inputs: Sequence[TensorInfo], normalisation: Normalisation, name: str
 ) -> Iterator[Sample]:
-    """Samples from one array for each input, by name; a single array may have any name when there is one input."""
-    if len(inputs) == 1 and len(arrays) == 1:
-        arrays = {inputs[0].name: next(iter(arrays.values()))}
+    """Samples from one array for each input, by name; a single array may have any name when there is one input. Arrays
+    called as BESIDE lists are no samples then."""
+    alone = [array for key, array in arrays.items() if key not in BESIDE]
+    if len(inputs) == 1 and len(alone) == 1 and inputs[0].name not in arrays:
+        arrays = {inputs[0].name: alone[0]}
     missing = [info.name for info in inputs if info.name not in arrays]
     if missing:
         raise InputError(f"{name} has no array {missing[0]!r}; it has {', '.join(arrays) or 'none'}")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from edgert.data.files import READERS, only, read_image, reader_of, stack_samples
 from edgert.data.sample import Normalisation, Sample
 from edgert.errors import InputError
+from edgert.functions import failure, load_function
 from edgert.runtime.tensors import TensorInfo
 
 _NOT_STATED: Normalisation = ((), ())
@@ -105,8 +104,8 @@ def _folder(folder: Path) -> list[Path]:
 
 def _call(source: str, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
     """Samples of module:function. The module is looked up in the working folder first; each item is an array, or a
-    dict of arrays by input name."""
-    function = _function(source)
+    dict of arrays by input name, or a tuple of such a one and a target, which does not matter here."""
+    function = load_function(source)
     try:
         items = iter(function())
     except (Exception, SystemExit) as error:
@@ -120,6 +119,7 @@ def _call(source: str, inputs: Sequence[TensorInfo], normalisation: Normalisatio
         except (Exception, SystemExit) as error:
             raise _failed(f"{source}, after {i} samples", error) from error
         name = f"{source}[{i}]"
+        item = item[0] if isinstance(item, tuple) and len(item) == 2 else item
         named = item if isinstance(item, Mapping) else {only(inputs, source).name: item}
         try:
             arrays = {key: np.asarray(value) for key, value in named.items()}
@@ -129,25 +129,8 @@ def _call(source: str, inputs: Sequence[TensorInfo], normalisation: Normalisatio
         i += 1
 
 
-def _function(source: str) -> Callable[[], Iterable[Any]]:
-    module_name, _, function_name = source.partition(":")
-    sys.path.insert(0, "")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever the user's module raises is not a fault of edgert's
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{source}: the module {module_name!r} cannot be imported: {text}") from error
-    finally:
-        sys.path.remove("")
-    function: Any = getattr(module, function_name, None)
-    if not callable(function):
-        raise InputError(f"{source}: the module {module_name!r} has no function {function_name!r}")
-    return cast("Callable[[], Iterable[Any]]", function)
-
-
 def _failed(source: str, error: BaseException) -> InputError:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
     return InputError(
-        f"{source} failed: {text}; a function of samples takes no arguments and returns or yields arrays or "
+        f"{source} failed: {failure(error)}; a function of samples takes no arguments and returns or yields arrays or "
         "{input name: array} (--debug shows where it failed)"
     )

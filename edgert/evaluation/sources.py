@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgert.data import Normalisation, Sample, load_files, load_samples, read_labels
-from edgert.data.files import READERS, only, stack_samples
+from edgert.data.files import BESIDE, READERS, only, stack_samples
 from edgert.errors import InputError
 from edgert.evaluation.dataset import Array, Dataset, Item, item_of
 from edgert.evaluation.targets import boxes_of, checked_class, class_folders, masks_of
@@ -164,7 +164,7 @@ def _archive(path: Path, form: _Form, classes: int | None) -> Dataset:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no .npz archive of plain arrays: {error}") from error
     taken = {info.name for info in form.inputs}
-    known = {name: arrays.pop(name) for name in ("labels", "sequences") if name in arrays and name not in taken}
+    known = {name: arrays.pop(name) for name in BESIDE if name in arrays and name not in taken}
     samples = list(stack_samples(arrays, form.inputs, form.normalisation, path.name))
     for name, array in known.items():
         if array.ndim == 0 or len(array) != len(samples):

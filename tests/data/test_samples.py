@@ -283,3 +283,17 @@ def test_labels(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(InputError, match=message):
             read_labels(path)
+
+
+def test_labels_beside_samples_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What measures can calibrate, too."""
+    np.savez(tmp_path / "a.npz", whatever=np.ones((3, 2)), labels=np.arange(3), sequences=np.arange(3))
+    assert [sample.name for sample in load(tmp_path / "a.npz", info(1, 2))] == ["a.npz[0]", "a.npz[1]", "a.npz[2]"]
+    np.savez(tmp_path / "b.npz", labels=np.ones((3, 2)))
+    assert len(load(tmp_path / "b.npz", info(1, 2, name="labels"))) == 3
+    (tmp_path / "labelled_pairs.py").write_text(
+        "import numpy as np\ndef pairs():\n    yield np.ones((1, 2), np.float32), 7\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    (sample,) = load("labelled_pairs:pairs", info(1, 2))
+    assert sample.inputs["x"].tolist() == [[1, 1]]
