@@ -48,6 +48,16 @@ def _body(walk: Walk, node: SourceNode, graph: Any, inputs: Mapping[str, str]) -
     return [names.get(value.name, value.name) for value in graph.output]
 
 
+def _round(walk: Walk, node: SourceNode, graph: Any, inputs: Mapping[str, str]) -> list[str] | None:
+    """As _body; None when something in it is refused, as it would be in further rounds: the node is lost then."""
+    before = len(walk.refusals.items)
+    results = _body(walk, node, graph, inputs)
+    if len(walk.refusals.items) == before:
+        return results
+    walk.refusals.lose(node.outputs)
+    return None
+
+
 def if_(walk: Walk, node: SourceNode) -> None:
     condition = walk.builder.constant(node, 0)
     if condition is None or condition.size != 1:
@@ -61,16 +71,14 @@ def if_(walk: Walk, node: SourceNode) -> None:
 def _both(walk: Walk, node: SourceNode) -> None:
     """A condition that depends on the data, where both branches give tensors alike: both are computed, and one is
     chosen."""
-    b, before = walk.builder, len(walk.refused)
-    condition = b.value(node, 0)
+    b, condition = walk.builder, walk.builder.value(node, 0)
     if math.prod(condition.shape) != 1:
         raise ModelError(f"its condition is {list(condition.shape)}, needed one element")
-    results = [_body(walk, node, node.attrs[name], {}) for name in ("then_branch", "else_branch")]
-    if len(walk.refused) > before:
-        walk.lose(node)
+    chosen, other = (_round(walk, node, node.attrs[name], {}) for name in ("then_branch", "else_branch"))
+    if chosen is None or other is None:
         return
     scalar = b.reshape(condition, ())
-    for outer, *inner in zip(node.outputs, *results, strict=True):
+    for outer, *inner in zip(node.outputs, chosen, other, strict=True):
         if any(name in b.sequences or name in b.absent for name in inner):
             raise RefusedError("its condition depends on the data", FIXED)
         yes, no = (b.value_of(name) for name in inner)
@@ -95,11 +103,10 @@ def loop(walk: Walk, node: SourceNode) -> None:
             walk.new_constant(f"{node.name}/condition", np.asarray(True)),
         )
         inputs = dict(zip((value.name for value in body.input), (*given, *carried), strict=True))
-        before = len(walk.refused)
-        condition, *results = _body(walk, node, body, inputs)
-        if len(walk.refused) > before:  # further rounds would be refused for the same
-            walk.lose(node)
+        made = _round(walk, node, body, inputs)
+        if made is None:
             return
+        condition, *results = made
         carried = results[: len(carried)]
         for items, name in zip(collected, results[len(carried) :], strict=True):
             items.append(name)
@@ -137,10 +144,8 @@ def scan(walk: Walk, node: SourceNode) -> None:
             part = b.reshape(b.slice(x, axis, at, at + 1), (*x.shape[:axis], *x.shape[axis + 1 :]))
             given.append(walk.new_value(f"{node.name}/slice", part))
         inputs = dict(zip((value.name for value in body.input), (*state, *given), strict=True))
-        before = len(walk.refused)
-        results = _body(walk, node, body, inputs)
-        if len(walk.refused) > before:
-            walk.lose(node)
+        results = _round(walk, node, body, inputs)
+        if results is None:
             return
         state = results[: len(state)]
         for items, name in zip(collected, results[len(state) :], strict=True):
@@ -264,10 +269,8 @@ def sequence_map(walk: Walk, node: SourceNode) -> None:
     for index in range(len(_sequence(walk, node, 0))):
         walk.spend(node)
         given = [sequences[name][index] if name in sequences else name for name in node.inputs]
-        before = len(walk.refused)
-        made = _body(walk, node, body, dict(zip((value.name for value in body.input), given, strict=True)))
-        if len(walk.refused) > before:
-            walk.lose(node)
+        made = _round(walk, node, body, dict(zip((value.name for value in body.input), given, strict=True)))
+        if made is None:
             return
         for items, name in zip(results, made, strict=True):
             items.append(name)

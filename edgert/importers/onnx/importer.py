@@ -97,7 +97,7 @@ def load(
     add_inputs(builder, source, dict(input_shapes or {}))
     walk = Walk(builder, HANDLERS, opsets, model_functions(model), _own_names(source))
     walk.nodes(source.node)
-    walk.finish()
+    walk.refusals.check()
     add_outputs(builder, source)
     builder.graph.files = files
     return builder.graph

@@ -9,7 +9,8 @@ from typing import Any
 
 from edgert.custom import custom_op_of_source
 from edgert.dtypes import DType
-from edgert.errors import ModelError, Unsupported, UnsupportedError
+from edgert.errors import ModelError, UnsupportedError
+from edgert.importers.builder import Refusals
 from edgert.importers.onnx import functions, quant
 from edgert.importers.onnx.builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
 from edgert.importers.onnx.constants import ONLY_FOLDED, Folder, computed
@@ -72,8 +73,7 @@ class Walk:
         self.handlers = handlers
         self.opsets = opsets
         self.functions = own_functions
-        self.refused: list[Unsupported] = []
-        self.lost: set[str] = set()  # outputs of refused nodes, and all that hangs on them
+        self.refusals = Refusals()
         self._taken = taken
         self._copies: Counter[str] = Counter()
         self._folder = Folder()
@@ -125,8 +125,8 @@ class Walk:
         if not name:
             return
         b = self.builder
-        if other in self.lost:
-            self.lost.add(name)
+        if self.refusals.depends([other]):
+            self.refusals.lose([name])
         elif other in b.absent:
             b.absent.add(name)
         elif other in b.constants:
@@ -142,11 +142,6 @@ class Walk:
 
     # The nodes
 
-    def finish(self) -> None:
-        """Raises UnsupportedError with all that could not be converted."""
-        if self.refused:
-            raise UnsupportedError(self.refused)
-
     def nodes(self, protos: Iterable[Any]) -> None:
         """Converts node by node; ModelError for what is wrong in itself."""
         for proto in protos:
@@ -157,35 +152,27 @@ class Walk:
             try:
                 self._node(node, proto)
             except RefusedError as refusal:
-                self._refuse(node, refusal)
+                self.refusals.add(node.name, node.op, refusal.reason, refusal.fix, node.outputs)
             except UnsupportedError:
                 raise
             except (ModelError, *DAMAGED) as error:
                 # Anything but a ModelError comes of attributes and inputs that the operator cannot have.
                 if isinstance(error, LocatedError):
                     raise
-                if not self.refused:  # else what came before may be the reason
+                if not self.refusals.items:  # else what came before may be the reason
                     text = error if isinstance(error, ModelError) else f"its attributes or inputs are damaged ({error})"
                     raise LocatedError(f"{node.op} {node.name!r}: {text}") from error
-                self.lose(node)
-
-    def _refuse(self, node: SourceNode, refusal: RefusedError) -> None:
-        self.refused.append(Unsupported(node.name, node.op, refusal.reason, refusal.fix))
-        self.lose(node)
-
-    def lose(self, node: SourceNode) -> None:
-        """Gives up what a node would have written."""
-        self.lost.update(name for name in node.outputs if name)
+                self.refusals.lose(node.outputs)
 
     def _node(self, node: SourceNode, proto: Any) -> None:
         b = self.builder
         handler = from_outside(node.op) or self.handlers.get(node.op)
         control = CONTROL.get(node.op)
-        if any(name in self.lost for name in node.inputs):
+        if self.refusals.depends(node.inputs):
             known = handler is not None or control is not None or node.op in ONLY_FOLDED
             if not known and functions.function_body(self, node, proto) is None:
                 raise no_handler(node)
-            self.lose(node)
+            self.refusals.lose(node.outputs)
             return
         missing = [name for name in node.inputs if name and not b.known(name)]
         if missing:
@@ -213,11 +200,12 @@ class Walk:
         if body is None:
             raise refusal
         own = (proto.domain or "ai.onnx", proto.op_type) in self.functions
-        before = len(self.refused)
+        refused = self.refusals.items
+        before = len(refused)
         functions.expand(self, node, proto, body)
-        inner = self.refused[before:]
+        inner = refused[before:]
         if inner and not own:
-            del self.refused[before:]
+            del refused[before:]
             if node.op in self.handlers:
                 raise refusal
             raise RefusedError(f"the {inner[0].operator} in it: {inner[0].reason}", inner[0].fix)
