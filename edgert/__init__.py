@@ -21,17 +21,23 @@ if TYPE_CHECKING:
     from edgert.custom import remove_custom_op as remove_custom_op
     from edgert.dtypes import DType as DType
     from edgert.errors import EdgertError as EdgertError
+    from edgert.quant.budget import Budget as Budget
+    from edgert.quant.budget import BudgetError as BudgetError
+    from edgert.quant.goal import Goal as Goal
     from edgert.runtime.compat import Interpreter as Interpreter
     from edgert.runtime.model import Model as Model
     from edgert.runtime.model import load as load
 
 _HOMES = {
+    "Budget": "edgert.quant.budget",
+    "BudgetError": "edgert.quant.budget",
     "CustomOp": "edgert.custom",
     "DType": "edgert.dtypes",
     "TensorType": "edgert.custom",
     "add_custom_op": "edgert.custom",
     "remove_custom_op": "edgert.custom",
     "EdgertError": "edgert.errors",
+    "Goal": "edgert.quant.goal",
     "Interpreter": "edgert.runtime.compat",
     "Model": "edgert.runtime.model",
     "convert": "edgert.compile",
@@ -39,8 +45,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "CustomOp", "DType", "EdgertError", "Interpreter", "Model", "TensorType", "__version__", "add_custom_op", "convert",
-    "load", "remove_custom_op",
+    "Budget", "BudgetError", "CustomOp", "DType", "EdgertError", "Goal", "Interpreter", "Model", "TensorType",
+    "__version__", "add_custom_op", "convert", "load", "remove_custom_op",
 ]  # fmt: skip
 
 

@@ -10,10 +10,11 @@ lowering to what the runtime executes; write.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,10 @@ from edgert.quant.schemes import SCHEMES, Activations, Plan, plan_of
 from edgert.runtime import _native
 from edgert.targets import Target, target
 
+if TYPE_CHECKING:
+    from edgert.quant.goal import Goal
+    from edgert.quant.verdict import BudgetResult
+
 Source = str | Path | bytes | bytearray | memoryview | Any  # Any: a model in memory, of PyTorch or TensorFlow
 Pass = Callable[[Graph], bool]
 Sample = Mapping[str, NDArray[Any]]
@@ -84,6 +89,7 @@ class Conversion:
     quantized_here: bool  # False: float, or quantised by the source
     calibration_samples: int
     notes: tuple[str, ...]  # what was assumed, for a person to read
+    budget: BudgetResult | None = None  # how the goal was reached, where there was one
 
 
 def convert(
@@ -108,6 +114,7 @@ def convert(
     io: Literal["float", "int8"] | None = None,
     name: str | None = None,
     targets: Sequence[str] = (),
+    goal: Goal | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Converts a trained model into the bytes of an .ert package.
@@ -130,15 +137,19 @@ def convert(
     io: element type of inputs and outputs: "float", "int8", or None: float for a model quantised here, and the source's
     own otherwise. targets: names (edgert.targets) of what weights are packed for beforehand: there, a package opens
     quicker. They stand in it beside the weights that every machine can use.
+    goal: how accurate the quantised model must be, on what data; layers that lose too much compute in int16 or float.
     progress: called with the stage's name (import, optimise, calibrate, quantise, lower, write), how much of it is
     done, and of how much, or None.
 
-    Raises FileFormatError, UnsupportedError, ModelError, InputError, MissingExtraError: see the importers.
+    Raises FileFormatError, UnsupportedError, ModelError, InputError, MissingExtraError: see the importers. BudgetError
+    when the goal cannot be reached: its result says what stands in the way.
     """
     if quantize not in (None, "none", *SCHEMES):
         raise InputError(f"quantize is {quantize!r}, needed one of none, {', '.join(SCHEMES)}")
     if io not in (None, "float", "int8"):
         raise InputError(f"io is {io!r}, needed 'float' or 'int8'")
+    if goal is not None:
+        goal.budget.check(goal.chosen_metric())
     report = progress or silent
     report("import", 0, None)
     options = {
@@ -157,19 +168,25 @@ def convert(
     already = is_quantized(graph)
     if layers and wanted == "none":
         raise InputError("schemes of single layers need one for the others: say how to quantise, float16 or int8 say")
+    if goal is not None and (already or wanted == "none"):
+        found = "this one is quantised already" if already else "there is none without quantising"
+        raise InputError(f"a budget is what quantising a float model may cost, and {found}")
     plan = None if already or wanted == "none" else plan_of(graph, wanted, layers or {})
     if io == "int8" and not already and (plan is None or plan.default.activations != Activations.INT8):
         raise InputError(
             "io='int8' needs an int8 model and this one stays float: quantise it, with calibration samples"
         )
     _check_channels(graph, mean or std)
-    samples = HashedSamples(())
+    samples, outcome, entries = HashedSamples(()), None, list[tuple[str, str]]()
     if plan is not None:
         if calibrate is None and plan.calibrates:
             found = f"quantize={wanted!r} needs calibration samples"
             raise InputError(f"{found}: give calibrate, or --calibrate DATA on the command line")
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
-        samples = _quantize(graph, plan, calibrate, normalisation, io or "float", report)
+        names = about.labels if labels is None else labels
+        samples, outcome = _quantize(graph, plan, calibrate, normalisation, io or "float", goal, names, report)
+        if outcome is not None:
+            entries.append(("accuracy", json.dumps(outcome.entry(), sort_keys=True, separators=(",", ":"))))
     elif already and wanted != "none":
         notes.append("The model is quantised already: its integers are kept, and nothing was calibrated.")
 
@@ -189,7 +206,7 @@ def convert(
         source_sha256=source_hash,
         calibration_sha256=samples.digest,
         toolchain=f"edgert {edgert.__version__}",
-        entries=(("source_format", source_format), *about.entries),
+        entries=(("source_format", source_format), *entries, *about.entries),
     )
     if labels and all(value.shape[-1:] != (len(labels),) for value in graph.outputs):
         outputs = ", ".join(f"{value.name}: {list(value.shape)}" for value in graph.outputs)
@@ -206,6 +223,7 @@ def convert(
         quantized_here=plan is not None,
         calibration_samples=samples.count,
         notes=tuple(notes),
+        budget=outcome,
     )
 
 
@@ -293,22 +311,34 @@ def _quantize(
     source: Iterable[Sample] | str | Path | None,
     normalisation: Normalisation,
     io: str,
+    goal: Goal | None,
+    labels: Sequence[str],
     report: Progress,
-) -> HashedSamples:
-    """Quantises the graph in place; the samples that it was calibrated with."""
-    from edgert.quant.quantize import quantize
+) -> tuple[HashedSamples, BudgetResult | None]:
+    """Quantises the graph in place; the samples that it was calibrated with, and how the goal was reached."""
+    from edgert.quant.budget import search
+    from edgert.quant.quantize import Quantizer
     from edgert.runtime.model import Model
 
+    inputs = Model(write(graph)).inputs
     if isinstance(source, str | Path):
-        source = load_samples(str(source), Model(write(graph)).inputs, normalisation).arrays()
+        source = load_samples(str(source), inputs, normalisation).arrays()
+    data = None if goal is None else goal.dataset(inputs, normalisation, labels)
     samples = HashedSamples(source or ())
 
     def pack(candidate: Graph) -> bytes:
         run_passes(candidate, LOWER)
         return write(candidate)
 
-    quantize(graph, samples if source is not None else None, pack, io, report, plan)
-    return samples
+    quantizer = Quantizer(graph, samples if source is not None else None, pack, plan, report)
+    outcome = None
+    if goal is not None and data is not None:
+        metric = goal.chosen_metric(data)
+        outcome = search(quantizer, pack, data, metric, goal.budget, io, goal.executor, goal.cache, report)
+        plan = outcome.plan
+    made = quantizer.quantized(plan, io)
+    graph.inputs, graph.outputs, graph.nodes = made.inputs, made.outputs, made.nodes
+    return samples, outcome
 
 
 def _fits_channels(graph: Graph, numbers: Sequence[float]) -> bool:

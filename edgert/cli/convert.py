@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edgert.cli._goal import GOAL_WORDS, fail, goal_of, goal_options, print_outcome
 from edgert.cli._shared import FILE, check_output, json_option, print_json, size_text
 from edgert.cli._source import report_check, source_arguments, source_options
 from edgert.errors import InputError
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     "--target", "targets", multiple=True, metavar="NAME",
     help="Pack weights for NAME too, where the package then opens quicker (edgert targets). May be repeated.",
 )  # fmt: skip
+@goal_options
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that evaluate models.")
+@click.option("--scheduler", metavar="ADDRESS", help="Evaluate on Dask's workers: tcp://host:8786.")
+@click.option("--cache", metavar="DIR|off", help="Where results of a search are kept, so that the next one resumes.")
 @source_options
 @json_option
 def command(
@@ -51,17 +57,23 @@ def command(
     std: str | None,
     io: Literal["float", "int8"] | None,
     targets: tuple[str, ...],
+    jobs: int,
+    scheduler: str | None,
+    cache: str | None,
     as_json: bool,
-    **source_words: Any,
+    **words: Any,
 ) -> None:
     """Convert SOURCE, a trained model of PyTorch, TensorFlow, Keras, TFLite, ONNX, Caffe, MXNet or Torch7, into an .ert
     package; --calibrate quantises a float model to int8. `edgert ops` lists what each format's importer knows."""
     from edgert.compile import convert
+    from edgert.executors import open_executor
+    from edgert.quant.verdict import BudgetError
     from edgert.report.console import print_facts, stages
     from edgert.runtime.model import Model
     from edgert.targets import target
 
-    reading = source_arguments(**source_words)
+    wanted = {name: words.pop(name) for name in GOAL_WORDS}
+    reading = source_arguments(**words)
     if check:
         report_check(source, reading, as_json)
         return
@@ -72,24 +84,29 @@ def command(
         raise InputError("--calibrate is for quantising, which --quantize none forbids: leave one of them out")
     for name in targets:
         target(name)  # an unknown one is reported before anything takes long
+    goal = goal_of(**wanted, cache=cache)
     normalisation = _normalisation(mean, std)
     samples = None
     if calibrate is not None:
         samples = _samples(source, calibrate, normalisation, reading)
-    with stages(not as_json) as bar:
-        result = convert(
-            source,
-            quantize=quantize,
-            calibrate=samples,
-            layers=dict(layers),
-            labels=_labels(labels),
-            mean=normalisation[0],
-            std=normalisation[1],
-            io=io,
-            targets=targets,
-            progress=bar,
-            **reading,
-        )
+    try:
+        with stages(not as_json) as bar, open_executor(jobs, scheduler) as executor:
+            result = convert(
+                source,
+                quantize=quantize,
+                calibrate=samples,
+                layers=dict(layers),
+                labels=_labels(labels),
+                mean=normalisation[0],
+                std=normalisation[1],
+                io=io,
+                targets=targets,
+                goal=goal and replace(goal, executor=executor),
+                progress=bar,
+                **reading,
+            )
+    except BudgetError as error:
+        fail(error, as_json)
     model = Model(result.data)  # what is written has been opened once
     _write(output, result.data)
     facts = {
@@ -105,26 +122,25 @@ def command(
         "outputs": [str(info) for info in model.outputs],
         "targets": list(targets),
         "notes": list(result.notes),
+        "budget": result.budget and result.budget.as_json(),
     }
     if as_json:
         print_json(facts)
         return
+    calibrated = f"on {result.calibration_samples} sample{'s'[: result.calibration_samples != 1]}"
     print_facts(
         [
             ("wrote", f"{output} ({size_text(len(result.data))}, from {size_text(result.source_bytes)})"),
             ("operators", len(result.graph.nodes)),
-            (
-                "calibrated",
-                f"on {result.calibration_samples} sample{'s'[: result.calibration_samples != 1]}"
-                if result.quantized_here
-                else None,
-            ),
+            ("calibrated", calibrated if result.calibration_samples else None),
             *(("input", info) for info in model.inputs),
             *(("output", info) for info in model.outputs),
             ("packed for", ", ".join(dict.fromkeys(targets)) or None),
             *(("note", note) for note in result.notes),
         ]
     )
+    if result.budget is not None:
+        print_outcome(result.budget)
 
 
 def _samples(source: Path, data: str, normalisation: Normalisation, reading: dict[str, Any]) -> Arrays:
