@@ -56,16 +56,20 @@ def open_model(
     return Model(source, threads=threads, isa=isa, keep_all_tensors=keep_all_tensors, fusion=fusion)
 
 
-def open_any(path: Path, reading: Mapping[str, Any] | None = None, *, keep_all_tensors: bool = False) -> Model:
-    """A package, or a source of any kind that edgert.convert reads, converted in memory with its own numbers kept.
+def package_of(path: Path, reading: Mapping[str, Any] | None = None) -> bytes:
+    """A package's bytes, or what a source of any kind that edgert.convert reads becomes with its own numbers kept.
 
-    reading: arguments of edgert.convert that settle what a source leaves open; a package has no use for them.
+    reading: arguments of edgert.convert that settle what a source leaves open; a package has no use for them. Raises
+    InputError when there is no such file, and what converting raises.
     """
     if is_package(path):
-        return Model(path, keep_all_tensors=keep_all_tensors)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     from edgert.compile import convert
 
-    return Model(convert(path, quantize="none", **(reading or {})).data, keep_all_tensors=keep_all_tensors)
+    return convert(path, quantize="none", **(reading or {})).data
 
 
 def is_package(path: Path) -> bool:

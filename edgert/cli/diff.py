@@ -113,14 +113,15 @@ def _outputs(a: Path, b: Path, data: str | None, as_json: bool) -> Sequence[Diff
 def _layers(
     a: Path, b: Path, data: str | None, sort: str, samples: int | None, as_json: bool, reading: dict[str, Any]
 ) -> Sequence[Difference]:
-    from edgert.engines import open_any
+    from edgert.engines import package_of
     from edgert.report.console import print_table, progress
     from edgert.report.culprit import MOST_PROBES, find_culprit
     from edgert.report.inputs import Spread
     from edgert.report.layers import COLUMNS, compare_layers, ranked, row
     from edgert.report.twins import Twins, other_source
+    from edgert.runtime.model import Model
 
-    twins = Twins(*(open_any(path, reading, keep_all_tensors=True) for path in (a, b)))
+    twins = Twins(*(Model(package_of(path, reading), keep_all_tensors=True) for path in (a, b)))
     chosen = Spread(lambda: _inputs(twins.exact, twins.rounded, data, as_json), most=samples)
     if chosen.count == 0:
         raise InputError(f"{data} holds no sample")

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ops": ("edgert.cli.ops", "List the operators that each format's importer knows, and their kernels."),
     "inspect": ("edgert.cli.inspect", "Show what a model holds."),
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
+    "report": ("edgert.cli.report", "Write a page on what quantisation did to a model."),
     "evaluate": ("edgert.cli.evaluate", "Measure a classifier's accuracy on labelled data."),
 }
 
