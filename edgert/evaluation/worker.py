@@ -26,7 +26,9 @@ from edgert.errors import (
     InvokeError,
     ModelError,
     OutOfMemoryError,
+    WorkerError,
 )
+from edgert.functions import failure
 from edgert.metrics import Metric
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import TensorInfo, tensor_info
@@ -86,16 +88,21 @@ class Failed:
 
     kind: str
     message: str
+    trace: str = ""  # where it happened, of a fault that edgert does not expect
 
 
 _ERRORS: dict[str, type[EdgertError]] = {
-    error.__name__: error for error in (FileFormatError, ModelError, InputError, OutOfMemoryError, InvokeError)
+    error.__name__: error
+    for error in (FileFormatError, ModelError, InputError, OutOfMemoryError, InvokeError, WorkerError)
 }
 
 
 def raised(failed: Failed) -> EdgertError:
-    """The error as it was raised in the worker."""
-    return _ERRORS.get(failed.kind, EdgertError)(failed.message)
+    """The error as it was raised in the worker; tracebacks show where that was."""
+    error = _ERRORS.get(failed.kind, EdgertError)(failed.message)
+    if failed.trace:
+        error.add_note(failed.trace)
+    return error
 
 
 def blob_name(data: bytes) -> str:
@@ -124,8 +131,7 @@ def work(job: Job, blobs: Mapping[str, bytes]) -> list[Any] | Missing | Failed:
     except EdgertError as error:
         return Failed(type(error).__name__, str(error))
     except Exception as error:
-        # The traceback stays here; what is sent back must be sure to arrive.
-        return Failed("", f"a worker failed: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+        return Failed("WorkerError", f"a worker failed: {failure(error)}", traceback.format_exc())
 
 
 def run_samples(
