@@ -24,11 +24,12 @@ def chain(
     noise: Mapping[int, float] | None = None,
     factors: Mapping[int, np.ndarray] | None = None,
     rescaled: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> bytes:
     """A chain of 1x1 convolutions "layer0", "layer1" ...
 
     noise: of a layer's weights, in parts of their own deviation. factors: what a layer's channels are divided by, with
-    the next layer's weights making up for it. rescaled: names of such layers for the metadata.
+    the next layer's weights making up for it. rescaled: names of such layers for the metadata. names: other names.
     """
     make, noise, factors = Maker(4), noise or {}, factors or {}
     spoil = np.random.default_rng(5)
@@ -44,7 +45,7 @@ def chain(
             "conv2d", x, weights.astype(np.float32), np.zeros(CHANNELS, np.float32),
             activation=Activation.NONE if last else Activation.RELU,
         )  # fmt: skip
-        x.name, read = f"layer{i}", written
+        x.name, read = names[i] if names else f"layer{i}", written
     entries = (("quantization", json.dumps({"rescaled": list(rescaled)})),) if rescaled else ()
     return write(make.outputs(x), Metadata(name="chain", entries=entries))
 
