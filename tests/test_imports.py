@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"errors", "functions"},
     "cache": {"errors"},
     "executors": {"errors"},
-    "evaluation": {*_USER, "data", "functions", "metrics"},
+    "evaluation": {*_USER, "cache", "data", "functions", "metrics"},
     "ir": {"errors", "dtypes"},
     "ops": {*_IR, "custom"},
     "importers": _GRAPH,

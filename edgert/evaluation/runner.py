@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import edgert
+from edgert.cache import Cache
 from edgert.errors import InputError, WorkerError
+from edgert.evaluation import kept
 from edgert.evaluation.dataset import Array, Dataset
 from edgert.evaluation.worker import (
     OUTPUTS,
@@ -60,9 +62,21 @@ def evidence(
     executor: Executor | None = None,
     progress: Progress = silent,
     threads: int = 1,
+    cache: Cache | None = None,
 ) -> list[Evidence]:
-    """What every sample contributes to the metric. Where the data set has no targets, `labelled` makes some."""
-    return next(evidence_of_each([package], dataset, metric, executor, progress, threads))
+    """What every sample contributes to the metric. Where the data set has no targets, `labelled` makes some.
+
+    cache: where evidence is looked for, and kept; not that of functions of the user's own, whose code may change.
+    """
+    key = None
+    if cache is not None and metric.cacheable:
+        key = kept.evidence_key(package, dataset, metric)
+        if (found := kept.find(cache, key)) is not None:
+            return found
+    made = next(evidence_of_each([package], dataset, metric, executor, progress, threads))
+    if cache is not None and key is not None:
+        kept.keep(cache, key, made)
+    return made
 
 
 def evidence_of_each(
@@ -112,9 +126,10 @@ def evaluate(
     executor: Executor | None = None,
     progress: Progress = silent,
     threads: int = 1,
+    cache: Cache | None = None,
 ) -> Measurement:
     """The metric's value on a data set with targets."""
-    return metric.measurement(evidence(package, dataset, metric, executor, progress, threads))
+    return metric.measurement(evidence(package, dataset, metric, executor, progress, threads, cache))
 
 
 def _refuse_unlabelled(dataset: Dataset, metric: Metric) -> None:

@@ -42,7 +42,7 @@ def load_dataset(
     - anything that load_samples reads, without labels.
     The windows of a .wav, and the rows of one array among several, are successive moments of one recording.
 
-    names: the classes' names; classes: how many there are, where it is known. Raises InputError that names the file,
+    names: the classes' names; classes: how many a classifier tells apart, where that is known. Raises InputError that names the file,
     and the line, for labels that are missing, damaged, unknown or beyond the classes; so does reading a sample.
     """
     form = _Form(inputs, normalisation)
@@ -97,7 +97,7 @@ def _folder(path: Path, labels: Path | None, form: _Form, names: Sequence[str], 
         if not files:
             raise InputError(f"the folder {path} holds no data; needed images, .bin, .npy or .npz files")
         texts = any(file.suffix.lower() == ".txt" for file in labels.iterdir())
-        beside = boxes_of(files, labels, form.inputs, classes) if texts else masks_of(files, labels)
+        beside = boxes_of(files, labels, form.inputs, len(names) or None) if texts else masks_of(files, labels)
         return Dataset(source, _single_items(files, form), list[Any](beside), str(form))
     wanted = read_labels(labels, names)
     targets = [checked_class(f"{labels}: {name}", label, classes) for name, label in wanted.items()]

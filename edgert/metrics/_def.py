@@ -85,6 +85,7 @@ class Metric(ABC):
     higher_is_better: bool = True
     needs_labels: bool = True
     draws: int = DRAWS  # resamples of which an interval is made
+    cacheable: bool = True  # False: it depends on a function of the user's own, whose code is not known
     runs_here: bool = False  # evidence is made where the metric is measured, never on a worker
 
     @property

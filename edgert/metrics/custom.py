@@ -26,6 +26,7 @@ class Custom(Metric):
     source: str
     function: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
     runs_here = True
+    cacheable = False
 
     def __post_init__(self) -> None:
         function = self.function or load_function(self.source)

@@ -130,7 +130,7 @@ def test_yolo(tmp_path: Path) -> None:
     (tmp_path / "labels").mkdir()
     for i in range(3):
         (tmp_path / "labels" / f"{i}.txt").write_text(f"{i} 0.5 0.5 0.2 0.4\n\n1 0.25 0.5 0.5 1\n" if i else "")
-    dataset = load_dataset(tmp_path, IMAGE, classes=3)
+    dataset = load_dataset(tmp_path, IMAGE, names=("cat", "dog", "bird"))
     assert dataset.targets is not None
     empty, one, two = dataset.targets
     assert isinstance(two, Boxes)
@@ -148,7 +148,7 @@ def test_yolo(tmp_path: Path) -> None:
         "3 0.5 0.5 0.2 0.4": "1.txt, line 1 has the label 3, but the model has 3 classes",
     }.items():
         path.write_text(text)
-        refused(message, tmp_path, IMAGE, classes=3)
+        refused(message, tmp_path, IMAGE, names=("cat", "dog", "bird"))
     path.write_bytes(b"\xff\xfe\x00")
     refused("1.txt cannot be read", tmp_path, IMAGE)
     path.unlink()
