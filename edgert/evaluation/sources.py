@@ -42,8 +42,9 @@ def load_dataset(
     - anything that load_samples reads, without labels.
     The windows of a .wav, and the rows of one array among several, are successive moments of one recording.
 
-    names: the classes' names; classes: how many a classifier tells apart, where that is known. Raises InputError that names the file,
-    and the line, for labels that are missing, damaged, unknown or beyond the classes; so does reading a sample.
+    names: the classes' names; classes: how many a classifier tells apart, where that is known. Raises InputError that
+    names the file, and the line, for labels that are missing, damaged, unknown or beyond the classes; so does reading a
+    sample.
     """
     form = _Form(inputs, normalisation)
     path = Path(data)
