@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +104,26 @@ class Refusals:
             raise UnsupportedError(self.items)
 
 
+class Names:
+    """Names that are taken; a further value of one gets a number behind it."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._copies: Counter[str] = Counter()  # names given so far to further values of a name
+
+    def add(self, name: str) -> None:
+        self._taken.add(name)
+
+    def unique(self, wanted: str) -> str:
+        """The name itself, or one like it that nothing has; it is taken then."""
+        name = wanted
+        while name in self._taken:
+            self._copies[wanted] += 1
+            name = f"{wanted}_{self._copies[wanted]}"
+        self._taken.add(name)
+        return name
+
+
 class GraphBuilder:
     """The graph under construction.
 
@@ -119,8 +139,7 @@ class GraphBuilder:
         self.node_name = ""  # of the source's node at hand
         self.node_kind = ""
         self.label = name  # what the values to come are named after
-        self._names = set(reserved or ())
-        self._copies: Counter[str] = Counter()  # names given so far to further values of a name
+        self._names = Names(reserved or ())
 
     def begin(self, name: str, kind: str, label: str = "") -> None:
         """The source's node at hand: its name, what the source calls its operator, the name of its first output."""
@@ -157,12 +176,7 @@ class GraphBuilder:
         return value
 
     def unique(self, wanted: str) -> str:
-        name = wanted
-        while name in self._names:
-            self._copies[wanted] += 1
-            name = f"{wanted}_{self._copies[wanted]}"
-        self._names.add(name)
-        return name
+        return self._names.unique(wanted)
 
     def const(self, array: Array | float, name: str | None = None, quant: QuantParams | None = None) -> Value:
         """A constant of the graph; Python floats become float32. A name is the source's own, used as it is."""

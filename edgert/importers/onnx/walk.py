@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from edgert.custom import custom_op_of_source
 from edgert.dtypes import DType
 from edgert.errors import ModelError, UnsupportedError
-from edgert.importers.builder import Refusals
+from edgert.importers.builder import Names, Refusals
 from edgert.importers.onnx import functions, quant
 from edgert.importers.onnx.builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
 from edgert.importers.onnx.constants import ONLY_FOLDED, Folder, computed
@@ -74,8 +73,7 @@ class Walk:
         self.opsets = opsets
         self.functions = own_functions
         self.refusals = Refusals()
-        self._taken = taken
-        self._copies: Counter[str] = Counter()
+        self._names = Names(taken)
         self._folder = Folder()
         self._depth = self._rounds = self._walked = 0
 
@@ -100,12 +98,7 @@ class Walk:
 
     def unique(self, name: str) -> str:
         """The name itself, or one like it that no value has."""
-        wanted = name
-        while name in self._taken:
-            self._copies[wanted] += 1
-            name = f"{wanted}_{self._copies[wanted]}"
-        self._taken.add(name)
-        return name
+        return self._names.unique(name)
 
     def new_constant(self, name: str, array: Array) -> str:
         name = self.unique(name)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError, Unsupported
-from edgert.importers.builder import RefusedError, foldable
+from edgert.importers.builder import Names, QuantizedConstant, RefusedError, foldable
 from edgert.importers.tflite.read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
@@ -79,7 +79,6 @@ class Builder:
         self._folded_bytes = 0
         self.variable_names: dict[str, Value] = {}
         self.complex: dict[int, tuple[Value, Value]] = {}  # source tensor of complex numbers -> both parts
-        self._counts: dict[str, int] = {}
         self._constants: dict[tuple[int, int], Value] = {}  # of called graphs, by graph and tensor: made once
         self.source = source
         self.graph = Graph(name=name)
@@ -88,7 +87,7 @@ class Builder:
         self.current: SourceOp | None = None
         self._fresh: set[Value] = set()  # what the operator at hand has made
         self.batched: dict[Value, Batched] = {}  # what SPACE_TO_BATCH_ND has made
-        self._names: set[str] = set()
+        self._names = Names()
         self.tensor_names = [self.unique(tensor.name or f"tensor_{i}") for i, tensor in enumerate(source.tensors)]
 
     # What an operator reads
@@ -252,7 +251,7 @@ class Builder:
         else:
             data, quant = self.elements(tensor, channel_axis)
         if floats and quant is not None:
-            return dequantized(data, quant), None
+            return QuantizedConstant(data, quant).dequantized(), None
         return data, quant
 
     def out_quant(self, op: SourceOp, index: int = 0) -> QuantParams | None:
@@ -269,13 +268,7 @@ class Builder:
     # What a handler emits
 
     def unique(self, wanted: str) -> str:
-        name, count = wanted, self._counts.get(wanted, 0)
-        while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._counts[wanted] = count
-        self._names.add(name)
-        return name
+        return self._names.unique(wanted)
 
     def const(self, data: Array, quant: QuantParams | None = None, name: str = "constant") -> Value:
         data = np.asarray(data)
@@ -418,16 +411,6 @@ class Builder:
             self._fresh.discard(value)
             value.name = self.tensor_names[number]
         self.values[number] = value
-
-
-def dequantized(data: Array, quant: QuantParams) -> Array:
-    """scale * (q - zero_point) as float32."""
-    shape = [1] * data.ndim
-    if quant.per_channel:
-        shape[quant.axis] = -1
-    scales = np.array(quant.scales, np.float32).reshape(shape)
-    zero_points = np.array(quant.zero_points, np.int32).reshape(shape)
-    return np.asarray((data.astype(np.int32) - zero_points).astype(np.float32) * scales, np.float32)
 
 
 def _quantized(value: Value | None) -> bool:
