@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from edgert.errors import ModelError
 from edgert.importers.builder import GraphBuilder
@@ -39,6 +40,66 @@ def equal_parts(size: int, count: int) -> tuple[int, ...]:
     if count < 1 or size % count or count > MOST_PARTS:
         raise ModelError(f"{size} cannot be split into {count} equal parts")
     return (size // count,) * count
+
+
+class Masks(NamedTuple):
+    """What the bits of TensorFlow's strided slice say of each index."""
+
+    begin: int  # it starts where the axis does
+    end: int
+    ellipsis: int  # it stands for all axes that no other index is for
+    new_axis: int
+    shrink: int  # it picks one position, and the axis goes
+
+
+class Strided(NamedTuple):
+    """A slice along every axis, with bounds already normalised, and the result's shape."""
+
+    begin: list[int]
+    end: list[int]
+    stride: list[int]
+    shape: list[int]
+
+
+def strided(
+    sizes: Sequence[int], begins: Sequence[int], ends: Sequence[int], strides: Sequence[int], masks: Masks
+) -> Strided:
+    """NumPy's indexing, x[begin:end:stride, ..., newaxis, index], as TensorFlow and TFLite tell it."""
+    if not len(begins) == len(ends) == len(strides):
+        raise ModelError(f"{len(begins)} begins, {len(ends)} ends, {len(strides)} strides")
+    indices = [Masks(*(mask >> index & 1 for mask in masks)) for index in range(len(begins))]
+    plain = sum(not said.ellipsis and not said.new_axis for said in indices)
+    if plain > len(sizes) or sum(said.ellipsis for said in indices) > 1:
+        raise ModelError(f"{plain} indices into {len(sizes)} dimensions")
+    cut = Strided([0] * len(sizes), list(sizes), [1] * len(sizes), [])
+    axis = 0
+    for said, first, last, stride in zip(indices, begins, ends, strides, strict=True):
+        if said.ellipsis:
+            count = len(sizes) - plain
+            cut.shape.extend(sizes[axis : axis + count])
+            axis += count
+            continue
+        if said.new_axis:
+            cut.shape.append(1)
+            continue
+        if said.shrink:
+            at = _position(0 if said.begin else first, sizes[axis])
+            cut.begin[axis], cut.end[axis] = at, at + 1
+        else:
+            if stride == 0:
+                raise ModelError("a stride is 0")
+            bounds = slice(None if said.begin else first, None if said.end else last, stride).indices(sizes[axis])
+            cut.begin[axis], cut.end[axis], cut.stride[axis] = bounds
+            cut.shape.append(len(range(*bounds)))
+        axis += 1
+    cut.shape.extend(sizes[axis:])
+    return cut
+
+
+def _position(at: int, size: int) -> int:
+    if not -size <= at < size:
+        raise ModelError(f"position {at} of an axis of {size}")
+    return at % size
 
 
 def tile(b: Emitter, x: Value, counts: Sequence[int]) -> Value:

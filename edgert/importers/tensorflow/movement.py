@@ -141,47 +141,14 @@ def slice_(b: Builder, node: SourceNode) -> Value:
 
 
 def strided_slice(b: Builder, node: SourceNode) -> Value:
-    """NumPy's indexing, x[begin:end:stride, ..., newaxis, index], as told by five bit masks."""
     x = b.value(node, 0)
     begins, ends, strides = (b.ints(node, at, what) for at, what in ((1, "begin"), (2, "end"), (3, "strides")))
-    if not len(begins) == len(ends) == len(strides):
-        raise ModelError(f"{len(begins)} begins, {len(ends)} ends, {len(strides)} strides")
-    count = len(begins)
-    begin_mask, end_mask, ellipsis, new_axis, shrink = (
-        [bool(node.integer(f"{name}_mask", 0) >> index & 1) for index in range(count)]
-        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
-    )
-    plain = sum(not ellipsis[index] and not new_axis[index] for index in range(count))
-    if plain > len(x.shape) or sum(ellipsis) > 1:
-        raise ModelError(f"{plain} indices into {len(x.shape)} dimensions")
-    begin, end, step = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
-    shape: list[int] = []  # of the result
-    axis = 0
-    for index in range(count):
-        if ellipsis[index]:
-            for _ in range(len(x.shape) - plain):
-                shape.append(x.shape[axis])
-                axis += 1
-        elif new_axis[index]:
-            shape.append(1)
-        else:
-            size, stride = x.shape[axis], strides[index]
-            if shrink[index]:
-                at = b.axis(0 if begin_mask[index] else begins[index], size)
-                begin[axis], end[axis] = at, at + 1
-            else:
-                if stride == 0:
-                    raise ModelError("a stride is 0")
-                cut = slice(
-                    None if begin_mask[index] else begins[index], None if end_mask[index] else ends[index], stride
-                ).indices(size)
-                begin[axis], end[axis], step[axis] = cut
-                shape.append(len(range(*cut)))
-            axis += 1
-    shape += x.shape[axis:]
-    if 0 in shape:
-        return b.const(np.zeros(shape, x.dtype.numpy_name))
-    return b.reshape(b.slices(x, begin, end, step), shape)
+    kinds = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    masks = movement.Masks(*(node.integer(f"{kind}_mask", 0) for kind in kinds))
+    cut = movement.strided(x.shape, begins, ends, strides, masks)
+    if 0 in cut.shape:
+        return b.const(np.zeros(cut.shape, x.dtype.numpy_name))
+    return b.reshape(b.slices(x, cut.begin, cut.end, cut.stride), cut.shape)
 
 
 def pad(b: Builder, node: SourceNode) -> Value:

@@ -163,45 +163,17 @@ def slice_(b: Builder, op: SourceOp) -> Value:
 
 
 def strided_slice(b: Builder, op: SourceOp) -> Value:
-    """NumPy's indexing: x[begin:end:stride, ..., newaxis, index] as told by five bit masks."""
     options, x = op.options("StridedSliceOptions"), b.value(op, 0)
     begins, ends, strides = (b.ints(op, i, what) for i, what in ((1, "begin"), (2, "end"), (3, "strides")))
-    if not len(begins) == len(ends) == len(strides):
-        raise ModelError(f"{len(begins)} begins, {len(ends)} ends, {len(strides)} strides")
-    masks = {
-        name: [bool(getattr(options, f"{name}Mask")() >> i & 1) for i in range(len(begins))]
-        for name in ("Begin", "End", "Ellipsis", "NewAxis", "ShrinkAxis")
-    }
-    plain = sum(not masks["Ellipsis"][i] and not masks["NewAxis"][i] for i in range(len(begins)))
-    if plain > len(x.shape) or sum(masks["Ellipsis"]) > 1:
-        raise ModelError(f"{plain} indices into {len(x.shape)} dimensions")
-    begin, end, step = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
-    shape: list[int] = []  # of the result
-    axis = 0
-    for i in range(len(begins)):
-        if masks["Ellipsis"][i]:
-            for _ in range(len(x.shape) - plain):
-                shape.append(x.shape[axis])
-                axis += 1
-        elif masks["NewAxis"][i]:
-            shape.append(1)
-        else:
-            size, stride = x.shape[axis], strides[i]
-            if masks["ShrinkAxis"][i]:
-                at = b.axis(begins[i], size)
-                begin[axis], end[axis] = at, at + 1
-            else:
-                if stride == 0:
-                    raise ModelError("a stride is 0")
-                stop = ends[i] + begins[i] if options.Offset() else ends[i]
-                window = slice(
-                    None if masks["Begin"][i] else begins[i], None if masks["End"][i] else stop, stride
-                ).indices(size)
-                begin[axis], end[axis], step[axis] = window
-                shape.append(len(range(*window)))
-            axis += 1
-    shape += x.shape[axis:]
-    return b.reshape(b.slice(x, begin, end, step), shape)
+    shrink = options.ShrinkAxisMask()
+    # LiteRT heeds the begin of an index that picks one position, whatever its mask says.
+    masks = movement.Masks(
+        options.BeginMask() & ~shrink, options.EndMask(), options.EllipsisMask(), options.NewAxisMask(), shrink
+    )
+    if options.Offset():
+        ends = tuple(first + length for first, length in zip(begins, ends, strict=False))
+    cut = movement.strided(x.shape, begins, ends, strides, masks)
+    return b.reshape(b.slice(x, cut.begin, cut.end, cut.stride), cut.shape)
 
 
 def gather(b: Builder, op: SourceOp) -> Value:
