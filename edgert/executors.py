@@ -29,11 +29,14 @@ def open_executor(jobs: int = 1, scheduler: str | None = None) -> Iterator[Execu
     """jobs: processes of this machine; 1 stands for this process itself, and gives None, as edgert.evaluation takes it.
     scheduler: the address of Dask's, such as tcp://10.0.0.5:8786, in place of jobs.
 
-    Raises InputError for fewer than one job, MissingExtraError without dask.distributed, WorkerError when the scheduler
-    is not there or has no workers. Processes are spawned, not forked: a script needs `if __name__ == "__main__":`.
+    Raises InputError for fewer than one job, or both, MissingExtraError without dask.distributed, WorkerError when the
+    scheduler is not there or has no workers. Processes are spawned, not forked: a script needs
+    `if __name__ == "__main__":`.
     """
     if jobs < 1:
         raise InputError(f"{jobs} jobs, needed one or more")
+    if scheduler is not None and jobs > 1:
+        raise InputError(f"{jobs} jobs here and a scheduler at {scheduler}: work runs in one of these places")
     if scheduler is not None:
         with _dask(scheduler) as executor:
             yield executor

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ["EDGERT_CACHE"] = "off"  # what tests compute is no result for the person who runs them
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

@@ -33,6 +33,26 @@ def threads_option(command: F) -> F:
     return option(command)
 
 
+def executor_options(command: F) -> F:
+    """--jobs and --scheduler, which edgert.executors.open_executor takes."""
+    jobs = click.option(
+        "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that run models."
+    )
+    scheduler = click.option(
+        "--scheduler", metavar="ADDRESS", help="Run models on the workers of a Dask scheduler, as tcp://host:8786."
+    )
+    return jobs(scheduler(command))
+
+
+def cache_option(command: F) -> F:
+    option = click.option(
+        "--cache",
+        metavar="DIR|off",
+        help="Where results are kept for another time. Default: EDGERT_CACHE, or the user's.",
+    )
+    return option(command)
+
+
 def fusion_option(command: F) -> F:
     option = click.option(
         "--no-fusion", is_flag=True, help="Run every operator by itself, for comparing; ERT_FUSION=off does the same."

@@ -1,80 +1,268 @@
-"""edgert evaluate: a classifier's accuracy on labelled data."""
+"""edgert evaluate: how good a model is on data, alone or beside another."""
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgert.cli._shared import FILE, CheckFailedError, json_option, print_json, threads_option
+from edgert.cli._shared import (
+    FILE,
+    CheckFailedError,
+    cache_option,
+    executor_options,
+    json_option,
+    print_json,
+    threads_option,
+)
 from edgert.errors import InputError
 
+if TYPE_CHECKING:
+    from edgert.cache import Cache
+    from edgert.evaluation import Dataset
+    from edgert.metrics import Drop, Evidence, Measurement, Metric
+    from edgert.progress import Progress
+    from edgert.runtime.model import Model
 
-@click.command("evaluate")
+
+def _metrics_help() -> str:
+    """The table of metrics, each on a line of its own."""
+    from edgert.metrics import METRICS
+
+    rows = [(kind.syntax, kind.text, kind.targets) for kind in METRICS]
+    rows.append(("MODULE:FUNCTION", "function(outputs, targets) of yours: a number, or one a sample", "any"))
+    width = max(len(row[0]) for row in rows)
+    lines = "\n".join(f"  {syntax:<{width}}  {text} ({targets})" for syntax, text, targets in rows)
+    return (
+        f"\b\nMetrics, and what they are measured against:\n{lines}\n  METRIC@OUTPUT looks at one of several outputs."
+    )
+
+
+@click.command("evaluate", epilog=_metrics_help())
 @click.argument("model", type=FILE)
-@click.option("--data", type=FILE, required=True, metavar="DIR", help="Folder of the files that the labels name.")
-@click.option("--labels", type=FILE, required=True, metavar="CSV", help="Rows file,label or file,classes,label.")
+@click.option("--data", required=True, metavar="DATA", help="A folder, .npz, .npy, or module:function.")
+@click.option(
+    "--labels", metavar="LABELS", help="A CSV of rows file,label; or a folder of YOLO .txt files or of masks."
+)
+@click.option("--metric", "specs", multiple=True, metavar="METRIC", help="See below. May be repeated.")
+@click.option("--against", type=FILE, metavar="OTHER", help="A model to compare with, such as the float one.")
+@click.option("--confusion", is_flag=True, help="Print the confusion matrix of a classifier.")
+@click.option("--min", "bound", type=float, metavar="VALUE", help="Exit code 1 where the metric is worse than VALUE.")
 @click.option("--min-top1", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit code 1 below this accuracy.")
+@executor_options
 @threads_option
+@cache_option
 @json_option
-def command(model: Path, data: Path, labels: Path, min_top1: float | None, threads: int, as_json: bool) -> None:
-    """Measure top-1 and top-5 accuracy of MODEL on the labelled files of a folder."""
-    import numpy as np
+def command(
+    model: Path,
+    data: str,
+    labels: str | None,
+    specs: tuple[str, ...],
+    against: Path | None,
+    confusion: bool,
+    bound: float | None,
+    min_top1: float | None,
+    jobs: int,
+    scheduler: str | None,
+    threads: int,
+    cache: str | None,
+    as_json: bool,
+) -> None:
+    """Measure MODEL on DATA, with 95 % confidence intervals.
 
-    from edgert.cli.run import is_classifier
-    from edgert.data import load_files, read_labels
-    from edgert.engines import open_model
-    from edgert.report.console import print_facts, tracked
+    Labels stand beside the data (--labels), in them (an .npz with an array "labels", a function that yields samples
+    with targets), or in the names of a folder's folders. Without any, --against OTHER says how far MODEL is from it.
+    """
+    from edgert.cache import open_cache
+    from edgert.engines import package_of
+    from edgert.executors import open_executor
+    from edgert.report.console import stages
+    from edgert.runtime.model import Model
 
-    opened = open_model(model, threads=threads)
-    scores_of = next((info for info in opened.outputs if is_classifier(info)), None)
-    if scores_of is None:
-        outputs = ", ".join(map(str, opened.outputs))
-        raise InputError(f"{model} is no classifier: no output has the shape [1, classes] (outputs: {outputs})")
-    classes = scores_of.shape[-1]
-    wanted = read_labels(labels, opened.labels)
-    beyond = [name for name, label in wanted.items() if label >= classes]
-    if beyond:
-        raise InputError(
-            f"{labels}: {beyond[0]} has the label {wanted[beyond[0]]}, but the model has {classes} classes"
-        )
-    if not data.is_dir():
-        raise InputError(f"{data} is no folder")
-    files = [data / name for name in wanted]
-    missing = [path for path in files if not path.is_file()]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of the {len(files)} labelled files are not in {data}, such as {missing[0].name}"
-        )
-
-    top1 = top5 = 0
-    labelled = zip(files, wanted.values(), strict=True)
-    for path, label in tracked(labelled, "evaluating", len(files), not as_json):
-        samples = list(load_files([path], opened.inputs, opened.normalisation))
-        if len(samples) != 1:
-            raise InputError(f"{path} holds {len(samples)} samples; a labelled file must hold one")
-        (sample,) = samples
-        scores = opened.run(sample.inputs)[scores_of.name].reshape(-1)
-        best = np.argsort(-scores.astype(np.float64), kind="stable")[:5]
-        top1 += int(best[0] == label)
-        top5 += int(label in best)
-    count = len(files)
-    facts = {
-        "model": str(model),
-        "samples": count,
-        "classes": classes,
-        "top1": 100 * top1 / count,
-        "top5": 100 * top5 / count if classes > 5 else None,
-    }
+    paths = [model] if against is None else [model, against]
+    packages = [package_of(path) for path in paths]
+    models = [Model(package, threads=threads) for package in packages]
+    datasets = _datasets(models, data, labels)
+    metrics = _metrics(specs, datasets[0], models[0], min_top1)
+    if bound is not None and len(specs) > 1:
+        raise InputError(f"--min is for one metric, and {len(specs)} are asked for")
+    kept = open_cache(cache)
+    with stages(not as_json) as progress, open_executor(jobs, scheduler) as executor:
+        running = _Running(executor, progress, threads, kept)
+        rows = [_row(metric, packages, datasets, running) for metric in metrics]
+    facts = _facts(model, against, datasets[0], rows)
     if as_json:
         print_json(facts)
     else:
-        print_facts(
-            [
-                ("samples", count),
-                ("top-1", f"{100 * top1 / count:.2f} %"),
-                ("top-5", f"{100 * top5 / count:.2f} %" if classes > 5 else None),
-            ]
+        _print(rows, against, len(datasets[0]), confusion, models[0].labels)
+        if kept is not None and kept.trouble:
+            click.echo(f"edgert: note: {kept.trouble}", err=True)
+    _check(rows, bound, min_top1)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """Where models run, and what is told and kept meanwhile."""
+
+    executor: Executor | None
+    progress: Progress
+    threads: int
+    cache: Cache | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What was measured of MODEL; other: of OTHER, against labels; drop: by how much MODEL is worse, paired."""
+
+    metric: Metric
+    value: Measurement
+    other: Measurement | None = None
+    drop: Drop | None = None
+
+
+def _datasets(models: list[Model], data: str, labels: str | None) -> list[Dataset]:
+    """The same samples as each of the models takes them."""
+    from edgert.evaluation import class_count, load_dataset
+
+    stated = next((model.normalisation for model in models if model.normalisation[0]), ((), ()))
+    names = next((model.labels for model in models if model.labels), ())
+    classes = class_count(models[0].outputs)
+    datasets = [load_dataset(data, model.inputs, labels, stated, names, classes) for model in models]
+    if not len(datasets[0]):
+        raise InputError(f"{data} holds no sample")
+    return datasets
+
+
+def _metrics(specs: tuple[str, ...], dataset: Dataset, model: Model, min_top1: float | None) -> list[Metric]:
+    """Those that are asked for, else what fits: of a classifier the five best classes, too, where there are more."""
+    from edgert.evaluation import class_count, fitting_metric
+    from edgert.metrics import metric
+
+    chosen = [metric(spec) for spec in specs] or [fitting_metric(dataset, model.outputs)]
+    if not specs and chosen[0].spec == "top1":
+        classes = class_count(model.outputs)
+        if classes is None:
+            outputs = ", ".join(map(str, model.outputs))
+            raise InputError(
+                f"the model is no classifier: no output has the shape [1, classes] (outputs: {outputs}); name a "
+                "--metric"
+            )
+        chosen += [metric("top5")] if classes > 5 else []
+    if min_top1 is not None and all(item.spec != "top1" for item in chosen):
+        chosen.append(metric("top1"))
+    return chosen
+
+
+def _row(metric: Metric, packages: list[bytes], datasets: list[Dataset], running: _Running) -> _Row:
+    from edgert.evaluation import labelled
+
+    first = datasets[0]
+    if first.targets is None and len(packages) == 1:
+        hint = "give --labels, or the float model with --against"
+        raise InputError(
+            f"{first.source} has no labels, so that there is nothing to measure {metric.name} with; {hint}"
         )
-    if min_top1 is not None and 100 * top1 / count < min_top1:
-        raise CheckFailedError(f"top-1 accuracy is {100 * top1 / count:.2f} %, needed {min_top1:g} %")
+    if first.targets is None:
+        targets = labelled(
+            packages[1], datasets[1], metric, running.executor, running.progress, running.threads
+        ).targets
+        return _Row(
+            metric, metric.measurement(_evidence(packages[0], first.with_targets(targets or ()), metric, running))
+        )
+    after = _evidence(packages[0], first, metric, running)
+    if len(packages) == 1:
+        return _Row(metric, metric.measurement(after))
+    before = _evidence(packages[1], datasets[1], metric, running)
+    return _Row(metric, metric.measurement(after), metric.measurement(before), metric.drop(before, after))
+
+
+def _evidence(package: bytes, dataset: Dataset, metric: Metric, running: _Running) -> list[Evidence]:
+    from edgert.evaluation import evidence
+
+    return evidence(package, dataset, metric, running.executor, running.progress, running.threads, running.cache)
+
+
+def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row]) -> dict[str, Any]:
+    """For --json. The metrics' values stand under their names, too, as far as these are no words of their own here."""
+    measured = []
+    for row in rows:
+        found = row.value.as_json()
+        if row.other is not None and row.drop is not None:
+            found["against"] = row.other.as_json()
+            found["drop"] = row.drop.as_json()
+        measured.append(found)
+    facts = {"model": str(model), "against": against and str(against), "samples": len(dataset), "metrics": measured}
+    classes = rows[0].value.details.get("classes")
+    plain = {row.metric.name: row.value.value for row in rows}
+    return {**plain, **facts, "classes": classes}
+
+
+def _print(rows: list[_Row], against: Path | None, samples: int, confusion: bool, labels: tuple[str, ...]) -> None:
+    from edgert.metrics import number_text
+    from edgert.report.console import print_facts
+
+    print_facts([("samples", samples), *((row.metric.name, row.value) for row in rows)])
+    for row in rows:
+        if row.other is None or row.drop is None:
+            continue
+        unit = row.drop.unit
+        value, low, high = (number_text(number, unit) for number in (row.drop.value, row.drop.low, row.drop.high))
+        worse = "points" if unit == "%" else unit
+        facts: list[tuple[str, object]] = [
+            (f"{row.metric.name} of {against}", row.other),
+            ("lost", f"{value} {worse} (95 % confidence {low} to {high}, on the same samples)"),
+        ]
+        if "only_before_right" in row.drop.details:
+            only = row.drop.details
+            facts.append(
+                (
+                    "differ",
+                    f"right only there: {only['only_before_right']}, only here: {only['only_after_right']} samples",
+                )
+            )
+        print_facts(facts)
+    if confusion:
+        _print_confusion(rows, labels)
+
+
+def _print_confusion(rows: list[_Row], labels: tuple[str, ...]) -> None:
+    from edgert.report.console import print_table
+
+    details = next((row.value.details for row in rows if "classes" in row.value.details), None)
+    if details is None:
+        raise InputError("there is a confusion matrix for metrics of classifiers alone, such as top1")
+
+    def name(label: int) -> str:
+        return labels[label] if len(labels) == details["classes"] else str(label)
+
+    if "confusion" not in details:
+        rows_ = [(name(wanted), name(found), count) for wanted, found, count in details["mistakes"]]
+        print_table(("class", "taken for", "samples"), rows_, "commonest mistakes")
+        return
+    matrix = details["confusion"]
+    headings = ["class", *map(name, range(len(matrix))), "recall %"]
+    lines = []
+    for label, (counts, each) in enumerate(zip(matrix, details["per_class"], strict=True)):
+        recall = "" if each["recall"] is None else f"{each['recall']:.1f}"
+        lines.append([name(label), *counts, recall])
+    print_table(headings, lines, "a row for each class, a column for each prediction")
+
+
+def _check(rows: list[_Row], bound: float | None, min_top1: float | None) -> None:
+    """Raises CheckFailedError for values that are not good enough; NaN never is."""
+    from edgert.metrics import number_text
+
+    first = rows[0]
+    if bound is not None:
+        higher, value = first.metric.higher_is_better, first.value.value
+        if not (value >= bound if higher else value <= bound):
+            unit = f" {first.metric.unit}" if first.metric.unit else ""
+            needed = f"needed {bound:g}{unit} or {'more' if higher else 'less'}"
+            raise CheckFailedError(f"{first.metric.name} is {number_text(value, first.metric.unit)}{unit}, {needed}")
+    if min_top1 is not None:
+        top1 = next(row.value.value for row in rows if row.metric.spec == "top1")
+        if not top1 >= min_top1:
+            raise CheckFailedError(f"top-1 accuracy is {top1:.2f} %, needed {min_top1:g} %")

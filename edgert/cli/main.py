@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("edgert.cli.inspect", "Show what a model holds."),
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
     "report": ("edgert.cli.report", "Write a page on what quantisation did to a model."),
-    "evaluate": ("edgert.cli.evaluate", "Measure a classifier's accuracy on labelled data."),
+    "evaluate": ("edgert.cli.evaluate", "Measure how good a model is on data, with confidence intervals."),
 }
 
 DONE, FAILED, BAD_INPUT, FAULT = 0, 1, 2, 70

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgert.errors import InputError
-from edgert.metrics._def import UNLABELLED, Drop, Evidence, Measurement, Metric, Outputs
+from edgert.metrics._def import UNLABELLED, Drop, Evidence, Measurement, Metric, Outputs, number_text
 from edgert.metrics.agreement import Agreement, Decisions
 from edgert.metrics.auc import Auc
 from edgert.metrics.boxes import Boxes
@@ -25,7 +25,10 @@ from edgert.metrics.detect import MeanAveragePrecision
 from edgert.metrics.distance import Mse, Sqnr
 from edgert.metrics.segment import MeanIou
 
-__all__ = ["METRICS", "UNLABELLED", "Boxes", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric"]
+__all__ = [
+    "METRICS", "UNLABELLED", "Boxes", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric",
+    "number_text",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
