@@ -15,6 +15,8 @@ from itertools import pairwise
 from edgert.ir import Graph, Value
 
 ALIGNMENT = 64  # bytes; ERT_ALIGN of the C core
+EXPANDS = frozenset({"unpack_int4", "dequantize", "cast", "reshape"})  # ERT_TRAIT_EXPANDS of the C core
+MOST_BEHIND_EACH_OTHER = 8  # ERT_MAX_EXPANSION_DEPTH
 IN_PLACE = frozenset({"add", "sub", "mul", "lut"})  # operators that the C core runs in place (ERT_BAND_ELEMENTS)
 
 
@@ -43,6 +45,19 @@ def _aligned(size: int) -> int:
     return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
+def expanded(graph: Graph) -> set[Value]:
+    """What the C core makes of constants when a model is bound, outside the arena (ext/core/expand.c)."""
+    depth: dict[Value, int] = {}
+    for node in graph.nodes:
+        inputs = [value for value in node.inputs if value is not None and not value.constant]
+        if node.op not in EXPANDS or not all(value in depth for value in inputs):
+            continue
+        behind = max((depth[value] for value in inputs), default=0)
+        if behind < MOST_BEHIND_EACH_OTHER:
+            depth[node.output] = behind + 1
+    return set(depth)
+
+
 def in_place(graph: Graph) -> dict[Value, Value]:
     """Output -> the value that it takes the place of.
 
@@ -52,9 +67,10 @@ def in_place(graph: Graph) -> dict[Value, Value]:
     """
     uses = Counter(value for node in graph.nodes for value in node.inputs if value is not None)
     uses.update(graph.outputs)
+    constants = expanded(graph)
     places: dict[Value, Value] = {}
     for before, node in pairwise(graph.nodes):
-        if node.op not in IN_PLACE or len(before.outputs) != 1:
+        if node.op not in IN_PLACE or len(before.outputs) != 1 or before.outputs[0] in constants:
             continue
         value, output = before.outputs[0], node.outputs[0]
         operands = node.inputs[:1] if node.op == "lut" else node.inputs
@@ -65,13 +81,14 @@ def in_place(graph: Graph) -> dict[Value, Value]:
 
 
 def plan_arena(graph: Graph) -> Plan:
-    """Places every activation of the graph.
+    """Places every activation of the graph, but for what is expanded() from constants.
 
     A value lives from the node that writes it to the last node that reads it, both included, so that no operator's
     output overlaps its input, but for those that work in place. Graph inputs live through the whole run, so that a
     second run without new input gives the same result; graph outputs live to the end.
     """
     end = len(graph.nodes)
+    constants = expanded(graph)
     first: dict[Value, int] = dict.fromkeys(graph.inputs, 0)
     last: dict[Value, int] = dict.fromkeys(graph.inputs, end)
     for index, node in enumerate(graph.nodes):
@@ -79,7 +96,8 @@ def plan_arena(graph: Graph) -> Plan:
             if value is not None and value in first:
                 last[value] = max(last[value], index)
         for value in node.outputs:
-            first[value] = last[value] = index
+            if value not in constants:
+                first[value] = last[value] = index
     for value in graph.outputs:
         if value in first:
             last[value] = end

@@ -116,6 +116,14 @@ cdef extern from "edgert.h" nogil:
     void ert_session_reset_variables(ert_session *session)
     size_t ert_session_arena_bytes(const ert_session *session)
     size_t ert_session_total_bytes(const ert_session *session)
+    size_t ert_session_peak_bytes(const ert_session *session)
+
+    ctypedef struct ert_expansion:
+        size_t bytes
+        size_t kept_bytes
+        uint64_t nanoseconds
+
+    bint ert_session_expansion(const ert_session *session, uint32_t op, ert_expansion *expansion)
     uint32_t ert_session_group(const ert_session *session, uint32_t op, uint32_t *first)
     const char *ert_session_kernel(const ert_session *session, uint32_t op)
     bint ert_session_packed_in_file(const ert_session *session, uint32_t op)

@@ -382,7 +382,8 @@ cdef class Session:
         check(status, &error)
 
     def step(self):
-        """Runs the next operator by itself and returns its index; None at the end, after which it starts over."""
+        """Runs the next operator by itself and returns its index; None at the end, after which it starts over. Operators
+        that have an expansion() have run already, and are no steps."""
         cdef ert_error error
         cdef ert_status status
         cdef uint32_t op
@@ -481,6 +482,14 @@ cdef class Session:
         """Whether an operator uses weights packed beforehand, where they lie in the package."""
         return ert_session_packed_in_file(self.handle, op)
 
+    def expansion(self, uint32_t op):
+        """What an operator did that expands stored weights, once, when the session was made or resized: (bytes of its
+        output, those of them that stay in memory, nanoseconds). None for all others, which step() and invoke() run."""
+        cdef ert_expansion found
+        if not ert_session_expansion(self.handle, op, &found):
+            return None
+        return found.bytes, found.kept_bytes, found.nanoseconds
+
     @property
     def isa(self):
         """The highest instruction set in use."""
@@ -494,6 +503,11 @@ cdef class Session:
     def total_bytes(self):
         """Arena, packed weights, variables and bookkeeping."""
         return ert_session_total_bytes(self.handle)
+
+    @property
+    def peak_bytes(self):
+        """The most that total_bytes was while the session was made: with weights that were expanded to be packed."""
+        return ert_session_peak_bytes(self.handle)
 
 
 cdef class KernelBench:
@@ -524,7 +538,10 @@ cdef class TensorView:
         if ert_session_tensor(session.handle, index, &self.info) != ERT_OK:
             raise errors.InputError(f"there is no tensor {index}; the model has {session.model.tensor_count}")
         if self.info.data == NULL:
-            raise errors.InputError(f"tensor {text(self.info.name)!r} is not used and has no memory")
+            raise errors.InputError(
+                f"tensor {text(self.info.name)!r} has no memory: it is not used, or was needed only to pack weights; "
+                "keep_all_tensors keeps what is expanded"
+            )
         self.session = session
         self.readonly = self.info.kind == 1
         self.format[0] = _FORMATS[self.info.dtype]

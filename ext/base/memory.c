@@ -39,7 +39,7 @@ static size_t large_bytes(size_t bytes) {
   return bytes - rest + (rest > LARGE_PAGE / 2 ? LARGE_PAGE : 0);
 }
 
-void *ert_pages_alloc(size_t bytes) {
+static void *map_pages(size_t bytes, bool beforehand) {
   size_t whole;
   if (bytes == 0 || bytes > PTRDIFF_MAX || !ert_add(bytes, 2 * (size_t)LARGE_PAGE, &whole)) return NULL;
   bytes = ert_round_up(bytes, (size_t)sysconf(_SC_PAGESIZE));
@@ -50,10 +50,13 @@ void *ert_pages_alloc(size_t bytes) {
   if (at != map) munmap(map, (size_t)(at - map));
   munmap(at + kept, (size_t)(map + whole - at) - kept);
   if (large != 0) madvise(at, large, MADV_HUGEPAGE);
-  if (bytes <= MOST_BEFOREHAND) madvise(at, bytes, MADV_POPULATE_WRITE);
+  if (beforehand && bytes <= MOST_BEFOREHAND) madvise(at, bytes, MADV_POPULATE_WRITE);
   if (kept != bytes) munmap(at + bytes, kept - bytes); /* what is left over of the last large page */
   return at;
 }
+
+void *ert_pages_alloc(size_t bytes) { return map_pages(bytes, true); }
+void *ert_pages_reserve(size_t bytes) { return map_pages(bytes, false); }
 
 void ert_pages_free(void *p, size_t bytes) {
   if (p != NULL) munmap(p, ert_round_up(bytes, (size_t)sysconf(_SC_PAGESIZE)));
@@ -68,6 +71,7 @@ size_t ert_pages_trim(void *p, size_t bytes, size_t kept) {
 }
 #else
 void *ert_pages_alloc(size_t bytes) { return ert_aligned_alloc(bytes); }
+void *ert_pages_reserve(size_t bytes) { return ert_aligned_alloc(bytes); }
 void ert_pages_free(void *p, size_t bytes) {
   (void)bytes;
   ert_aligned_free(p);

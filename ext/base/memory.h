@@ -22,6 +22,8 @@ void ert_aligned_free(void *p);
  * can, and not one by one at the first touch, which costs as much as a small network takes to run. Zeroed. */
 void *ert_pages_alloc(size_t bytes);
 void ert_pages_free(void *p, size_t bytes);
+/* The same, but pages come at the first touch: for a block that may not be used. */
+void *ert_pages_reserve(size_t bytes);
 /* Gives back what lies beyond the first `kept` bytes; returns how many stay, which ert_pages_free wants to know. */
 size_t ert_pages_trim(void *p, size_t bytes, size_t kept);
 

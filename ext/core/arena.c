@@ -16,6 +16,7 @@ static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 static bool works_in_place(const ert_session *session, const ert_binding *b, const ert_bind_memory *memory, uint32_t i,
                            plan_source source) {
   if (i == 0 || session->keep_all) return false;
+  if (session->model->ops[i - 1].expands) return false;
   const ert_op *before = &b->ops[i - 1], *op = &b->ops[i];
   if (op->bands.kind != ERT_BAND_ELEMENTS || ert_only_link(b, memory->uses, before, op) == UINT32_MAX) return false;
   const int32_t x = session->model->ops[i - 1].out[0], y = session->model->ops[i].out[0];
@@ -40,6 +41,7 @@ static size_t lifetimes(const ert_session *session, const ert_binding *b, const 
   const ert_group *group = groups;
   for (uint32_t i = 0; i < model->op_count; i++) {
     const ert_model_op_entry *op = &model->ops[i];
+    if (op->expands) continue; /* it has run, and its output has a place of its own */
     while (group != NULL && group->first + group->count <= i) group = group->next;
     const bool grouped = group != NULL && group->first <= i;
     const uint32_t last = grouped ? group->first + group->count - 1 : i;

@@ -11,6 +11,7 @@ ert_status ert_take_memory(ert_prepare *p, size_t bytes) {
   size_t total;
   if (!ert_add(p->binding->total_bytes, bytes, &total) || total > p->session->memory_limit) return ERT_OUT_OF_MEMORY;
   p->binding->total_bytes = total;
+  p->binding->peak_bytes = ert_max_size(p->binding->peak_bytes, total);
   return ERT_OK;
 }
 
@@ -64,7 +65,11 @@ void *ert_prepare_alloc(ert_prepare *p, size_t bytes) {
 
 void ert_prepare_scratch(ert_prepare *p, size_t bytes) { p->scratch_bytes = bytes; }
 
-ert_isa_set ert_prepare_isa(const ert_prepare *p) { return p->session->isa; }
+ert_isa_set ert_prepare_isa(const ert_prepare *p) {
+  /* What packs for another machine expands on this one. All kernels expand to the same numbers. */
+  const bool elsewhere = p->session->packer != NULL && p->session->model->ops[p->op->index].expands;
+  return elsewhere ? (ert_isa_set)1 << ERT_ISA_SCALAR : p->session->isa;
+}
 
 int ert_prepare_threads(const ert_prepare *p) { return ert_pool_threads(p->session->pool); }
 
@@ -156,6 +161,7 @@ static ert_status copy_model(ert_prepare *p) {
     for (uint32_t j = 0; j < entry->in_count; j++) *slot++ = entry->in[j] < 0 ? NULL : &b->tensors[entry->in[j]];
     b->ops[i].out = slot;
     for (uint32_t j = 0; j < entry->out_count; j++) *slot++ = &b->tensors[entry->out[j]];
+    if (entry->expands) b->ops[i].out[0]->kind = ERT_TENSOR_KIND_CONSTANT;
   }
   for (uint32_t i = 0; i < model->tensor_count; i++) /* an initial value is not the variable's own memory */
     if (b->tensors[i].kind == ERT_TENSOR_KIND_VARIABLE) b->tensors[i].data = NULL;
@@ -167,7 +173,9 @@ static ert_status prepare_ops(ert_prepare *p, ert_bind_memory *memory) {
     p->op = &p->binding->ops[i];
     p->scratch_bytes = 0;
     if (p->error != NULL) p->error->message[0] = 0;
-    ert_status status = p->op->def->prepare(p, p->op);
+    ert_status status = ert_expand_before(p);
+    if (status == ERT_OK) status = p->op->def->prepare(p, p->op);
+    if (status == ERT_OK) status = ert_expand_after(p);
     if (status == ERT_OUT_OF_MEMORY && (p->error == NULL || p->error->message[0] == 0))
       return ert_report(p->error, status, "operator %u '%.100s' (%s): the session's memory limit of %zu bytes is reached",
                         i, p->op->name, p->op->def->name, p->session->memory_limit);
@@ -175,7 +183,7 @@ static ert_status prepare_ops(ert_prepare *p, ert_bind_memory *memory) {
     memory->scratch[i] = (ert_op_scratch){.bytes = p->scratch_bytes};
     memory->scratch_bytes = ert_max_size(memory->scratch_bytes, p->scratch_bytes);
   }
-  return ERT_OK;
+  return ert_expand_outputs(p);
 }
 
 static void count_uses(const ert_model *model, uint32_t *uses) {
@@ -252,13 +260,16 @@ ert_status ert_bind(const ert_session *session, uint32_t resized, uint32_t rank,
     status = ert_report(error, ERT_OUT_OF_MEMORY, "no memory to plan %u tensors", model->tensor_count);
     goto cleanup;
   }
+  if ((status = ert_expand_begin(&p)) != ERT_OK) goto cleanup;
   if ((status = prepare_ops(&p, &memory)) != ERT_OK) goto cleanup;
+  ert_expand_end(&p);
   count_uses(model, memory.uses);
   ert_groups_form(&p, &memory);
   trim_chunk(binding);
   if ((status = ert_place_activations(&p, &memory)) != ERT_OK) goto cleanup;
   status = place_variables(&p);
 cleanup:
+  ert_expand_end(&p);
   free(memory.items);
   free(memory.item_of);
   free(memory.root);
@@ -276,6 +287,7 @@ void ert_unbind(ert_binding *b) {
     else ert_aligned_free(block->memory);
     free(block);
   }
+  ert_expand_free(b);
   ert_pages_free(b->arena, ert_max_size(b->arena_bytes, ERT_ALIGN));
   ert_aligned_free(b->variables);
   free(b->operand_slots);

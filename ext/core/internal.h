@@ -19,6 +19,12 @@
 #define ERT_MAX_TARGET_TEXT 255
 #define ERT_MAX_ENTRIES 1024 /* of the metadata, which are searched one by one */
 
+/* Operators on constants alone, one behind the other. */
+#define ERT_MAX_EXPANSION_DEPTH 8
+/* What they make of a file's bytes, and a small model anyway: they run before anybody asks for a result. */
+#define ERT_MAX_EXPANSION 64
+#define ERT_FREE_EXPANSION ((size_t)256 << 20)
+
 /* Of one tensor. The rest of the address space is headroom: sums of a few strides, and sizes rounded up, cannot
  * overflow in prepare functions, on 32-bit machines too. */
 #define ERT_MAX_TENSOR_BYTES (PTRDIFF_MAX / 4)
@@ -30,6 +36,7 @@ typedef struct ert_model_op_entry {
   uint32_t in_count, out_count;
   const int32_t *in, *out; /* in the file */
   uint32_t packed, packed_count; /* its entries in the file's list of packed constants */
+  bool expands;                  /* it reads constants alone, and runs when a session is bound: expand.c */
 } ert_model_op_entry;
 
 struct ert_model {
@@ -39,6 +46,7 @@ struct ert_model {
   void *copy;   /* to free, or NULL */
   ert_fb_table root;
   uint32_t tensor_count, op_count, input_count, output_count;
+  uint32_t expansion_count; /* operators that expand */
   ert_tensor *tensors; /* as the file has them; data is set for constants, initial data for variables */
   int64_t *arena_offsets; /* the packer's plan; -1: none */
   ert_model_op_entry *ops;
@@ -52,6 +60,17 @@ typedef struct ert_block {
   size_t pages; /* bytes of ert_pages_alloc; 0: of ert_aligned_alloc */
 } ert_block;
 
+/* What an operator that expands has made. */
+typedef struct ert_expanded {
+  void *memory;        /* of its output; NULL: none, or none any more */
+  size_t memory_bytes;
+  uint32_t uses;       /* operands that may still ask for it while the model is bound */
+  bool done;           /* the output holds its elements */
+  bool kept;           /* invoke reads them, or the caller may */
+  uint64_t hashes[2];  /* for packed.c: by what the file states of its constants, and of their bytes */
+  ert_expansion report;
+} ert_expanded;
+
 typedef struct ert_binding {
   ert_tensor *tensors;
   ert_op *ops;
@@ -60,11 +79,14 @@ typedef struct ert_binding {
   ert_block *chunk;           /* the one of those that larger pieces are taken from, one behind the other; or NULL */
   size_t chunk_used;
   ert_group *groups;          /* of operators that run together; NULL: none */
+  ert_expanded *expanded;     /* of every operator; NULL: none of them expands */
+  uint32_t expanded_count;
   uint8_t *arena;
   size_t arena_bytes;  /* activations and scratch */
   uint8_t *variables;
   size_t variable_bytes;
   size_t total_bytes;
+  size_t peak_bytes; /* the most that total_bytes was */
 } ert_binding;
 
 struct ert_session {
@@ -90,6 +112,7 @@ struct ert_prepare {
   bool infer; /* shapes follow from a resized input; otherwise the file's must agree */
   size_t scratch_bytes;
   ert_error *error;
+  struct ert_expander *expander; /* expand.c; NULL: no operator expands */
   /* packed.c */
   size_t packed_bytes; /* of the file that are used as packed constants so far */
   struct {
@@ -139,6 +162,22 @@ typedef struct ert_op_scratch ert_op_scratch;
 
 /* Takes bytes off what the session's memory limit leaves. */
 ert_status ert_take_memory(ert_prepare *p, size_t bytes);
+
+/* expand.c: weights that are stored in fewer bytes than kernels compute with. ert_expand_end belongs to every
+ * ert_expand_begin, whatever that returned. */
+ert_status ert_expand_begin(ert_prepare *p);
+void ert_expand_end(ert_prepare *p);
+/* Around the prepare function of p->op. */
+ert_status ert_expand_before(ert_prepare *p);
+ert_status ert_expand_after(ert_prepare *p);
+/* When all operators are prepared: what the caller may read. */
+ert_status ert_expand_outputs(ert_prepare *p);
+void ert_expand_free(ert_binding *binding);
+/* The operator that expands to this tensor; UINT32_MAX: none does. */
+uint32_t ert_expand_writer(const ert_prepare *p, const ert_tensor *t);
+
+/* packed.c: a hash of a constant, of those that operators expand to, too. */
+uint64_t ert_constant_hash(const ert_prepare *p, const ert_tensor *t, bool measured);
 
 /* arena.c: takes the arena, and gives activations, operators and groups their memory in it. Gives groups up when they
  * do not fit into the memory limit. */

@@ -30,15 +30,19 @@ static uint64_t hash_constant(const ert_model *model, uint32_t tensor, bool meas
   return ert_buffer_hash(model->tensors[tensor].data, model->tensors[tensor].bytes);
 }
 
+uint64_t ert_constant_hash(const ert_prepare *p, const ert_tensor *t, bool measured) {
+  const uint32_t writer = ert_expand_writer(p, t);
+  if (writer != UINT32_MAX) return p->binding->expanded[writer].hashes[measured];
+  return hash_constant(p->session->model, (uint32_t)(t - p->binding->tensors), measured);
+}
+
 static uint64_t source_of(const ert_prepare *p, const ert_packing *packing, bool measured) {
   const ert_model *model = p->session->model;
-  const ert_model_op_entry *entry = &model->ops[p->op->index];
   const uint16_t code = ert_file_op_code(ert_fb_table_at(ert_file_model_ops(model->root), p->op->index));
   uint64_t hash = ert_hash_u64(packing->source, code);
-  for (uint32_t i = 1; i < entry->in_count; i++) {
-    const int32_t tensor = entry->in[i];
-    if (tensor >= 0 && model->tensors[tensor].kind == ERT_TENSOR_KIND_CONSTANT)
-      hash = ert_hash_u64(hash, hash_constant(model, (uint32_t)tensor, measured));
+  for (uint32_t i = 1; i < p->op->in_count; i++) {
+    const ert_tensor *t = p->op->in[i];
+    if (t != NULL && t->kind == ERT_TENSOR_KIND_CONSTANT) hash = ert_hash_u64(hash, ert_constant_hash(p, t, measured));
   }
   return hash;
 }
@@ -81,6 +85,7 @@ ert_status ert_prepare_packed(ert_prepare *p, const ert_packing *packing, const 
     p->op->packed_in_file = *packed != NULL;
     if (*packed != NULL) return ERT_OK;
   }
+  ERT_TRY(ert_prepare_constants(p));
   void *memory = ert_prepare_alloc(p, packing->bytes);
   if (memory == NULL) return ERT_OUT_OF_MEMORY;
   ERT_TRY(packing->pack(packing->context, memory));

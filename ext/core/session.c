@@ -138,6 +138,7 @@ static ert_group *group_at(ert_group **next, uint32_t index) {
 }
 
 static ert_status step(ert_session *session, bool groups, uint32_t *index, uint32_t *count, ert_error *error) {
+  while (session->next_op < session->model->op_count && session->model->ops[session->next_op].expands) session->next_op++;
   if (session->next_op >= session->model->op_count) {
     session->next_op = 0;
     ert_clear(error);
@@ -172,7 +173,7 @@ ert_status ert_session_invoke(ert_session *session, ert_error *error) {
   for (uint32_t i = 0; i < session->model->op_count;) {
     ert_group *group = group_at(&next, i);
     if (group == NULL) {
-      ERT_TRY(run_op(session, i, error));
+      if (!session->model->ops[i].expands) ERT_TRY(run_op(session, i, error));
       i++;
     } else {
       ert_group_run(group);
@@ -189,6 +190,14 @@ void ert_session_reset_variables(ert_session *session) { ert_reset_variables(ses
 size_t ert_session_arena_bytes(const ert_session *session) { return session->binding.arena_bytes; }
 
 size_t ert_session_total_bytes(const ert_session *session) { return session->binding.total_bytes; }
+
+size_t ert_session_peak_bytes(const ert_session *session) { return session->binding.peak_bytes; }
+
+bool ert_session_expansion(const ert_session *session, uint32_t op, ert_expansion *expansion) {
+  if (op >= session->model->op_count || !session->model->ops[op].expands) return false;
+  if (expansion != NULL) *expansion = session->binding.expanded[op].report;
+  return true;
+}
 
 uint32_t ert_session_group(const ert_session *session, uint32_t op, uint32_t *first) {
   const ert_group *group = session->binding.groups;

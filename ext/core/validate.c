@@ -87,11 +87,26 @@ static ert_status read_tensor(const ert_model *model, ert_fb_table file, uint32_
   return ERT_OK;
 }
 
-/* Where each tensor stands while the operators are read in order. */
-enum { UNWRITTEN = 0, WRITTEN = 1 };
+/* Where each tensor stands while the operators are read in order. EXPANDED + n: what an operator on constants alone
+ * writes, behind n others of them. */
+enum { UNWRITTEN = 0, WRITTEN = 1, EXPANDED = 2 };
+
+/* Whether the operator runs when the model is bound, and then how many such ones its inputs come through. */
+static bool expands(const ert_model *model, const ert_model_op_entry *op, const uint8_t *written, uint8_t *behind) {
+  *behind = 0;
+  if ((op->def->traits & ERT_TRAIT_EXPANDS) == 0) return false;
+  for (uint32_t i = 0; i < op->in_count; i++) {
+    const int32_t t = op->in[i];
+    if (t < 0 || model->tensors[t].kind == ERT_TENSOR_KIND_CONSTANT) continue;
+    if (written[t] < EXPANDED || written[t] - EXPANDED + 1 >= ERT_MAX_EXPANSION_DEPTH) return false;
+    if (written[t] - EXPANDED >= *behind) *behind = (uint8_t)(written[t] - EXPANDED + 1);
+  }
+  return true;
+}
 
 static ert_status read_op(const ert_model *model, ert_fb_table file, uint32_t index, uint8_t *written,
                           ert_model_op_entry *op, ert_error *error) {
+  uint8_t behind;
   uint16_t code = ert_file_op_code(file);
   op->name = ert_fb_str(ert_file_op_name(file));
   op->def = ert_op_by_code(code);
@@ -125,6 +140,7 @@ static ert_status read_op(const ert_model *model, ert_fb_table file, uint32_t in
       REFUSE("operator %u '%s' (%s) reads tensor '%s' before anything writes it", index, op->name, type,
              model->tensors[t].name);
   }
+  op->expands = expands(model, op, written, &behind);
   for (uint32_t i = 0; i < out.count; i++) {
     int32_t t = ert_fb_i32_at(out, i);
     if (t < 0 || (uint32_t)t >= model->tensor_count)
@@ -132,8 +148,23 @@ static ert_status read_op(const ert_model *model, ert_fb_table file, uint32_t in
     if (model->tensors[t].kind != ERT_TENSOR_KIND_ACTIVATION || written[t] != UNWRITTEN)
       REFUSE("operator %u '%s' (%s) writes tensor '%s', which %s", index, op->name, type, model->tensors[t].name,
              written[t] != UNWRITTEN ? "is an input or another operator's output" : "is no activation");
-    written[t] = WRITTEN;
+    written[t] = op->expands ? (uint8_t)(EXPANDED + behind) : WRITTEN;
   }
+  return ERT_OK;
+}
+
+/* Operators that expand constants run before anybody asks for a result, and many may read one constant: their work must
+ * not be far more than the file's size lets one expect. */
+static ert_status count_expansions(ert_model *model, ert_error *error) {
+  size_t bytes = 0, most;
+  for (uint32_t i = 0; i < model->op_count; i++) {
+    if (!model->ops[i].expands) continue;
+    model->expansion_count++;
+    if (!ert_add(bytes, model->tensors[model->ops[i].out[0]].bytes, &bytes)) bytes = SIZE_MAX;
+  }
+  if (!ert_mul(model->bytes, ERT_MAX_EXPANSION, &most) || !ert_add(most, ERT_FREE_EXPANSION, &most)) most = SIZE_MAX;
+  if (bytes > most)
+    REFUSE("the model's constants expand to %zu bytes, which is out of proportion to a file of %zu", bytes, model->bytes);
   return ERT_OK;
 }
 
@@ -247,6 +278,7 @@ static ert_status read_all(ert_model *model, uint8_t *written, ert_error *error)
   }
   for (uint32_t i = 0; i < model->op_count; i++)
     ERT_TRY(read_op(model, ert_fb_table_at(ops, i), i, written, &model->ops[i], error));
+  ERT_TRY(count_expansions(model, error));
   for (uint32_t i = 0; i < model->output_count; i++) {
     uint32_t t = model->outputs[i];
     if (t >= model->tensor_count) REFUSE("output %u is tensor %u of %u", i, t, model->tensor_count);

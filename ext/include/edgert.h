@@ -162,7 +162,7 @@ typedef struct ert_session_options {
   const char *isa_max;     /* highest instruction set ("scalar", "sse41", "avx2", ...); NULL: the environment's
                               ERT_ISA_MAX, or all that the processor has */
   size_t memory_limit;     /* bytes that the session may take; 0: 1 GiB */
-  bool keep_all_tensors;   /* every activation keeps its own memory, for looking at them after invoke; nothing is fused */
+  bool keep_all_tensors;   /* every tensor keeps its own memory, for looking at them after invoke; nothing is fused */
   ert_fusion fusion;
   const ert_custom_op *custom_ops; /* copied; what they point to must outlive the session */
   uint32_t custom_op_count;
@@ -180,7 +180,7 @@ ert_status ert_session_resize_input(ert_session *session, uint32_t i, uint32_t r
 
 ert_status ert_session_invoke(ert_session *session, ert_error *error);
 /* Runs one operator by itself and says which (op may be NULL); ERT_END when none is left, and the next step starts
- * over. */
+ * over. Operators that have run when the session was created (ert_session_expansion) are no steps. */
 ert_status ert_session_step(ert_session *session, uint32_t *op, ert_error *error);
 /* The same, but operators that ert_session_invoke runs together run together here too: *op (may be NULL) is the first
  * of *count (may be NULL). */
@@ -192,6 +192,18 @@ void ert_session_reset_variables(ert_session *session);
 
 size_t ert_session_arena_bytes(const ert_session *session);
 size_t ert_session_total_bytes(const ert_session *session); /* arena, packed weights, variables, bookkeeping */
+size_t ert_session_peak_bytes(const ert_session *session);  /* the most that it was while the session was made */
+
+/* Weights may be stored in fewer bytes than they are computed with. Operators that spread them out (dequantize,
+ * unpack_int4, cast, reshape), on constants and on one another, run when a session is created or resized, and never
+ * again: ert_session_invoke and ert_session_step leave them out, and what they make are constants. */
+typedef struct ert_expansion {
+  size_t bytes;      /* of its output; 0: nobody asked for it, for the file brings packed what would be made of it */
+  size_t kept_bytes; /* of those that stay; the others were given back when kernels had packed them: data is NULL then */
+  uint64_t nanoseconds; /* that it took */
+} ert_expansion;
+/* Whether operator `op` is one of these; then *expansion (may be NULL) says what it did. */
+bool ert_session_expansion(const ert_session *session, uint32_t op, ert_expansion *expansion);
 /* How many operators run together with operator `op`, itself included, and the first of them (may be NULL). */
 uint32_t ert_session_group(const ert_session *session, uint32_t op, uint32_t *first);
 /* The kernel that an operator was bound to ("qgemm_avx512vnni_7x32"), or "" when it has no choice. */

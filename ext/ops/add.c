@@ -5,4 +5,4 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   return ert_addition_prepare(p, op, 1, ert_add_attrs_activation(op->attrs));
 }
 
-const ert_op_def ert_op_add = {"add", 2, 2, 1, prepare, ert_arithmetic_invoke};
+const ert_op_def ert_op_add = {"add", 2, 2, 1, prepare, ert_arithmetic_invoke, 0};

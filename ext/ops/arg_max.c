@@ -79,4 +79,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_arg_max = {"arg_max", 1, 1, 1, prepare, invoke};
+const ert_op_def ert_op_arg_max = {"arg_max", 1, 1, 1, prepare, invoke, 0};

@@ -19,4 +19,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_assign = {"assign", 2, 2, 0, prepare, invoke};
+const ert_op_def ert_op_assign = {"assign", 2, 2, 0, prepare, invoke, 0};

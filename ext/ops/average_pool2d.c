@@ -186,4 +186,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_average_pool2d = {"average_pool2d", 1, 1, 1, prepare, invoke};
+const ert_op_def ert_op_average_pool2d = {"average_pool2d", 1, 1, 1, prepare, invoke, 0};

@@ -245,4 +245,4 @@ static ert_status invoke(ert_op *op) {
   return atomic_load_explicit(&state->failed, memory_order_relaxed) ? ERT_RUNTIME_ERROR : ERT_OK;
 }
 
-const ert_op_def ert_op_binary = {"binary", 2, 2, 1, prepare, invoke};
+const ert_op_def ert_op_binary = {"binary", 2, 2, 1, prepare, invoke, 0};

@@ -28,4 +28,4 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_broadcast_to = {"broadcast_to", 1, 1, 1, prepare, ert_strided_copy_invoke};
+const ert_op_def ert_op_broadcast_to = {"broadcast_to", 1, 1, 1, prepare, ert_strided_copy_invoke, 0};

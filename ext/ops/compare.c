@@ -76,4 +76,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_compare = {"compare", 2, 2, 1, prepare, invoke};
+const ert_op_def ert_op_compare = {"compare", 2, 2, 1, prepare, invoke, 0};

@@ -103,4 +103,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_concat = {"concat", 1, 255, 1, prepare, invoke};
+const ert_op_def ert_op_concat = {"concat", 1, 255, 1, prepare, invoke, 0};

@@ -58,4 +58,4 @@ static ert_status invoke(ert_op *op) {
   return conv->grouped != NULL ? ert_conv_grouped_invoke(op, conv->grouped) : ert_conv_direct_invoke(op, conv);
 }
 
-const ert_op_def ert_op_conv2d = {"conv2d", 2, 3, 1, prepare, invoke};
+const ert_op_def ert_op_conv2d = {"conv2d", 2, 3, 1, prepare, invoke, ERT_TRAIT_PACKS};

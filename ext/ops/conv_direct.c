@@ -89,6 +89,7 @@ ert_status ert_conv_direct_prepare(ert_prepare *p, ert_op *op, const ert_window 
   ERT_TRY(ert_dense_use(p, &conv->dense, groups, packed));
   conv->split = ert_dense_choose_split(&conv->dense, conv->rows, ert_prepare_threads(p));
   op->state = conv;
+  op->unread = ERT_WEIGHTS_AND_BIAS;
   op->kernel = ert_dense_kernel_name(&conv->dense);
   return ERT_OK;
 }

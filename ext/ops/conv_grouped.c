@@ -19,6 +19,7 @@ ert_status ert_conv_grouped_prepare(ert_prepare *p, ert_op *op, const ert_window
   ERT_REQUIRE(p, padded != 0 && packed != 0, "the padded input of %zu by %zu, or the weights, are too large",
               window->needed_h, window->needed_w);
   ert_conv_grouped *conv = ert_prepare_alloc(p, sizeof *conv);
+  ERT_TRY(ert_prepare_constants(p));
   uint8_t *to = ert_prepare_alloc(p, packed);
   if (conv == NULL || to == NULL) return ERT_OUT_OF_MEMORY;
   ert_qgroup_pack(out_channels, group, taps, weights, bias, rule->multipliers, rule->zero_x, to);
@@ -35,6 +36,7 @@ ert_status ert_conv_grouped_prepare(ert_prepare *p, ert_op *op, const ert_window
                .weights = to, .out_zero = rule->zero_y, .out_min = rule->lo_i8, .out_max = rule->hi_i8,
                .wide = rule->wide},
   };
+  op->unread = ERT_WEIGHTS_AND_BIAS;
   op->kernel = kernel->name;
   *made = conv;
   return ERT_OK;

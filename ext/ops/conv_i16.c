@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ops/weighted.h"
+
 /* Products of an int16 and an int8 number are at most 2^22 large: so many of them sum up within int32. */
 enum { PART = 256, TOGETHER = 4 };
 #define WORK_PER_TASK ((size_t)1 << 16) /* multiplications */
@@ -42,6 +44,7 @@ ert_status ert_conv_i16_prepare(ert_prepare *p, ert_op *op, const ert_window *wi
   ERT_REQUIRE(p, ert_mul(c->row_bytes, c->tasks, &bytes), "windows of %zu elements are too large", c->terms);
   ert_prepare_scratch(p, c->in_place ? 0 : bytes);
   op->state = c;
+  op->unread = ERT_WEIGHTS; /* a bias of int64 is read where it lies */
   return ERT_OK;
 }
 

@@ -22,4 +22,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_copy = {"copy", 1, 1, 1, prepare, invoke};
+const ert_op_def ert_op_copy = {"copy", 1, 1, 1, prepare, invoke, 0};

@@ -61,4 +61,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_RUNTIME_ERROR;
 }
 
-const ert_op_def ert_op_custom = {"custom", 0, 255, ERT_ANY_NUMBER, prepare, invoke};
+const ert_op_def ert_op_custom = {"custom", 0, 255, ERT_ANY_NUMBER, prepare, invoke, 0};

@@ -148,7 +148,10 @@ static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const 
   size_t bytes;
   if (d->rule.is_int8) {
     d->qdw = ert_qdw_select(isa, channels, h, d->window.kernel_w, d->rule.zero_w == 0, is_dense(&d->window));
-    d->turned = d->rule.zero_w != 0 && choose_row_order(d, isa, w);
+    if (d->rule.zero_w != 0) {
+      ERT_TRY(ert_prepare_constants(p));
+      d->turned = choose_row_order(d, isa, w);
+    }
     bytes = ert_qdw_packed_bytes(d->qdw, channels, h, d->window.kernel_w);
   } else {
     d->fdw = ert_fdw_select(isa, channels);
@@ -164,12 +167,14 @@ static ert_status choose_kernel(ert_prepare *p, ert_op *op, depthwise *d, const 
   packing.context = &from;
   d->out_rows = d->qdw != NULL && d->qdw->out_rows == 2 ? 2 : 1;
   op->kernel = packing.kernel_name;
+  op->unread = ERT_WEIGHTS_AND_BIAS;
   return ert_prepare_packed(p, &packing, &d->packed);
 }
 
 /* One input channel: the weights [KH][KW][O] become [O][KH][KW], and conv_direct does the rest. */
 static ert_status prepare_as_dense(ert_prepare *p, ert_op *op, depthwise *d, const ert_tensor *w, const void *bias) {
   const size_t outputs = (size_t)w->dims[2], taps = w->elements / outputs;
+  ERT_TRY(ert_prepare_constants(p));
   uint8_t *turned = ert_aligned_alloc(w->bytes);
   if (turned == NULL) return ERT_OUT_OF_MEMORY;
   for (size_t t = 0; t < taps; t++) {
@@ -422,4 +427,4 @@ static void run_band(const ert_op *op, const ert_band *band) {
   run_rows(&run, band->begin, band->end, run.rings + band->task * d->task_bytes, band->y);
 }
 
-const ert_op_def ert_op_depthwise_conv2d = {"depthwise_conv2d", 2, 3, 1, prepare, invoke};
+const ert_op_def ert_op_depthwise_conv2d = {"depthwise_conv2d", 2, 3, 1, prepare, invoke, ERT_TRAIT_PACKS};

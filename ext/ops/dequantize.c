@@ -84,4 +84,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_dequantize = {"dequantize", 1, 1, 1, prepare, invoke};
+const ert_op_def ert_op_dequantize = {"dequantize", 1, 1, 1, prepare, invoke, ERT_TRAIT_EXPANDS};

@@ -198,4 +198,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_detection_postprocess = {"detection_postprocess", 3, 3, 4, prepare, invoke};
+const ert_op_def ert_op_detection_postprocess = {"detection_postprocess", 3, 3, 4, prepare, invoke, 0};

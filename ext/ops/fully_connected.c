@@ -38,4 +38,4 @@ static ert_status invoke(ert_op *op) {
   return op->in[0]->dtype == ERT_DTYPE_INT16 ? ert_conv_i16_invoke(op) : ert_product_invoke(op);
 }
 
-const ert_op_def ert_op_fully_connected = {"fully_connected", 2, 3, 1, prepare, invoke};
+const ert_op_def ert_op_fully_connected = {"fully_connected", 2, 3, 1, prepare, invoke, ERT_TRAIT_PACKS};

@@ -47,6 +47,8 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   }
   ERT_TRY(ert_sequence_scratch(p, seq, ert_sequence_chunk_rows(seq), seq->rows, sizeof(float), &s->sums));
   ERT_TRY(ert_sequence_scratch(p, seq, seq->batch, at_once, sizeof(float), &s->rest));
+  ert_matrix_leave(op, &s->input, WEIGHTS, BIAS);
+  ert_matrix_leave(op, &s->inner, RECURRENT, RECURRENT_BIAS); /* and s->last, which has the same operands */
   ert_prepare_scratch(p, seq->scratch_bytes);
   op->kernel = ert_dense_kernel_name(&s->input.dense);
   return ERT_OK;
@@ -97,4 +99,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_gru = {"gru", 3, 7, 2, prepare, invoke};
+const ert_op_def ert_op_gru = {"gru", 3, 7, 2, prepare, invoke, ERT_TRAIT_PACKS};

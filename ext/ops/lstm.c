@@ -80,9 +80,12 @@ static ert_status prepare_float(ert_prepare *p, ert_op *op, lstm_state *s) {
   ERT_TRY(ert_sequence_scratch(p, seq, chunk_rows, seq->rows, floats, &s->sums));
   ERT_TRY(ert_sequence_scratch(p, seq, seq->batch, seq->rows, floats, &s->rest));
   ERT_TRY(ert_sequence_scratch(p, seq, seq->batch, seq->units, floats, &s->hidden));
+  ert_matrix_leave(op, &s->input, ERT_LSTM_WEIGHTS, ERT_LSTM_BIAS); /* with a norm the bias is added later */
+  ert_matrix_leave(op, &s->inner, ERT_LSTM_RECURRENT, ERT_LSTM_BIAS);
   if (projection != NULL) {
     ERT_TRY(ert_matrix_prepare(p, seq, projection, 0, seq->out, ert_operand(op, ERT_LSTM_PROJECTION_BIAS), seq->batch, 2,
                                &s->projection));
+    ert_matrix_leave(op, &s->projection, ERT_LSTM_PROJECTION, ERT_LSTM_PROJECTION_BIAS);
     ERT_TRY(ert_sequence_scratch(p, seq, seq->batch, seq->out, floats, &s->product));
   }
   ert_prepare_scratch(p, seq->scratch_bytes);
@@ -201,4 +204,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_lstm = {"lstm", 3, 11, 3, prepare, invoke};
+const ert_op_def ert_op_lstm = {"lstm", 3, 11, 3, prepare, invoke, ERT_TRAIT_PACKS};

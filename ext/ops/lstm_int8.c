@@ -126,6 +126,7 @@ static ert_status prepare_peephole(ert_prepare *p, const ert_op *op, float cell_
 ert_status ert_lstm_int8_prepare(ert_prepare *p, ert_op *op, const ert_sequence *seq, bool coupled) {
   int8_state *s = ert_prepare_alloc(p, sizeof *s);
   if (s == NULL) return ERT_OUT_OF_MEMORY;
+  ERT_TRY(ert_prepare_constants(p));
   op->state = s;
   s->seq = *seq;
   s->coupled = coupled;

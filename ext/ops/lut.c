@@ -58,4 +58,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_lut = {"lut", 2, 2, 1, prepare, invoke};
+const ert_op_def ert_op_lut = {"lut", 2, 2, 1, prepare, invoke, 0};

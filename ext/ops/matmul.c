@@ -58,4 +58,4 @@ static ert_status invoke(ert_op *op) {
   return op->in[0]->dtype == ERT_DTYPE_INT16 ? ert_matmul_i16_invoke(op) : ert_product_invoke(op);
 }
 
-const ert_op_def ert_op_matmul = {"matmul", 2, 2, 1, prepare, invoke};
+const ert_op_def ert_op_matmul = {"matmul", 2, 2, 1, prepare, invoke, ERT_TRAIT_PACKS};

@@ -114,4 +114,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_max_pool2d = {"max_pool2d", 1, 1, 1, prepare, invoke};
+const ert_op_def ert_op_max_pool2d = {"max_pool2d", 1, 1, 1, prepare, invoke, 0};

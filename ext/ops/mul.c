@@ -30,4 +30,4 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   return ert_combined_scale(p, op->in[0]->scales[0], op->in[1]->scales[0], op->out[0]->scales[0], &state->multiplier);
 }
 
-const ert_op_def ert_op_mul = {"mul", 2, 2, 1, prepare, ert_arithmetic_invoke};
+const ert_op_def ert_op_mul = {"mul", 2, 2, 1, prepare, ert_arithmetic_invoke, 0};

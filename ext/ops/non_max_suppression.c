@@ -141,4 +141,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_non_max_suppression = {"non_max_suppression", 2, 4, 3, prepare, invoke};
+const ert_op_def ert_op_non_max_suppression = {"non_max_suppression", 2, 4, 3, prepare, invoke, 0};

@@ -39,7 +39,7 @@ typedef struct ert_tensor {
   int32_t dims[ERT_MAX_RANK];
   size_t elements; /* product of dims; checked against overflow; 0 when a dimension is 0 */
   size_t bytes;
-  void *data; /* prepare: only constants have it. invoke: always there */
+  void *data; /* prepare: only constants have it. invoke: always there, but for constants that prepare has packed */
   /* Quantisation: quant_count is 0 (none), 1 (per tensor) or dims[quant_axis] (per channel). Scales are finite and
    * positive and zero points lie within the dtype: validated. */
   uint32_t quant_count;
@@ -61,6 +61,7 @@ typedef struct ert_op {
   void *state;        /* prepare's, from ert_prepare_alloc */
   const char *kernel; /* name of the kernel that prepare chose, for profiles; NULL when there is no choice */
   bool packed_in_file; /* its weights are used as they lie in the file (ert_prepare_packed) */
+  uint32_t unread;     /* prepare: inputs, a bit each, that it has packed, so that invoke does not read them */
   void *scratch;      /* invoke: as many bytes as ert_prepare_scratch asked for, aligned to ERT_ALIGN */
   const char *failure; /* why invoke failed, where it can say more than its status; else NULL */
   ert_bands bands;    /* prepare: the form that lets it run in a group; kind ERT_BAND_NONE: none */
@@ -71,12 +72,21 @@ typedef struct ert_prepare ert_prepare; /* the core's side of prepare */
 
 #define ERT_ANY_NUMBER 255 /* of outputs */
 
+enum { /* of operators */
+  /* It only spreads its inputs out: one output, in a time that is proportional to its size, without scratch memory, and it
+   * cannot fail on its data. On constants alone it runs when a model is bound (core/expand.c). */
+  ERT_TRAIT_EXPANDS = 1,
+  /* prepare looks at its constants' elements in ert_packing.pack alone, or behind ert_prepare_constants. */
+  ERT_TRAIT_PACKS = 2
+};
+
 struct ert_op_def {
   const char *name;
   uint8_t min_inputs, max_inputs; /* the first min_inputs are never NULL */
   uint8_t outputs;
   ert_status (*prepare)(ert_prepare *p, ert_op *op);
   ert_status (*invoke)(ert_op *op);
+  uint8_t traits; /* ERT_TRAIT_... */
 };
 
 /* Takes bytes (zeroed, aligned to ERT_ALIGN) that live as long as the binding. NULL when there is no memory or the
@@ -99,6 +109,10 @@ typedef struct ert_packing {
 /* The packed constants, aligned to ERT_ALIGN, for the life of the binding: those that the file brings for this very
  * kernel, where they lie in it, or else new ones. */
 ert_status ert_prepare_packed(ert_prepare *p, const ert_packing *packing, const void **packed);
+
+/* Sees to it that the elements of all the operator's constants are there, which are otherwise made when they are needed
+ * first, and not at all where the file brings them packed. For operators with ERT_TRAIT_PACKS. */
+ert_status ert_prepare_constants(ert_prepare *p);
 
 /* Asks for scratch memory during invoke; the last call wins. */
 void ert_prepare_scratch(ert_prepare *p, size_t bytes);

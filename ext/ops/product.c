@@ -60,7 +60,8 @@ static ert_status pack_matrices(const void *context, void *packed) {
   return ERT_OK;
 }
 
-static ert_status pack_constant(ert_prepare *p, ert_product *product, const ert_tensor *b) {
+static ert_status pack_constant(ert_prepare *p, ert_op *op, ert_product *product) {
+  const ert_tensor *b = op->in[1];
   const size_t n = product->shape.n, k = product->shape.k, matrices = b->elements / (n * k);
   size_t bytes;
   ERT_REQUIRE(p, ert_mul(product->dense.packed_bytes, matrices, &bytes),
@@ -73,6 +74,7 @@ static ert_status pack_constant(ert_prepare *p, ert_product *product, const ert_
   const void *packed;
   ERT_TRY(ert_prepare_packed(p, &packing, &packed));
   product->packed = packed;
+  op->unread = ERT_WEIGHTS_AND_BIAS;
   return ert_dense_use(p, &product->dense, matrices, packed);
 }
 
@@ -120,8 +122,7 @@ ert_status ert_product_prepare(ert_prepare *p, ert_op *op, const ert_product_sha
   product->dense.row_step = shape->k;
   product->blocks = (shape->n + product->dense.nr - 1) / product->dense.nr;
 
-  const ert_tensor *b = op->in[1];
-  if (b->kind == ERT_TENSOR_KIND_CONSTANT) ERT_TRY(pack_constant(p, product, b));
+  if (op->in[1]->kind == ERT_TENSOR_KIND_CONSTANT) ERT_TRY(pack_constant(p, op, product));
   const ert_dense_split split =
       ert_dense_choose_split(&product->dense, product->shape.m * product->batches, ert_prepare_threads(p));
   const size_t row_tiles = (product->shape.m + product->dense.mr - 1) / product->dense.mr;

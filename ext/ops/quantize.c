@@ -149,4 +149,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_quantize = {"quantize", 1, 1, 1, prepare, invoke};
+const ert_op_def ert_op_quantize = {"quantize", 1, 1, 1, prepare, invoke, 0};

@@ -114,6 +114,12 @@ ert_status ert_matrix_prepare(ert_prepare *p, ert_sequence *seq, const ert_tenso
   return ERT_OK;
 }
 
+void ert_matrix_leave(ert_op *op, const ert_matrix *matrix, uint32_t w, uint32_t bias) {
+  if (matrix->packed == NULL) return;
+  op->unread |= 1u << w;
+  if (matrix->bias != NULL) op->unread |= 1u << bias;
+}
+
 void ert_matrix_begin(const ert_op *op, const ert_matrix *matrix) {
   if (matrix->packed == NULL) pack_matrix(matrix, (uint8_t *)op->scratch + matrix->offset);
 }

@@ -67,6 +67,9 @@ typedef struct ert_matrix {
 /* m: rows that it is usually given. number: tells an operator's matrices apart. */
 ert_status ert_matrix_prepare(ert_prepare *p, ert_sequence *seq, const ert_tensor *w, size_t first, size_t n,
                               const ert_tensor *bias, size_t m, unsigned number, ert_matrix *matrix);
+/* Says (ert_op.unread) that a matrix which is packed is not read again, where it is operand `w` and its bias, if it has
+ * one, operand `bias`. */
+void ert_matrix_leave(ert_op *op, const ert_matrix *matrix, uint32_t w, uint32_t bias);
 void ert_matrix_begin(const ert_op *op, const ert_matrix *matrix);
 void ert_matrix_run(const ert_op *op, const ert_matrix *matrix, size_t m, const float *x, size_t x_stride, float *out,
                     size_t out_stride);

@@ -32,6 +32,8 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   ERT_TRY(ert_matrix_prepare(p, seq, op->in[RECURRENT], 0, seq->rows, NULL, seq->batch, 1, &s->inner));
   ERT_TRY(ert_sequence_scratch(p, seq, ert_sequence_chunk_rows(seq), seq->rows, sizeof(float), &s->sums));
   ERT_TRY(ert_sequence_scratch(p, seq, seq->batch, seq->rows, sizeof(float), &s->rest));
+  ert_matrix_leave(op, &s->input, WEIGHTS, BIAS);
+  ert_matrix_leave(op, &s->inner, RECURRENT, BIAS);
   ert_prepare_scratch(p, seq->scratch_bytes);
   op->kernel = ert_dense_kernel_name(&s->input.dense);
   return ERT_OK;
@@ -61,4 +63,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_rnn = {"rnn", 3, 6, 2, prepare, invoke};
+const ert_op_def ert_op_rnn = {"rnn", 3, 6, 2, prepare, invoke, ERT_TRAIT_PACKS};

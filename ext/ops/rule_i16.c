@@ -54,6 +54,7 @@ ert_status ert_rule_i16_init(ert_prepare *p, const ert_op *op, size_t channels, 
                              int activation, ert_rescaling rescaling, ert_rule_i16 *rule) {
   const ert_tensor *x = op->in[0], *w = op->in[1], *y = op->out[0];
   *rule = (ert_rule_i16){.rescaling = rescaling};
+  ERT_TRY(ert_prepare_constants(p));
   ERT_TRY(ert_check_dtype(p, w, "weights", ERT_DTYPE_INT8));
   ERT_TRY(ert_check_dtype(p, y, "output", ERT_DTYPE_INT16));
   ERT_TRY(ert_check_constant(p, w, "weights"));

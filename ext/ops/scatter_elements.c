@@ -35,4 +35,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_scatter_elements = {"scatter_elements", 3, 3, 1, prepare, invoke};
+const ert_op_def ert_op_scatter_elements = {"scatter_elements", 3, 3, 1, prepare, invoke, 0};

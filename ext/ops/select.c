@@ -59,4 +59,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_select = {"select", 3, 3, 1, prepare, invoke};
+const ert_op_def ert_op_select = {"select", 3, 3, 1, prepare, invoke, 0};

@@ -90,6 +90,7 @@ static ert_status prepare(ert_prepare *p, ert_op *op) {
   ert_activation_range_f32(activation, &s->lo_f32, &s->hi_f32);
   ERT_TRY(ert_matrix_prepare(p, &s->scratch, features, 0, s->filters, NULL, s->batch, 0, &s->features));
   ERT_TRY(ert_sequence_scratch(p, &s->scratch, s->batch, s->filters, sizeof(float), &s->made));
+  ert_matrix_leave(op, &s->features, FEATURES, BIAS);
   ert_prepare_scratch(p, s->scratch.scratch_bytes);
   op->kernel = ert_dense_kernel_name(&s->features.dense);
   return ERT_OK;
@@ -175,4 +176,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_svdf = {"svdf", 4, 5, 2, prepare, invoke};
+const ert_op_def ert_op_svdf = {"svdf", 4, 5, 2, prepare, invoke, ERT_TRAIT_PACKS};

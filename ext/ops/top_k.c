@@ -130,4 +130,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_top_k = {"top_k", 1, 1, 2, prepare, invoke};
+const ert_op_def ert_op_top_k = {"top_k", 1, 1, 2, prepare, invoke, 0};

@@ -88,4 +88,4 @@ static ert_status invoke(ert_op *op) {
   return ERT_OK;
 }
 
-const ert_op_def ert_op_unpack_int4 = {"unpack_int4", 1, 2, 1, prepare, invoke};
+const ert_op_def ert_op_unpack_int4 = {"unpack_int4", 1, 2, 1, prepare, invoke, ERT_TRAIT_EXPANDS};

@@ -14,6 +14,11 @@ typedef struct ert_output_rule {
   bool wide;              /* some multiplier is 1 or more */
 } ert_output_rule;
 
+enum { /* ert_op.unread of operators x, weights, bias? */
+  ERT_WEIGHTS = 1 << 1,
+  ERT_WEIGHTS_AND_BIAS = 1 << 1 | 1 << 2
+};
+
 /* Checks dtypes (all float32 or all int8), quantisation and the activation of x * w -> y, and fills `rule` for
  * `channels` outputs. Weights have one scale, or `channels` scales along weight_axis and then no zero points. */
 ert_status ert_output_rule_init(ert_prepare *p, const ert_tensor *x, const ert_tensor *w, const ert_tensor *y,
