@@ -2,21 +2,25 @@
 
 Rounding column after column, the error of each is spread over the columns that are still to come, in the way that
 changes the layer's outputs least: by the inverse of H = E[x x^T]. Means are taken off the inputs first, as what
-rounding does to the mean of an output is taken out of its bias anyway (edgert.quant.bias).
-Source: Frantar et al. 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers"
-(arXiv:2210.17323), algorithm 1.
+rounding does to the mean of an output is taken out of its bias anyway (edgert.quant.bias). int4 does so for several
+scales of each channel and keeps the best; then each column in turn takes the step that is best given all the others,
+and each channel the scale that is best given its steps.
+Sources: Frantar et al. 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers"
+(arXiv:2210.17323), algorithm 1; Behdin et al. 2023, "QuantEase: Optimization-based Quantization for Language Models"
+(arXiv:2309.01885), section 3, for the steps in turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgert.ir import Node
-from edgert.quant.int4 import RoundedWeights, int4_grid
+from edgert.quant.int4 import LIMIT, RoundedWeights, int4_grid
 from edgert.quant.scales import WEIGHT_LIMIT
 from edgert.quant.schemes import Weights
 from edgert.quant.weights import Rounder, nearest
@@ -26,7 +30,8 @@ Array = NDArray[np.float64]
 _DAMPING = 0.01  # of the mean of H's diagonal: keeps what the samples do not show from being distorted without limit
 _TOGETHER = 128  # columns whose errors reach the columns behind them in one product
 _MOST_COLUMNS = 2048  # of one H; longer rows are cut into parts that do not make up for one another
-_SHARES = np.linspace(0.6, 1.0, 17)  # of a channel's largest magnitude: where its range may end
+_STRETCHES = (0.8, 0.87, 0.94, 1.0, 1.06, 1.12)  # of an int4 channel's scale
+_ROUNDS = 3  # of steps in turn and new scales, for int4
 
 
 class CompensatingRounder(Rounder):
@@ -48,77 +53,163 @@ class CompensatingRounder(Rounder):
             return super().rounded(node, index, axis, kind, least)
         key = (name, kind, b"" if least is None else least.tobytes())
         if key not in self._known:
-            self._known[key] = self._compensated(node, axis, kind, least, np.asarray(self._moments[name], np.float64))
+            value = node.inputs[1]
+            assert value is not None
+            assert value.data is not None
+            self._known[key] = compensated(value.data, axis, kind, least, self._moments[name])
         return self._known[key]
 
-    def _compensated(self, node: Node, axis: int, kind: Weights, least: Array | None, moments: Array) -> RoundedWeights:
-        value = node.inputs[1]
-        assert value is not None
-        assert value.data is not None
-        plain = nearest(value.data, axis, kind, least)
-        rows = np.moveaxis(value.data.astype(np.float64), axis, 0)
-        shape = rows.shape
-        rows = rows.reshape(len(moments), -1, moments.shape[1])  # [groups, rows, K]
-        if kind in (Weights.INT4, Weights.INT4_BLOCK):
-            flat = rows.reshape(-1, rows.shape[2])
-            weight = np.repeat(np.diagonal(moments, axis1=1, axis2=2), rows.shape[1], axis=0)
-            grid = int4_grid(flat, kind == Weights.INT4_BLOCK, least, weight)
-            steps = grid.steps(rows.shape[2]).reshape(rows.shape)
-            q = round_in_turn(rows, steps, moments, 7)
-            made = grid.rounded(q.reshape(flat.shape), shape)
-        else:
-            scales = np.array(plain.params.scales)
-            steps = np.broadcast_to(scales.reshape(rows.shape[0], -1, 1), rows.shape)
-            q = round_in_turn(rows, steps, moments, WEIGHT_LIMIT)
-            data = np.moveaxis(q.reshape(shape), 0, axis).astype(np.int8)
-            made = RoundedWeights(data, plain.params)
-        return made if noise(rows, made, axis, moments) < noise(rows, plain, axis, moments) else plain
+
+def compensated(
+    weights: NDArray[Any], axis: int, kind: Weights, least: Array | None, covariance: NDArray[Any]
+) -> RoundedWeights:
+    """These weights, rounded with compensation; to the nearest step where that is no better.
+
+    axis: of the output channels. least: what every channel's scale must be at the least. covariance: [groups, K, K].
+    """
+    plain = nearest(weights, axis, kind, least)
+    by_channel = np.moveaxis(weights.astype(np.float64), axis, 0)
+    layer = _Layer.of(by_channel.reshape(len(covariance), -1, covariance.shape[1]), covariance)
+    channels = layer.rows.shape[0] * layer.rows.shape[1]
+    flat = layer.rows.reshape(channels, -1)
+    floor = np.zeros(channels) if least is None else least
+    if kind in (Weights.INT4, Weights.INT4_BLOCK):
+        importance = np.repeat(np.diagonal(layer.moments, axis1=1, axis2=2), layer.rows.shape[1], axis=0)
+        grid = int4_grid(flat, kind == Weights.INT4_BLOCK, least, importance)
+        q, factors = _searched(layer, grid.steps(flat.shape[1]), floor / grid.scales)
+        grid = replace(grid, scales=(grid.scales * factors).astype(np.float32))
+        made = grid.rounded(q, by_channel.shape)
+    else:
+        scales = np.array(plain.params.scales)
+        steps = np.broadcast_to(scales[:, None], flat.shape).reshape(layer.rows.shape)
+        q = round_in_turn(layer, steps, WEIGHT_LIMIT)
+        q = descended(layer, q, steps, WEIGHT_LIMIT)
+        data = np.moveaxis(q.reshape(by_channel.shape), 0, axis).astype(np.int8)
+        made = RoundedWeights(data, plain.params)
+    return made if _noise(layer, made, axis) < _noise(layer, plain, axis) else plain
 
 
-def noise(rows: Array, made: RoundedWeights, axis: int, moments: Array) -> float:
-    """The power that rounding adds to a layer's outputs, summed over them. rows: exact weights [groups, rows, K]."""
-    scales = np.array(made.params.scales).reshape(rows.shape[0], -1, 1)
-    wrong = np.moveaxis(made.data, axis, 0).reshape(rows.shape) * scales - rows
-    return float(np.einsum("grk,gkl,grl->", wrong, moments, wrong, optimize=True))
+@dataclass(frozen=True)
+class _Part:
+    """Columns that are rounded one after another."""
+
+    order: NDArray[np.intp]
+    spread: Array  # how an error reaches the columns behind: [groups, columns, columns], in this order
 
 
-def round_in_turn(rows: Array, steps: Array, moments: Array, limit: int) -> Array:
-    """q in [-limit, limit] for weights [G, R, K] with the step of each, given E[x x^T] of what they meet [G, K, K]."""
-    columns = rows.shape[2]
-    parts = [slice(begin, begin + _MOST_COLUMNS) for begin in range(0, columns, _MOST_COLUMNS)]
-    return np.concatenate(
-        [_round_part(rows[:, :, part], steps[:, :, part], moments[:, part, part], limit) for part in parts], axis=2
-    )
+@dataclass(frozen=True)
+class _Layer:
+    """rows: exact weights [groups, R, K]. moments: damped [groups, K, K]."""
+
+    rows: Array
+    moments: Array
+    parts: tuple[_Part, ...]
+
+    @staticmethod
+    def of(rows: Array, covariance: NDArray[Any]) -> _Layer:
+        moments = covariance.astype(np.float64)
+        mean = np.diagonal(moments, axis1=1, axis2=2).mean(axis=1)
+        damping = _DAMPING * np.where(mean > 0.0, mean, 1.0)
+        moments = moments + damping[:, None, None] * np.eye(moments.shape[1])
+        # The column whose errors weigh most goes first, while there are most columns left to make up for them.
+        diagonal = np.diagonal(moments, axis1=1, axis2=2).sum(axis=0)
+        parts = []
+        for begin in range(0, len(diagonal), _MOST_COLUMNS):
+            order = begin + np.argsort(-diagonal[begin : begin + _MOST_COLUMNS], kind="stable")
+            parts.append(_Part(order, _spread(moments[:, order][:, :, order])))
+        return _Layer(rows, moments, tuple(parts))
 
 
-def _round_part(rows: Array, steps: Array, moments: Array, limit: int) -> Array:
-    # The column whose errors weigh most goes first, while there are most columns left to make up for them.
-    order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2).sum(axis=0), kind="stable")
-    spread = _spread(moments[:, order][:, :, order])
-    left, steps = rows[:, :, order].copy(), steps[:, :, order]
-    q = np.zeros(left.shape)
-    columns = left.shape[2]
+def _searched(layer: _Layer, steps: Array, least: Array) -> tuple[Array, Array]:
+    """int4: q [channels, K], and the factor of each channel's scale; no less than `least`."""
+    groups, count, columns = layer.rows.shape
+    steps = steps.reshape(layer.rows.shape)
+    low = least.reshape(groups, count)
+    best, factors, lowest = np.zeros(layer.rows.shape), np.ones((groups, count)), np.full((groups, count), np.inf)
+    for stretch in _STRETCHES:
+        trial = np.maximum(stretch, low)
+        q = round_in_turn(layer, steps * trial[:, :, None], LIMIT)
+        error = _errors(layer, q * steps * trial[:, :, None])
+        better = error < lowest
+        best[better], factors[better], lowest[better] = q[better], trial[better], error[better]
+    for _ in range(_ROUNDS):
+        best = descended(layer, best, steps * factors[:, :, None], LIMIT)
+        factors = np.maximum(_best_factors(layer, best * steps), low)
+    best = descended(layer, best, steps * factors[:, :, None], LIMIT)
+    return best.reshape(groups * count, columns), factors.reshape(-1)
+
+
+def _best_factors(layer: _Layer, made: Array) -> Array:
+    """What to multiply every row of these weights [G, R, K] with."""
+    seen = made @ layer.moments
+    wanted, own = (seen * layer.rows).sum(axis=2), (seen * made).sum(axis=2)
+    known = (own > 0.0) & (wanted > 0.0)
+    return np.asarray(np.where(known, wanted, 1.0) / np.where(known, own, 1.0))
+
+
+def _errors(layer: _Layer, made: Array) -> Array:
+    """The power that errors of the weights add to the outputs, of every row."""
+    wrong = made - layer.rows
+    return np.asarray(((wrong @ layer.moments) * wrong).sum(axis=2))
+
+
+def _noise(layer: _Layer, made: RoundedWeights, axis: int) -> float:
+    scales = np.array(made.params.scales).reshape(*layer.rows.shape[:2], 1)
+    return float(_errors(layer, np.moveaxis(made.data, axis, 0).reshape(layer.rows.shape) * scales).sum())
+
+
+def round_in_turn(layer: _Layer, steps: Array, limit: int) -> Array:
+    """q in [-limit, limit] for weights [G, R, K] with the step of each."""
+    q = np.empty(layer.rows.shape)
+    for part in layer.parts:
+        # Columns lead in memory: each is read and written on its own.
+        left = np.ascontiguousarray(layer.rows[:, :, part.order].transpose(2, 0, 1))  # [columns, G, R]
+        step = np.ascontiguousarray(steps[:, :, part.order].transpose(2, 0, 1))
+        q[:, :, part.order] = _rounded_part(left, step, part.spread, limit).transpose(1, 2, 0)
+    return q
+
+
+def _rounded_part(left: Array, step: Array, spread: Array, limit: int) -> Array:
+    q = np.empty(left.shape)
+    columns = len(left)
     for begin in range(0, columns, _TOGETHER):
         end = min(begin + _TOGETHER, columns)
-        errors = np.zeros((*left.shape[:2], end - begin))
+        errors = np.zeros((end - begin, *left.shape[1:]))
         for k in range(begin, end):
-            q[:, :, k] = np.clip(np.rint(left[:, :, k] / steps[:, :, k]), -limit, limit)
-            error = (left[:, :, k] - q[:, :, k] * steps[:, :, k]) / spread[:, k, k, None]
-            left[:, :, k + 1 : end] -= error[:, :, None] * spread[:, k, None, k + 1 : end]
-            errors[:, :, k - begin] = error
-        left[:, :, end:] -= errors @ spread[:, begin:end, end:]
-    result = np.empty(q.shape)
-    result[:, :, order] = q
-    return result
+            q[k] = np.clip(np.rint(left[k] / step[k]), -limit, limit)
+            error = (left[k] - q[k] * step[k]) / spread[:, k, k, None]
+            left[k + 1 : end] -= error * spread[:, k, k + 1 : end].T[:, :, None]
+            errors[k - begin] = error
+        if end < columns:  # [G, rest, R]
+            reached = spread[:, begin:end, end:].transpose(0, 2, 1) @ errors.transpose(1, 0, 2)
+            left[end:] -= reached.transpose(1, 0, 2)
+    return q
 
 
 def _spread(moments: Array) -> Array:
-    """The upper Cholesky factor of the inverse of each damped matrix [G, K, K]."""
-    size = moments.shape[1]
-    diagonal = np.diagonal(moments, axis1=1, axis2=2)
-    mean = diagonal.mean(axis=1)
-    mean = np.where(mean > 0.0, mean, 1.0)
-    damped = moments + (_DAMPING * mean)[:, None, None] * np.eye(size)
-    inverse = np.linalg.inv(damped)
+    """The upper Cholesky factor of the inverse of each matrix [G, K, K]."""
+    inverse = np.linalg.inv(moments)
     inverse = (inverse + inverse.transpose(0, 2, 1)) / 2.0
     return np.asarray(np.linalg.cholesky(inverse).transpose(0, 2, 1))
+
+
+def descended(layer: _Layer, q: Array, steps: Array, limit: int) -> Array:
+    """q after each column in turn took its best step, the others as they are."""
+    own = np.diagonal(layer.moments, axis1=1, axis2=2)
+    slopes = np.ascontiguousarray(((q * steps - layer.rows) @ layer.moments).transpose(2, 0, 1))  # [K, G, R]
+    step = np.ascontiguousarray(steps.transpose(2, 0, 1))
+    q = np.ascontiguousarray(q.transpose(2, 0, 1))
+    columns = len(q)
+    for begin in range(0, columns, _TOGETHER):
+        end = min(begin + _TOGETHER, columns)
+        moved = np.zeros((end - begin, *q.shape[1:]))
+        for k in range(begin, end):
+            new = np.clip(np.rint(q[k] - slopes[k] / own[:, k, None] / step[k]), -limit, limit)
+            moved[k - begin] = (new - q[k]) * step[k]
+            q[k] = new
+            if moved[k - begin].any():
+                slopes[k + 1 : end] += moved[k - begin] * layer.moments[:, k, k + 1 : end].T[:, :, None]
+        if end < columns:  # what is behind has had its turn
+            reached = layer.moments[:, begin:end, end:].transpose(0, 2, 1) @ moved.transpose(1, 0, 2)
+            slopes[end:] += reached.transpose(1, 0, 2)
+    return q.transpose(1, 2, 0)

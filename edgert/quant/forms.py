@@ -6,6 +6,7 @@ edgert.quant.rewrite converts where a reader wants another form than the one tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from edgert.quant.schemes import Activations, Plan, Scheme, Weights
 _ANY_QUANT = QuantParams((2.0**-15,), (0,))  # for checks that ask only whether there is a scale
 _CURVES = (UnaryFunction.SIGMOID, UnaryFunction.TANH)
 _FAITHFUL = 70.0  # decibels of an interpolated function, below which it is no good to int16
+_SPARED = 0.05  # share of the weights that may stay int8 where most are int4
 _INT4 = (Weights.INT4, Weights.INT4_BLOCK)
 
 
@@ -66,13 +68,14 @@ def settle(graph: Graph, plan: Plan) -> dict[Node, Scheme]:
     - What only moves values about goes with the layer before it, so that no conversion stands between two layers
       that were both named.
     - int4 weights are for fully connected and pointwise layers, and neither for the first weighted layer nor for the
-      last: these see the raw input and make the scores, and hold few of the weights. The others get int8. A named
-      conv2d may be any; other operators have no int4 form.
+      last, which see the raw input and make the scores, nor for the smallest ones, which together hold next to none of
+      the weights and as much of the noise as the others. These get int8. A named conv2d may be any; other operators
+      have no int4 form.
     """
     schemes = {node: plan.of(node) for node in graph.nodes}
     followers: dict[Node, Node] = {}  # movers, and the named node that they follow
     producers = graph.producers()
-    ends = _first_and_last(graph)
+    spared = _first_and_last(graph) | _smallest(graph)
     for node in graph.nodes:
         if rule_of(node) == QuantRule.SAME and not plan.names(node):
             before = producers.get(node.inputs[0]) if node.inputs[0] is not None else None
@@ -80,17 +83,40 @@ def settle(graph: Graph, plan: Plan) -> dict[Node, Scheme]:
             if named is not None:
                 followers[node] = named
                 schemes[node] = schemes[named]
-        if schemes[node].weights in _INT4 and not _takes_int4(node, plan.names(node), node in ends):
+        if schemes[node].weights in _INT4 and not _takes_int4(node, plan.names(node), node in spared):
             schemes[node] = replace(schemes[node], weights=Weights.INT8)
     return schemes
 
 
-def _takes_int4(node: Node, named: bool, at_an_end: bool) -> bool:
+def _takes_int4(node: Node, named: bool, spared: bool) -> bool:
     weights = node.inputs[1] if len(node.inputs) > 1 else None
     if weights is None or not weights.constant or node.op not in ("conv2d", "fully_connected"):
         return False
-    pointwise = node.op == "fully_connected" or weights.shape[1:3] == (1, 1)
-    return named or (pointwise and not at_an_end)
+    return named or (_is_matrix(node) and not spared)
+
+
+def _is_matrix(node: Node) -> bool:
+    """Whether a weighted node is a fully connected or pointwise layer."""
+    weights = node.inputs[1]
+    pointwise = node.op == "conv2d" and weights is not None and weights.shape[1:3] == (1, 1)
+    return node.op == "fully_connected" or pointwise
+
+
+def _smallest(graph: Graph) -> set[Node]:
+    """Of the layers that might get int4 weights, the smallest, up to _SPARED of all their weights."""
+    sizes: dict[Node, int] = {}
+    for node in graph.nodes:
+        weights = node.inputs[1] if len(node.inputs) > 1 else None
+        if weights is not None and rule_of(node) == QuantRule.WEIGHTED and _is_matrix(node):
+            sizes[node] = math.prod(weights.shape)
+    found: set[Node] = set()
+    room = _SPARED * sum(sizes.values())
+    for node in sorted(sizes, key=lambda node: sizes[node]):
+        room -= sizes[node]
+        if room < 0.0:
+            break
+        found.add(node)
+    return found
 
 
 def _first_and_last(graph: Graph) -> set[Node]:
