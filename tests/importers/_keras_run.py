@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from reference_executor import ReferenceExecutor
+from runtime_runs import assert_all_close, run_converted
 
-import edgert
-from edgert.compile import convert
 from edgert.importers.keras import load
 
 Array = NDArray[Any]
@@ -61,27 +60,6 @@ def predicted(model: Any, inputs: Sequence[Array]) -> list[Array]:
     return [np.asarray(item) for item in (made if isinstance(made, (list, tuple)) else [made])]
 
 
-def run_converted(path: Path, inputs: Sequence[Array]) -> list[Array]:
-    """The outputs of the converted model in the runtime."""
-    interpreter = edgert.Interpreter(model_content=convert(path).data, num_threads=1)
-    interpreter.allocate_tensors()
-    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-
-
-def assert_close(ours: Sequence[Array], theirs: Sequence[Array]) -> None:
-    """Within 1e-4 of the largest number, or equal."""
-    assert len(ours) == len(theirs)
-    for our, their in zip(ours, theirs, strict=True):
-        assert our.shape == their.shape
-        if their.dtype.kind == "f":
-            assert np.abs(our - their).max() <= 1e-4 * max(1.0, float(np.abs(their).max()))
-        else:
-            np.testing.assert_array_equal(our, their)
-
-
 def check(model: Any, tmp_path: Path, formats: Sequence[str] = ("keras", "h5"), runtime: bool = True) -> None:
     """The model's own prediction, the graph by the operators' definitions, and the package in the runtime are equal."""
     filled(model)
@@ -93,6 +71,6 @@ def check(model: Any, tmp_path: Path, formats: Sequence[str] = ("keras", "h5"), 
         graph = load(path)
         graph.verify()
         assert len(graph.inputs) == len(inputs)
-        assert_close(ReferenceExecutor(graph).run(*inputs), theirs)
+        assert_all_close(ReferenceExecutor(graph).run(*inputs), theirs)
     if runtime:
-        assert_close(run_converted(path, inputs), theirs)
+        assert_all_close(run_converted(path, inputs), theirs)

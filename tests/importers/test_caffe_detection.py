@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from runtime_runs import run
 
 from edgert.errors import ModelError, UnsupportedError
 from edgert.importers import caffe
 from importers._caffe_write import inputs_text, save
-from importers._run_graph import run_graph
 
 RNG = np.random.default_rng(8)
 FIRST = "min_size: 20 max_size: 40 aspect_ratio: 2 aspect_ratio: 3 flip: true clip: false"
@@ -69,7 +69,7 @@ def test_detections_equal_opencv(name, tmp_path):
     for seed in range(3):
         inputs = sampled(shapes, seed)
         graph = caffe.load(path)
-        (found,) = run_graph(graph, *(inputs[value.name] for value in graph.inputs))
+        (found,) = run(graph, inputs)
         for key, array in inputs.items():
             net.setInput(array, key)
         expected = net.forward("out").reshape(-1, 7)
@@ -90,7 +90,7 @@ def test_variances_in_the_encodings(tmp_path):
         inputs = sampled(shapes, 5)
         inputs["location"] *= np.tile(np.float32(factors), COUNT * (4 // np.size(factors)))
         graph = caffe.load(path)
-        results += run_graph(graph, *(inputs[value.name] for value in graph.inputs))
+        results += run(graph, inputs)
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-6)
 
 
@@ -101,7 +101,7 @@ def test_prior_boxes_equal_opencv(tmp_path):
     for key, shape in MAPS.items():
         net.setInput(np.zeros(shape, np.float32), key)
     graph = caffe.load(path)
-    (found,) = run_graph(graph, *(np.zeros(value.shape, np.float32) for value in graph.inputs))
+    (found,) = run(graph, [np.zeros(value.shape, np.float32) for value in graph.inputs])
     expected = net.forward("priors")
     assert found.shape == expected.shape == (1, 2, COUNT * 4)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -114,7 +114,7 @@ def test_prior_boxes_of_one_cell(tmp_path):
         "prior_box_param { min_size: 16 max_size: 25 aspect_ratio: 2 variance: 0.3 } }"
     )
     path = save(tmp_path, inputs_text({"data": (1, 3, 50, 100), "map": (1, 2, 1, 1)}) + text, {})
-    (found,) = run_graph(caffe.load(path), np.zeros((1, 3, 50, 100), np.float32), np.zeros((1, 2, 1, 1), np.float32))
+    (found,) = run(caffe.load(path), [np.zeros(shape, np.float32) for shape in ((1, 3, 50, 100), (1, 2, 1, 1))])
     sides = [(16, 16), (20, 20), (16 * 2**0.5, 16 / 2**0.5), (16 / 2**0.5, 16 * 2**0.5)]
     boxes = [[(50 - w / 2) / 100, (25 - h / 2) / 50, (50 + w / 2) / 100, (25 + h / 2) / 50] for w, h in sides]
     np.testing.assert_allclose(found[0, 0].reshape(-1, 4), boxes, rtol=1e-6)
@@ -128,14 +128,14 @@ def test_images_of_a_batch_are_numbered(tmp_path):
     inputs["confidence"].reshape(2, COUNT, CLASSES)[0, 7, 2] = 0.9
     inputs["confidence"].reshape(2, COUNT, CLASSES)[1, 100, 3] = 0.8
     graph = caffe.load(path)
-    (found,) = run_graph(graph, *(inputs[value.name] for value in graph.inputs))
+    (found,) = run(graph, inputs)
     assert found.shape == (1, 1, 40, 7)
     rows = found.reshape(2, 20, 7)
     np.testing.assert_array_equal(rows[:, 0, :3], np.array([[0, 2, 0.9], [1, 3, 0.8]], np.float32))
     assert (rows[:, 1:] == -1).all()
     (tmp_path / "priors").mkdir()
     boxes = save(tmp_path / "priors", inputs_text(MAPS) + priors(), {})
-    (stored,) = run_graph(caffe.load(boxes), *(np.zeros(shape, np.float32) for shape in MAPS.values()))
+    (stored,) = run(caffe.load(boxes), [np.zeros(shape, np.float32) for shape in MAPS.values()])
     np.testing.assert_allclose(rows[0, 0, 3:], stored[0, 0].reshape(-1, 4)[7], atol=1e-6)
     np.testing.assert_allclose(rows[1, 0, 3:], stored[0, 0].reshape(-1, 4)[100], atol=1e-6)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
+from runtime_runs import run
 
 from edgert.importers import caffe
 from importers._caffe_write import inputs_text, save
-from importers._run_graph import run_graph
 
 RNG = np.random.default_rng(4)
 IMAGE = (1, 4, 7, 9)
@@ -187,7 +187,7 @@ def outputs_of(path, inputs):
     arrays = [inputs[value.name] for value in graph.inputs]
     names = [value.name for value in graph.outputs]
     by_reference = dict(zip(names, ReferenceExecutor(graph).run(*arrays), strict=True))
-    return by_reference, dict(zip(names, run_graph(graph, *arrays), strict=True))
+    return by_reference, dict(zip(names, run(graph, arrays), strict=True))
 
 
 def assert_near(result, expected):

@@ -6,11 +6,10 @@ import gzip
 
 import numpy as np
 import pytest
+from runtime_runs import opened, run, step
 
-import edgert
 from edgert.compile import convert
 from edgert.importers import caffe, mxnet, onnx, tflite
-from importers._run_graph import run_graph
 
 
 def mnist(shared_data):
@@ -23,7 +22,7 @@ def mnist(shared_data):
 
 
 def by_shape(graph, *inputs):
-    return {result.shape: result for result in run_graph(graph, *inputs)}
+    return {result.shape: result for result in run(graph, inputs)}
 
 
 def difference(first, second):
@@ -52,9 +51,7 @@ def test_ultraface_of_three_formats(shared_data, face_images):
         expected = dict(zip(("scores", "boxes"), session.run(["scores", "boxes"], {"input": x}), strict=True))
         from_caffe = caffe.load(shared_data(f"{folder}.caffemodel"))
         assert [value.name for value in from_caffe.outputs] == ["boxes", "scores"]
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], nhwc)
-        interpreter.invoke()
-        lite = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+        lite = step(interpreter, [nhwc])
         found = {
             "caffe": by_shape(from_caffe, x),
             "onnx": by_shape(onnx.load(raw_onnx), x),
@@ -81,9 +78,7 @@ def test_ultraface_on_a_face(shared_data):
     by_onnx = {array.shape: array for array in session.run(None, {"input": x})}
     interpreter = litert.Interpreter(str(shared_data(f"{folder}_raw.tflite")), num_threads=1)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], nhwc)
-    interpreter.invoke()
-    by_litert = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+    by_litert = step(interpreter, [nhwc])
     from_caffe = by_shape(caffe.load(shared_data(f"{folder}.prototxt")), x)
     from_tflite = by_shape(tflite.load(shared_data(f"{folder}_raw.tflite").read_bytes()), nhwc)
     assert float(from_caffe[1, 4420, 2][..., 1].max()) > 0.9  # there is a face
@@ -107,8 +102,8 @@ def test_mtcnn_of_caffe_and_mxnet(shared_data, name, size, outputs):
     wanted = [f"{output.replace('-', '_')}_output" for output in outputs]
     names = [value.name for value in from_mxnet.outputs]
     x = np.random.default_rng(size).uniform(-1, 1, shape).astype(np.float32)
-    ours = run_graph(from_caffe, x)
-    theirs = run_graph(from_mxnet, np.ascontiguousarray(x[:, ::-1].transpose(0, 1, 3, 2)))
+    ours = run(from_caffe, [x])
+    theirs = run(from_mxnet, [np.ascontiguousarray(x[:, ::-1].transpose(0, 1, 3, 2))])
     for result, output in zip(ours, wanted, strict=True):
         other = theirs[names.index(output)]
         if result.ndim == 4:
@@ -121,7 +116,7 @@ def test_lenet_equals_opencv(shared_data):
     images, digits = mnist(shared_data)
     x = images[:, np.newaxis].astype(np.float32) / 256
     description, weights = (shared_data(f"caffe/lenet.{kind}") for kind in ("prototxt", "caffemodel"))
-    ours = run_graph(caffe.load(description, {"data": x.shape}), x)[0]
+    ours = run(caffe.load(description, {"data": x.shape}), [x])[0]
     assert int((ours.argmax(1) == digits).sum()) >= 2955
     cv2 = pytest.importorskip("cv2", reason="needs opencv-python-headless")
     net = cv2.dnn.readNetFromCaffe(str(description), str(weights))
@@ -142,7 +137,7 @@ def test_mtcnn_and_ultraface_equal_opencv(shared_data, face_images):
         net = cv2.dnn.readNetFromCaffe(str(description), str(weights))
         net.setInput(x)
         names = [value.name for value in graph.outputs]
-        for ours, theirs in zip(run_graph(graph, x), net.forward(names), strict=True):
+        for ours, theirs in zip(run(graph, [x]), net.forward(names), strict=True):
             assert difference(ours, theirs) < 1e-4
 
 
@@ -153,14 +148,10 @@ def test_cntk_exports_of_onnx(shared_data):
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     right = 0
-    interpreter = edgert.Interpreter(model_content=convert(path).data, num_threads=1)
-    interpreter.allocate_tensors()
-    place, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    interpreter = opened(convert(path).data)
     for image, digit in zip(images, digits, strict=True):
         x = image[np.newaxis, np.newaxis].astype(np.float32)
-        interpreter.set_tensor(place, x)
-        interpreter.invoke()
-        scores = interpreter.get_tensor(result)
+        (scores,) = step(interpreter, [x])
         theirs = session.run(None, {"Input3": x})[0]
         assert difference(scores, theirs) < 1e-4 * max(1.0, float(np.abs(theirs).max()))
         right += int(scores.argmax() == digit)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
+from runtime_runs import assert_all_close, opened, run_converted, step
 
-import edgert
 from edgert.compile import convert
 from edgert.errors import InputError, ModelError, UnsupportedError
 from edgert.importers.keras import load
-from importers._keras_run import assert_close, check, drawn, filled, keras_or_skip, predicted, run_converted
+from importers._keras_run import check, drawn, filled, keras_or_skip, predicted
 
 keras = keras_or_skip()
 layers, ops = keras.layers, keras.ops
@@ -105,7 +105,7 @@ def test_network_of_keras_applications(name: str, tmp_path: Path) -> None:
             variable.assign(np.random.default_rng(2).uniform(-0.3, 0.9, variable.shape))
     model.save(tmp_path / "m.keras")
     inputs = [np.random.default_rng(3).uniform(0, 255, (1, 48, 48, 3)).astype(np.float32)]
-    assert_close(run_converted(tmp_path / "m.keras", inputs), predicted(model, inputs))
+    assert_all_close(run_converted(tmp_path / "m.keras", inputs), predicted(model, inputs))
 
 
 def test_inputs_and_outputs_by_name(tmp_path: Path) -> None:
@@ -150,13 +150,10 @@ def test_state_lives_between_invokes(tmp_path: Path) -> None:
     graph = load(tmp_path / "m.keras")
     executor = ReferenceExecutor(graph)
     for piece, their in zip(pieces, theirs, strict=True):
-        assert_close(executor.run(piece), [their])
-    interpreter = edgert.Interpreter(model_content=convert(tmp_path / "m.keras").data, num_threads=1)
-    interpreter.allocate_tensors()
+        assert_all_close(executor.run(piece), [their])
+    interpreter = opened(convert(tmp_path / "m.keras").data)
     for piece, their in zip(pieces, theirs, strict=True):
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], piece)
-        interpreter.invoke()
-        assert_close([interpreter.get_tensor(interpreter.get_output_details()[0]["index"])], [their])
+        assert_all_close(step(interpreter, [piece]), [their])
 
 
 def test_open_dimensions_are_asked_for(tmp_path: Path) -> None:
@@ -174,7 +171,7 @@ def test_open_dimensions_are_asked_for(tmp_path: Path) -> None:
     graph = load(path, {"image": (1, 9, 8, 3)})
     assert graph.notes == ["Input 'vector': the first dimension is dynamic, 1 is assumed."]
     inputs = [np.ones((1, 9, 8, 3), np.float32), np.ones((1, 4), np.float32)]
-    assert_close(ReferenceExecutor(graph).run(*inputs), predicted(model, inputs))
+    assert_all_close(ReferenceExecutor(graph).run(*inputs), predicted(model, inputs))
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -277,14 +274,8 @@ def test_mnist_cnn_equals_keras(shared_data: Callable[[str], Path]) -> None:
     model = keras.models.load_model(path, compile=False)
     x = pixels.astype(np.float32) / 255
     theirs = np.asarray(model.predict(x, verbose=0))
-    interpreter = edgert.Interpreter(model_content=convert(path).data, num_threads=1)
-    interpreter.allocate_tensors()
-    ours = []
-    for image in x:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[np.newaxis])
-        interpreter.invoke()
-        ours.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
-    made = np.stack(ours)
+    interpreter = opened(convert(path).data)
+    made = np.concatenate([step(interpreter, [image[np.newaxis]])[0] for image in x])
     assert np.abs(made - theirs).max() <= 1e-5
     np.testing.assert_array_equal(made.argmax(1), theirs.argmax(1))
     assert (made.argmax(1) == labels).mean() >= 0.98
@@ -296,17 +287,12 @@ def test_ic_resnet8_equals_its_tflite(shared_data: Callable[[str], Path]) -> Non
     images = shared_data("data/ic01")
     rows = [line.split(",") for line in (images / "y_labels.csv").read_text().split()]
     theirs = litert.Interpreter(str(shared_data("tflite/ic_resnet8_float.tflite")))
-    ours = edgert.Interpreter(model_content=convert(shared_data("keras/ic_resnet8.h5")).data, num_threads=1)
+    theirs.allocate_tensors()
+    ours = opened(convert(shared_data("keras/ic_resnet8.h5")).data)
     right, worst = 0, 0.0
-    for interpreter in (theirs, ours):
-        interpreter.allocate_tensors()
     for name, _, label in rows:
         pixels = np.fromfile(images / name, np.uint8).reshape(1, 32, 32, 3).astype(np.float32)
-        made = []
-        for interpreter in (theirs, ours):
-            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels)
-            interpreter.invoke()
-            made.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+        made = [step(interpreter, [pixels])[0] for interpreter in (theirs, ours)]
         worst = max(worst, float(np.abs(made[0] - made[1]).max()))
         right += int(made[1].argmax() == int(label))
     assert worst <= 1e-5
@@ -318,4 +304,4 @@ def test_runtime_runs_what_was_drawn(tmp_path: Path) -> None:
     model = filled(nested())
     model.save(tmp_path / "m.keras")
     inputs = drawn(model)
-    assert_close(run_converted(tmp_path / "m.keras", inputs), predicted(model, inputs))
+    assert_all_close(run_converted(tmp_path / "m.keras", inputs), predicted(model, inputs))

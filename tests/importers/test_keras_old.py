@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
+from runtime_runs import assert_all_close
 
 from edgert.compile import convert
 from edgert.importers.keras import load
-from importers._keras_run import assert_close
 
 pytest.importorskip("h5py", reason="the package h5py is absent")
 
@@ -29,9 +29,9 @@ def test_old_file_equals_what_its_keras_computed(name: str) -> None:
     shapes = {value.name: tuple(array.shape) for value, array in zip(graph.inputs, inputs, strict=True)}
     graph = load(path, shapes)
     typed = [array.astype(value.dtype.numpy_name) for value, array in zip(graph.inputs, inputs, strict=True)]
-    assert_close(ReferenceExecutor(graph).run(*typed), outputs)
+    assert_all_close(ReferenceExecutor(graph).run(*typed), outputs)
     optimised = convert(path, input_shapes=shapes).graph
-    assert_close(ReferenceExecutor(optimised).run(*typed), outputs)
+    assert_all_close(ReferenceExecutor(optimised).run(*typed), outputs)
 
 
 def test_there_are_recorded_files() -> None:

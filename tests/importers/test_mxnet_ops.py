@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
+from runtime_runs import run
 
 from edgert.importers import mxnet
-from importers._run_graph import run_graph
 
 RECORDED = Path(__file__).resolve().parents[1] / "data" / "mxnet_ops.npz"
 ARRAYS = dict(np.load(RECORDED))
@@ -39,7 +39,7 @@ def test_equals_mxnet(name: str, tmp_path: Path) -> None:
     graph.verify()
     assert {value.name for value in graph.inputs} == set(inputs)
     arrays = [inputs[value.name] for value in graph.inputs]
-    results = [*ReferenceExecutor(graph).run(*arrays), *run_graph(graph, *arrays)]
+    results = [*ReferenceExecutor(graph).run(*arrays), *run(graph, arrays)]
     count = INDEX[name]["outputs"]
     assert len(results) == 2 * count
     for place, result in zip([*range(count)] * 2, results, strict=True):

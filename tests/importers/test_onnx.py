@@ -11,11 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from passes.pipeline import optimize
 from reference_executor import ReferenceExecutor
+from runtime_runs import assert_all_close, run_converted
 
 from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, UnsupportedError
 from edgert.importers.onnx import load
 from importers import _onnx_cases as cases
-from importers._onnx_run import assert_close, run_converted, run_onnxruntime
+from importers._onnx_run import run_onnxruntime
 
 # Model, shapes of dynamic inputs, transposes that have to stay: one at an image input, one at an image output.
 MODELS = [
@@ -201,7 +202,7 @@ def test_half_precision_becomes_float32(tmp_path):
     graph = load(tmp_path / "m.onnx")
     assert graph.notes == ["Input 'x': float16 in the source, float32 here."]
     (y,) = ReferenceExecutor(graph).run(np.ones((1, 4), np.float32))
-    assert_close([y], [np.asarray([[1, 2, 3, 4]], np.float32)])
+    assert_all_close([y], [np.asarray([[1, 2, 3, 4]], np.float32)])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -244,13 +245,13 @@ def test_a_branch_with_a_known_condition_is_taken(tmp_path, taken):
     ]
     path = save(tmp_path / "m.onnx", nodes, {"x": (2,)}, ["y"], {"wanted": cases.i(2 if taken else 5)})
     samples = {"x": cases.f(-1, 5)}
-    assert_close(run_converted(path, samples), [cases.f(3, 8) if taken else cases.f(0, 15)])
+    assert_all_close(run_converted(path, samples), [cases.f(3, 8) if taken else cases.f(0, 15)])
 
 
 def test_is_nan_sees_nan(tmp_path):
     nodes = [node("Log", ["x"], ["l"]), node("IsNaN", ["l"], ["n"]), node("Where", ["n", "zero", "l"], ["y"])]
     path = save(tmp_path / "m.onnx", nodes, {"x": (3,)}, ["y"], {"zero": cases.f(0)})
-    assert_close(run_converted(path, {"x": cases.f(-1, 1, np.e)}), [cases.f(0, 0, 1)])
+    assert_all_close(run_converted(path, {"x": cases.f(-1, 1, np.e)}), [cases.f(0, 0, 1)])
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from runtime_runs import assert_all_close, run_converted
 
 from edgert.errors import InputError, UnsupportedError
 from edgert.importers.onnx import load
-from importers._onnx_run import assert_close, run_converted, run_onnxruntime
+from importers._onnx_run import run_onnxruntime
 
 node = helper.make_node
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
@@ -36,7 +37,7 @@ def same(tmp_path, made, samples=None):
     onnx.save(made, path)
     samples = samples or {"x": X}
     ours = run_converted(path, samples)
-    assert_close(ours, run_onnxruntime(made, samples))
+    assert_all_close(ours, run_onnxruntime(made, samples))
     return load(path)
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from runtime_runs import assert_all_close, run_converted
 
 from edgert.errors import FileFormatError
 from edgert.importers.onnx import load
 from importers import _onnx_cases as cases
-from importers._onnx_run import assert_close, run_converted, run_onnxruntime
+from importers._onnx_run import run_onnxruntime
 
 SECONDS = 1.0
 SLOWER = 3.0  # how much slower than the machine that SECONDS means a loaded one may be
@@ -196,7 +197,7 @@ def pointed(folder, **entries):
 def test_weights_beside_the_model(external):
     path = external / "m.onnx"
     sample = {"x": np.ones((2, 3), np.float32)}
-    assert_close(run_converted(path, sample), run_onnxruntime(onnx.load(path), sample))
+    assert_all_close(run_converted(path, sample), run_onnxruntime(onnx.load(path), sample))
 
 
 def test_weights_that_are_missing(external):

@@ -10,8 +10,9 @@ import onnxruntime
 import pytest
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image
+from runtime_runs import assert_all_close, run_converted
 
-from importers._onnx_run import assert_close, run_converted, run_onnxruntime
+from importers._onnx_run import run_onnxruntime
 
 
 def image(path, size, scale, shift, order=slice(None)):
@@ -23,7 +24,7 @@ def image(path, size, scale, shift, order=slice(None)):
 def equal(path, samples, input_shapes=None):
     theirs = run_onnxruntime(onnx.load(path), samples)
     ours = run_converted(path, samples, input_shapes)
-    assert_close(ours, theirs)
+    assert_all_close(ours, theirs)
     return ours
 
 
@@ -82,7 +83,7 @@ def test_optimised_by_onnxruntime(shared_data, tmp_path):
     assert "FusedConv" in kinds
     sample = image(shared_data("data/images_ccby/cat_720p.jpg"), (352, 352), 1.0, 0.0, slice(None, None, -1))
     ours = run_converted(tmp_path / "optimised.onnx", {"input.1": sample})
-    assert_close(ours, run_onnxruntime(onnx.load(source), {"input.1": sample}))
+    assert_all_close(ours, run_onnxruntime(onnx.load(source), {"input.1": sample}))
 
 
 def test_quantised_dynamically(shared_data, tmp_path):

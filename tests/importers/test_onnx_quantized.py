@@ -11,12 +11,13 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import quantization
 from passes.pipeline import optimize
 from reference_executor import ReferenceExecutor
+from runtime_runs import assert_all_close, run_converted
 
 from edgert.dtypes import DType
 from edgert.importers.onnx import load
 from edgert.importers.onnx.quant import HANDLERS
 from importers import _onnx_cases as cases
-from importers._onnx_run import assert_close, run_converted, run_onnxruntime
+from importers._onnx_run import run_onnxruntime
 
 FORMATS = list(
     itertools.product(
@@ -209,8 +210,8 @@ def test_padding_and_resizing_of_8_bit_numbers(tmp_path):
     onnx.save(model, tmp_path / "model.onnx")
     sample = {"x": np.random.default_rng(1).normal(size=(1, 3, 5, 4)).astype(np.float32)}
     theirs = run_onnxruntime(model, sample)
-    assert_close(ReferenceExecutor(load(tmp_path / "model.onnx")).run(*sample.values()), theirs)
-    assert_close(run_converted(tmp_path / "model.onnx", sample), theirs)
+    assert_all_close(ReferenceExecutor(load(tmp_path / "model.onnx")).run(*sample.values()), theirs)
+    assert_all_close(run_converted(tmp_path / "model.onnx", sample), theirs)
 
 
 def test_batch_norm_with_quantised_numbers(tmp_path):
@@ -228,7 +229,7 @@ def test_batch_norm_with_quantised_numbers(tmp_path):
     model = cases.model(nodes, [x], ["y"], tensors)
     onnx.save(model, tmp_path / "model.onnx")
     sample = {"x": cases.w(1, 3, 5, 4)}
-    assert_close(run_converted(tmp_path / "model.onnx", sample), run_onnxruntime(model, sample))
+    assert_all_close(run_converted(tmp_path / "model.onnx", sample), run_onnxruntime(model, sample))
 
 
 def test_quantised_weights_of_float_layers(tmp_path):
@@ -248,7 +249,7 @@ def test_quantised_weights_of_float_layers(tmp_path):
     graph = optimize(load(tmp_path / "model.onnx"))
     assert [node.op for node in graph.nodes] == ["transpose", "conv2d", "transpose"]
     sample = {"x": rng.normal(size=(1, 3, 8, 8)).astype(np.float32)}
-    assert_close(ReferenceExecutor(graph).run(*sample.values()), run_onnxruntime(model, sample))
+    assert_all_close(ReferenceExecutor(graph).run(*sample.values()), run_onnxruntime(model, sample))
 
 
 def test_dynamically_quantised_layers(tmp_path):
@@ -273,7 +274,7 @@ def test_dynamically_quantised_layers(tmp_path):
     model = cases.model(nodes, [x], ["y", "c", "q", "s", "z"], tensors)
     onnx.save(model, tmp_path / "model.onnx")
     sample = {"x": rng.normal(size=(3, 600)).astype(np.float32)}
-    assert_close(run_converted(tmp_path / "model.onnx", sample), run_onnxruntime(model, sample))
+    assert_all_close(run_converted(tmp_path / "model.onnx", sample), run_onnxruntime(model, sample))
 
 
 def u8(*numbers):
@@ -342,7 +343,7 @@ def test_microsoft_operators(tmp_path, case):
     (ours,) = run_converted(path, samples)
     assert ours.dtype == theirs.dtype
     if floats:
-        assert_close([ours], [theirs])
+        assert_all_close([ours], [theirs])
     else:
         assert np.abs(ours.astype(int) - theirs).max() <= 1
 

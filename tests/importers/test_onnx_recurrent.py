@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from runtime_runs import assert_all_close, run_converted
 
 from edgert.compile import convert
 from edgert.errors import EdgertError, UnsupportedError
 from edgert.importers.onnx import load
 
-from ._onnx_run import assert_close, run_converted, run_onnxruntime
+from ._onnx_run import run_onnxruntime
 
 STEPS, BATCH, WIDTH, UNITS = 6, 3, 5, 4
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -75,7 +76,7 @@ def check(tmp_path: Any, kind: str, *args: Any, **options: Any) -> None:
     model, feeds = layer(kind, *args, **options)
     path = tmp_path / "model.onnx"
     onnx.save(model, str(path))
-    assert_close(run_converted(path, feeds), run_onnxruntime(model, feeds))
+    assert_all_close(run_converted(path, feeds), run_onnxruntime(model, feeds))
 
 
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
+from runtime_runs import assert_close, opened, run_by_name, step
 
-from edgert import Interpreter
 from edgert.dtypes import DType
 from edgert.errors import InputError, ModelError, UnsupportedError
 from edgert.importers.tensorflow import load, load_saved_model
@@ -17,7 +17,6 @@ from edgert.importers.tensorflow.messages import message
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.fold_qdq import fold_qdq
 from importers._tensorflow_graphs import HEADER, Function, Graph, Shape, Type, entry, table
-from importers._tensorflow_run import assert_close, packed, run_graph
 
 RNG = np.random.default_rng(3)
 
@@ -74,7 +73,7 @@ def test_layers_keep_their_names_and_compute_what_they_say(imported):
     ]  # fmt: skip
     assert made.notes == ["Input 'image': the first dimension is dynamic, 1 is assumed."]
     wanted = np.maximum(convolved(x, weights, 2) + bias, 0)
-    assert_close(run_graph(made, {"image": x})["conv/relu"], wanted)
+    assert_close(run_by_name(made, {"image": x})["conv/relu"], wanted)
 
 
 def test_channels_first(imported):
@@ -87,7 +86,7 @@ def test_channels_first(imported):
     graph.node("add", "BiasAdd", "conv", "bias", data_format="NCHW")
     graph.node("pool", "MaxPool", "add", ksize=[1, 1, 3, 4], strides=[1, 1, 1, 1], padding="VALID", data_format="NCHW")
     wanted = (convolved(x.transpose(0, 2, 3, 1), weights, 2) + bias).max((1, 2)).reshape(1, 4, 1, 1)
-    assert_close(run_graph(imported(graph), {"image": x})["pool"], wanted)
+    assert_close(run_by_name(imported(graph), {"image": x})["pool"], wanted)
 
 
 def test_explicit_padding_and_dilation(imported):
@@ -98,7 +97,7 @@ def test_explicit_padding_and_dilation(imported):
     graph.node("conv", "Conv2D", "image", "kernel", strides=[1, 1, 1, 1], dilations=[1, 2, 2, 1], padding="EXPLICIT",
                explicit_paddings=[0, 0, 1, 2, 0, 3, 0, 0])  # fmt: skip
     padded = np.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0)))
-    assert_close(run_graph(imported(graph), {"image": x})["conv"], convolved(padded, weights, 1, 2))
+    assert_close(run_by_name(imported(graph), {"image": x})["conv"], convolved(padded, weights, 1, 2))
 
 
 def test_space_to_batch_around_a_convolution_is_a_dilated_one(imported):
@@ -114,7 +113,7 @@ def test_space_to_batch_around_a_convolution_is_a_dilated_one(imported):
     graph.node("space", "BatchToSpaceND", "conv", "block", "crops")
     wanted = convolved(np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))), weights, 1, 2)
     made = imported(graph)
-    assert_close(run_graph(made, {"image": x})["space"], wanted)
+    assert_close(run_by_name(made, {"image": x})["space"], wanted)
     assert [node.op for node in made.nodes] == ["conv2d"]
     assert made.nodes[0].attrs["dilation_h"] == made.nodes[0].attrs["dilation_w"] == 2
 
@@ -185,9 +184,9 @@ def test_placeholders_that_serve_training(imported):
     assert [value.name for value in made.inputs] == ["x"]
     assert any("'training'" in note for note in made.notes)
     assert any("'keep'" in note for note in made.notes)
-    assert_close(run_graph(made, {"x": x})["y"], -x)
+    assert_close(run_by_name(made, {"x": x})["y"], -x)
     taken = imported(graph, constants={"training": np.array(True)})
-    assert_close(run_graph(taken, {"x": x})["y"], 2 * x)
+    assert_close(run_by_name(taken, {"x": x})["y"], 2 * x)
 
 
 def test_all_that_cannot_be_converted_is_told_at_once(imported):
@@ -250,7 +249,7 @@ def test_functions_are_entered(imported):
     made = imported(graph)
     x = real(2, 4)
     assert {node.name for node in made.nodes} == {"block/call/parts", "block/sub"}
-    assert_close(run_graph(made, {"x": x})["y"], x[:, 2:] - x[:, :2])
+    assert_close(run_by_name(made, {"x": x})["y"], x[:, 2:] - x[:, :2])
 
 
 def loop_graph(limit):
@@ -274,7 +273,7 @@ def test_loops_of_known_length_unroll(imported):
     x = real(3)
     made = imported(loop_graph(3), outputs=["y"])
     assert [node.name for node in made.nodes] == ["loop/0/double", "loop/1/double", "loop/2/double"]
-    assert_close(run_graph(made, {"x": x})["y"], 8 * x)
+    assert_close(run_by_name(made, {"x": x})["y"], 8 * x)
 
 
 def test_loops_of_unknown_length_are_refused(imported):
@@ -300,7 +299,7 @@ def test_branches(imported):
     x = real(3)
     graph = branch_graph("flag")
     graph.const("flag", np.array(True))
-    assert_close(run_graph(imported(graph), {"x": x})["y"], -x)
+    assert_close(run_by_name(imported(graph), {"x": x})["y"], -x)
     graph = branch_graph("flag")
     graph.input("given", 1, dtype="float32")
     graph.const("zero", 0.0)
@@ -308,7 +307,7 @@ def test_branches(imported):
     graph.const("scalar", np.zeros(0, np.int32))
     graph.node("flag", "Reshape", "above", "scalar")
     for number, wanted in ((1.0, -x), (-1.0, x * x)):
-        made = run_graph(imported(graph), {"x": x, "given": np.array([number], np.float32)})["y"]
+        made = run_by_name(imported(graph), {"x": x, "given": np.array([number], np.float32)})["y"]
         assert_close(made, wanted)
 
 
@@ -343,7 +342,7 @@ def test_loop_of_tensorflow_1(imported):
     x = real(3)
     made = imported(graph)
     assert [value.name for value in made.outputs] == ["y"]
-    assert_close(run_graph(made, {"x": x})["y"], np.stack([0 * x, x, 2 * x]))
+    assert_close(run_by_name(made, {"x": x})["y"], np.stack([0 * x, x, 2 * x]))
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.5])
@@ -386,7 +385,7 @@ def test_loop_over_a_list_is_a_recurrent_layer_where_it_computes_one(imported, d
     for item in x:
         h = np.tanh(np.concatenate([item, decay * h], 1) @ weights + bias)
         wanted.append(h)
-    results = run_graph(made, {"x": x})
+    results = run_by_name(made, {"x": x})
     assert_close(results["y"], np.stack(wanted))
     assert_close(results["last"], h)
 
@@ -425,7 +424,7 @@ def test_fake_quantised_layers_become_int8_with_their_scales(imported):
     assert (image.quant.scale, image.quant.zero_point) == (1 / 128, 0)
     np.testing.assert_allclose(kernel.quant.scales, reach / 127, rtol=1e-6)
     assert kernel.quant.zero_points == (0,) * 4
-    assert_close(run_graph(made, {"image": x})["y"], result, 1 / 32 / 3)
+    assert_close(run_by_name(made, {"image": x})["y"], result, 1 / 32 / 3)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
@@ -439,7 +438,7 @@ def test_fake_quantisation_of_an_activation(imported, bits):
     zero = np.round(-low / scale)
     limited = np.clip(x, -zero * scale, (2**bits - 1 - zero) * scale)
     wanted = np.round(limited / scale) * scale if bits < 16 else limited
-    made = run_graph(imported(graph), {"x": x})["y"]
+    made = run_by_name(imported(graph), {"x": x})["y"]
     off = np.abs(made - wanted)
     assert off.max() <= scale * 1.01  # a tie may go the other way
     assert np.mean(off > 1e-5) <= 0.1
@@ -476,11 +475,11 @@ def test_variables_that_are_written_live_between_invokes(tmp_path):
     graph = Graph()
     graph.input("x", 3)
     graph.node("total", "VarHandleOp", shared_name="total", dtype=Type("float32"), shape=Shape((3,)))
-    step = graph.function("step", {"x": "float32", "v": "resource"}, {"sum": "after:value:0", "old": "before:value:0"})
+    body = graph.function("step", {"x": "float32", "v": "resource"}, {"sum": "after:value:0", "old": "before:value:0"})
     kind = {"dtype": Type("float32")}
-    graph.node("before", "ReadVariableOp", "v", into=step, **kind)
-    graph.node("write", "AssignAddVariableOp", "v", "x", "^before", into=step, **kind)
-    graph.node("after", "ReadVariableOp", "v", "^write", into=step, **kind)
+    graph.node("before", "ReadVariableOp", "v", into=body, **kind)
+    graph.node("write", "AssignAddVariableOp", "v", "x", "^before", into=body, **kind)
+    graph.node("after", "ReadVariableOp", "v", "^write", into=body, **kind)
     graph.node("call", "StatefulPartitionedCall", "x", "total", f=Function("step"))
     model = message("SavedModel")()
     meta = model.meta_graphs.add()
@@ -495,12 +494,10 @@ def test_variables_that_are_written_live_between_invokes(tmp_path):
     index = table({**HEADER, b"total": entry(3, size=12)})
     (tmp_path / "variables" / "variables.index").write_bytes(index)
     (tmp_path / "variables" / "variables.data-00000-of-00001").write_bytes(start.tobytes())
-    interpreter = Interpreter(model_content=packed(load(tmp_path)), num_threads=1)
-    interpreter.allocate_tensors()
+    interpreter = opened(load(tmp_path))
+    names = [item["name"] for item in interpreter.get_output_details()]
     for count in range(3):
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-        interpreter.invoke()
-        made = {item["name"]: interpreter.get_tensor(item["index"]) for item in interpreter.get_output_details()}
+        made = dict(zip(names, step(interpreter, [x]), strict=True))
         assert_close(made["old"], start + count * x)
         assert_close(made["sum"], start + (count + 1) * x)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runtime_runs import assert_close, packed, run_by_name, step
 
 from edgert import convert
 from edgert.importers.tensorflow import load
-from importers._tensorflow_run import assert_close, packed, run_graph, run_package
 
 RECORDED = Path(__file__).resolve().parents[1] / "data" / "tensorflow_kws.npz"
 LABELS = ["silence", "unknown", "yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
@@ -31,7 +31,7 @@ def test_arm_graph_equals_tensorflow(shared_data, name, right):
     recorded = np.load(RECORDED)
     hits = 0
     for clip, features, wanted in zip(recorded["clips"], recorded["features"], recorded[name], strict=True):
-        made = run_package(package, {"Mfcc": features[np.newaxis]})["labels_softmax"]
+        made = run_by_name(package, {"Mfcc": features[np.newaxis]})["labels_softmax"]
         assert_close(made, wanted[np.newaxis], 1e-5)
         hits += LABELS[int(made.argmax())] == str(clip).split("_")[2].lower()
     assert hits == right
@@ -43,7 +43,7 @@ def test_arm_graph_cut_where_asked(shared_data):
     graph = load(path, inputs=["Reshape:0"], outputs=["MobileNet/fc1/BiasAdd"])
     assert [(value.name, value.shape) for value in graph.inputs] == [("Reshape", (1, 490))]
     recorded = np.load(RECORDED)
-    logits = run_graph(graph, {"Reshape": recorded["features"][0].reshape(1, 490)})["MobileNet/fc1/BiasAdd"]
+    logits = run_by_name(graph, {"Reshape": recorded["features"][0].reshape(1, 490)})["MobileNet/fc1/BiasAdd"]
     scores = np.exp(logits - logits.max())
     assert_close(scores / scores.sum(), recorded["arm_ds_cnn_s"][:1], 1e-5)
 
@@ -68,14 +68,7 @@ def pitch_packages(shared_data):
 
 
 def _run_pitch(package, names, window):
-    from edgert import Interpreter
-
-    interpreter = Interpreter(model_content=package, num_threads=1)
-    interpreter.allocate_tensors()
-    (given,) = interpreter.get_input_details()
-    interpreter.set_tensor(given["index"], window)
-    interpreter.invoke()
-    return {names[item["name"]]: interpreter.get_tensor(item["index"]) for item in interpreter.get_output_details()}
+    return {names[name]: array for name, array in run_by_name(package, [window]).items()}
 
 
 @pytest.mark.parametrize("source", ["SavedModel", "ONNX", "TFLite"])
@@ -92,11 +85,9 @@ def test_basic_pitch_equals_onnxruntime_and_litert(shared_data, pitch_packages, 
         assert_close(made[name], their)
     interpreter = litert.Interpreter(model_path=str(shared_data("basic_pitch/nmp.tflite")))
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], window)
-    interpreter.invoke()
-    for info in interpreter.get_output_details():
+    for info, their in zip(interpreter.get_output_details(), step(interpreter, [window]), strict=True):
         name = next(key for key, number in OUTPUTS.items() if info["name"].endswith(f":{number}"))
-        assert_close(made[name], interpreter.get_tensor(info["index"]))
+        assert_close(made[name], their)
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runtime_runs import assert_close, opened, run_by_name, step
 
-from edgert import Interpreter
 from edgert.errors import InputError
 from edgert.importers.tensorflow import load, load_function, load_saved_model
-from importers._tensorflow_run import assert_close, packed, run_graph
 
 tf = pytest.importorskip("tensorflow", reason="needs the package tensorflow-cpu")
 RNG = np.random.default_rng(5)
@@ -54,7 +53,7 @@ def test_keras_model(written, kind):
     assert recurrent == RECURRENT.get(kind, [])
     (given,) = graph.inputs
     recorded = np.load(written / f"{kind}.npz")
-    (made,) = run_graph(graph, {given.name: recorded["x"]}).values()
+    (made,) = run_by_name(graph, {given.name: recorded["x"]}).values()
     largest = np.abs(recorded["y"]).max()
     assert_close(made / largest, recorded["y"] / largest)
 
@@ -93,10 +92,10 @@ def test_signatures_and_their_names(two_ways):
     assert [value.name for value in graph.outputs] == ["best", "scores"]
     x, shift = RNG.normal(size=(2, 4)).astype(np.float32), RNG.normal(size=3).astype(np.float32)
     graph = load_saved_model(folder, {"x": (2, 4)}, signature="scores")
-    made = run_graph(graph, {"x": x, "shift": shift})
+    made = run_by_name(graph, {"x": x, "shift": shift})
     for name, wanted in module.scores(x, shift).items():
         assert_close(made[name], wanted)
-    found = run_graph(load_saved_model(folder, signature="lookup"), {"index": np.array([4, 1], np.int32)})
+    found = run_by_name(load_saved_model(folder, signature="lookup"), {"index": np.array([4, 1], np.int32)})
     np.testing.assert_array_equal(found["found"], [4, 1])
     alone = load_saved_model(folder, signature="scores", outputs=["best"])
     assert [value.name for value in alone.outputs] == ["best"]
@@ -119,15 +118,9 @@ class Ring(tf.Module):
         return {"y": tf.reduce_mean(self.buffer, 1) + self.count}
 
 
-def three_steps(package, inputs):
-    interpreter = Interpreter(model_content=package, num_threads=1)
-    interpreter.allocate_tensors()
-    made = []
-    for x in inputs:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-        interpreter.invoke()
-        made.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
-    return made
+def three_steps(graph, inputs):
+    interpreter = opened(graph)
+    return [step(interpreter, [x])[0] for x in inputs]
 
 
 def test_state_lives_between_invokes(tmp_path):
@@ -135,13 +128,13 @@ def test_state_lives_between_invokes(tmp_path):
     tf.saved_model.save(model, str(tmp_path), signatures={"serving_default": model.step})
     theirs = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     inputs = [RNG.normal(size=(1, 2)).astype(np.float32) for _ in range(3)]
-    for x, made in zip(inputs, three_steps(packed(load(tmp_path)), inputs), strict=True):
+    for x, made in zip(inputs, three_steps(load(tmp_path), inputs), strict=True):
         assert_close(made, theirs(tf.constant(x))["y"])
 
 
 def test_recurrent_layers_keep_their_state(written):
     recorded = np.load(written / "stateful.npz")
-    for made, wanted in zip(three_steps(packed(load(written / "stateful")), recorded["x"]), recorded["y"], strict=True):
+    for made, wanted in zip(three_steps(load(written / "stateful"), recorded["x"]), recorded["y"], strict=True):
         assert_close(made, wanted)
 
 
@@ -151,7 +144,7 @@ def test_concrete_function_keeps_its_names(two_ways):
     concrete = module.scores.get_concrete_function(tf.TensorSpec([2, 4], tf.float32), tf.TensorSpec([3], tf.float32))
     graph = load_function(concrete, {"x": (2, 4)})
     assert {value.name for value in graph.inputs} == {"x", "shift"}
-    made = run_graph(graph, {"x": x, "shift": shift})
+    made = run_by_name(graph, {"x": x, "shift": shift})
     for name, wanted in module.scores(x, shift).items():
         assert_close(made[name], wanted)
 
@@ -191,7 +184,7 @@ def test_frozen_graph_of_tensorflow_1(tmp_path):
     graph = load(path)
     assert [value.name for value in graph.outputs] == names
     assert [node.op for node in graph.nodes].count("rnn") == 1
-    made = run_graph(graph, {"x": given})
+    made = run_by_name(graph, {"x": given})
     for name, their in zip(names, wanted, strict=True):
         assert_close(made[name], their)
 
@@ -210,4 +203,4 @@ def test_saved_model_of_tensorflow_1(tmp_path):
         v1.saved_model.simple_save(session, str(folder), {"features": x}, {"scores": y})
     graph = load(folder)
     assert [value.name for value in (*graph.inputs, *graph.outputs)] == ["features", "scores"]
-    assert_close(run_graph(graph, {"features": given})["scores"], wanted)
+    assert_close(run_by_name(graph, {"features": given})["scores"], wanted)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from litert_reference import LiteRT, edit
 from reference_executor import ReferenceExecutor
+from runtime_runs import run_converted
 
-from edgert import Interpreter
 from edgert.compile import convert
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import EdgertError, FileFormatError, InputError, ModelError, UnsupportedError
@@ -198,11 +198,7 @@ def test_float16_weights_equal_litert(shared_data: Callable[[str], Path]) -> Non
     x = np.random.default_rng(0).uniform(-1, 1, litert.inputs[0]["shape"]).astype(np.float32)
     graph = tflite.load(model)
     assert not any(node.op == "dequantize" for node in graph.nodes)
-    interpreter = Interpreter(model_content=convert(model).data)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-    interpreter.invoke()
-    for detail, wanted in zip(interpreter.get_output_details(), litert.run(x), strict=True):
-        y = interpreter.get_tensor(detail["index"])
+    for y, wanted in zip(run_converted(model, [x]), litert.run(x), strict=True):
         np.testing.assert_allclose(y, wanted, atol=1e-4 * float(np.abs(wanted).max()))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from litert_reference import LiteRT
+from runtime_runs import opened, step
 
-from edgert import Interpreter
 from edgert.compile import convert
 from edgert.errors import EdgertError, UnsupportedError
 from edgert.importers import tflite
@@ -23,12 +23,9 @@ F, N, B = Tensor((2, 3)), Tensor((), "int32"), Tensor((), "bool")
 
 
 def run(model: bytes, *inputs: Array, times: int = 1) -> list[Array]:
-    interpreter = Interpreter(model_content=convert(model).data)
-    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], array)
-    for _ in range(times):
-        interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+    """The outputs of the last of some invokes with the same inputs."""
+    interpreter = opened(convert(model).data)
+    return [step(interpreter, inputs) for _ in range(times)][-1]
 
 
 def number(value: int) -> Tensor:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from litert_reference import LiteRT
+from runtime_runs import run_converted
 
-import edgert
-from edgert.compile import convert
 from edgert.errors import EdgertError, UnsupportedError
 from edgert.importers import tflite
 from edgert.importers.tflite import detection, indices
@@ -114,21 +113,13 @@ def build(case: Case, shapes: Sequence[tuple[int, ...]]) -> bytes:
     return one_op(case.kind, inputs, outputs, case.table, case.options)
 
 
-def run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
-    interpreter = edgert.Interpreter(model_content=convert(model).data)
-    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_as_in_litert(case: Case) -> None:
     fed = [item for item in case.inputs if not isinstance(item, Tensor)]
     draft = LiteRT(build(case, [()] * len(case.outputs)), delegates=False)
     shapes = [array.shape for array in draft.run(*fed)]
     model = build(case, shapes)
-    for found, wanted in zip(run(model, fed), LiteRT(model, delegates=False).run(*fed), strict=True):
+    for found, wanted in zip(run_converted(model, fed), LiteRT(model, delegates=False).run(*fed), strict=True):
         assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
         if found.dtype == np.float32:
             np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
@@ -182,7 +173,7 @@ def test_detection_postprocess(changes: dict[str, Any], unsigned: bool) -> None:
             inputs = [np.clip(encodings * 20 + 120, 0, 255).astype(np.uint8), (marks * 256).astype(np.uint8)]
         else:
             inputs = [encodings.astype(np.float32), marks.astype(np.float32)]
-        ours, theirs = run(model, inputs), LiteRT(model, delegates=False).run(*inputs)
+        ours, theirs = run_converted(model, inputs), LiteRT(model, delegates=False).run(*inputs)
         count = int(theirs[3][0])
         assert ours[3].tolist() == [count]
         rows = count if options.get("use_regular_nms") else count * options["max_classes_per_detection"]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from litert_reference import LiteRT
 from numpy.typing import NDArray
+from runtime_runs import run, step
 
 import edgert
 from edgert import Interpreter
@@ -28,14 +29,6 @@ LAYERS = [
     for kind in ("add", "conv", "leaky_relu", "pad", "quantize", "strided_slice", "sub", "transpose_conv")
     for i in (0, 1)
 ]
-
-
-def run(package: bytes, inputs: Sequence[Array], threads: int = 1, isa: str | None = None) -> list[Array]:
-    interpreter = Interpreter(model_content=package, num_threads=threads, isa=isa)
-    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -257,10 +250,8 @@ def test_curves_at_powers_of_two() -> None:
             model_content=model, experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_REF
         )
         reference.allocate_tensors()
-        reference.set_tensor(reference.get_input_details()[0]["index"], x)
-        reference.invoke()
         (y,) = run(edgert.convert(model).data, [x])
-        np.testing.assert_array_equal(y, reference.get_tensor(reference.get_output_details()[0]["index"]))
+        np.testing.assert_array_equal(y, step(reference, [x])[0])
         assert np.abs(y.astype(int) - LiteRT(model).run(x)[0]).max() <= 12
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from litert_reference import LiteRT
+from runtime_runs import run_converted
 
-from edgert import Interpreter
-from edgert.compile import convert
 from edgert.errors import FileFormatError, UnsupportedError
 from edgert.importers import tflite
 from edgert.importers.tflite import dynamic, spatial, spectral, stablehlo
@@ -201,14 +200,6 @@ def expected_convolution(x: Array, w: Array) -> Array:
     return np.concatenate(halves, axis=1)
 
 
-def run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
-    interpreter = Interpreter(model_content=convert(model).data)
-    for detail, array in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_operator(case: Case) -> None:
     model = one_op(case.kind, case.inputs, case.outputs, case.table, case.options)
@@ -222,7 +213,7 @@ def test_operator(case: Case) -> None:
         wanted = [np.asarray(case.expected(*inputs))]
     else:
         wanted = LiteRT(model).run(*inputs)
-    for y, correct in zip(run(model, inputs), wanted, strict=True):
+    for y, correct in zip(run_converted(model, inputs), wanted, strict=True):
         assert y.shape == correct.shape
         np.testing.assert_allclose(y, correct, rtol=1e-4, atol=1e-5)
 
@@ -236,7 +227,7 @@ def test_reduce_by_a_body_of_one_operator() -> None:
             [floats(3, 4), constant(start, "float32"), floats(3)],
             [Op("STABLEHLO_REDUCE", (0, 1), (2,), "StablehloReduceOptions", options)], [0], [2],
         )  # fmt: skip
-        (y,) = run(build_graphs([main, body]), [X])
+        (y,) = run_converted(build_graphs([main, body]), [X])
         np.testing.assert_allclose(y, function(X, axis=1), rtol=1e-5)
 
 
@@ -257,7 +248,7 @@ def test_spectrum(rows: int, length: int) -> None:
         Op("IMAG", (2,), (7,)),
     ]
     x = RNG.normal(size=tensors[0].shape).astype(np.float32)
-    size, real, imaginary = run(build(tensors, ops, [0], [5, 6, 7]), [x])
+    size, real, imaginary = run_converted(build(tensors, ops, [0], [5, 6, 7]), [x])
     wanted = np.fft.rfft2(x, s=(rows, length))
     np.testing.assert_allclose(real, wanted.real, atol=1e-4)
     np.testing.assert_allclose(imaginary, wanted.imag, atol=1e-4)
@@ -273,7 +264,7 @@ def test_spectrogram() -> None:
     model = (Path(__file__).parents[1] / "data/tflite/stft.tflite").read_bytes()
     x = RNG.normal(size=(1, 1000)).astype(np.float32)
     (wanted,) = LiteRT(model).run(x)
-    np.testing.assert_allclose(run(model, [x])[0], wanted, atol=1e-4 * wanted.max())
+    np.testing.assert_allclose(run_converted(model, [x])[0], wanted, atol=1e-4 * wanted.max())
 
 
 def test_what_only_constants_decide() -> None:
@@ -281,17 +272,19 @@ def test_what_only_constants_decide() -> None:
     joined = [numbers(3, 1), numbers(2, 1, 4), ints(3), floats(3, 1), floats(2, 3, 4)]
     model = build(joined, [Op("BROADCAST_ARGS", (0, 1), (2,)), Op("BROADCAST_TO", (3, 2), (4,))], [3], [4])
     x = RNG.normal(size=(3, 1)).astype(np.float32)
-    np.testing.assert_array_equal(run(model, [x])[0], np.broadcast_to(x, (2, 3, 4)))
+    np.testing.assert_array_equal(run_converted(model, [x])[0], np.broadcast_to(x, (2, 3, 4)))
     places = [constant([[True, False], [True, True]], "bool"), Tensor((3, 2), "int64")]
     np.testing.assert_array_equal(
-        run(build(places, [Op("WHERE", (0,), (1,))], [], [1]), [])[0], [[0, 0], [1, 0], [1, 1]]
+        run_converted(build(places, [Op("WHERE", (0,), (1,))], [], [1]), [])[0], [[0, 0], [1, 0], [1, 1]]
     )
     several = [numbers(5, 2, 5, 7, 2), ints(3), ints(5)]
-    found = run(build(several, [Op("UNIQUE", (0,), (1, 2), "UniqueOptions", {"idxOutType": 2})], [], [1, 2]), [])
+    found = run_converted(
+        build(several, [Op("UNIQUE", (0,), (1, 2), "UniqueOptions", {"idxOutType": 2})], [], [1, 2]), []
+    )
     np.testing.assert_array_equal(found[0], [5, 2, 7])
     np.testing.assert_array_equal(found[1], [0, 1, 0, 2, 1])
     bits = [constant([1.5, -2.0], "float32"), ints(2)]
-    (turned,) = run(build(bits, [Op("BITCAST", (0,), (1,))], [], [1]), [])
+    (turned,) = run_converted(build(bits, [Op("BITCAST", (0,), (1,))], [], [1]), [])
     np.testing.assert_array_equal(turned, np.float32([1.5, -2.0]).view(np.int32))
     with pytest.raises(UnsupportedError, match="no constant"):
         tflite.load(one_op("WHERE", [Tensor((3,), "bool")], [Tensor((3, 1), "int64")]))
@@ -320,7 +313,7 @@ def test_weights_of_four_bits_and_bfloat16() -> None:
         op = Op("FULLY_CONNECTED", (0, 1, -1), (2,), "FullyConnectedOptions", options)
         spec = GraphSpec([floats(2, 5), constant(np.zeros((3, 5)), "float32"), floats(2, 3)], [op], [0], [2])
         x = RNG.normal(size=(2, 5)).astype(np.float32)
-        (y,) = run(build_graphs([spec], change), [x])
+        (y,) = run_converted(build_graphs([spec], change), [x])
         np.testing.assert_allclose(y, x @ values.T, rtol=1e-5, atol=1e-6)
 
 
@@ -352,7 +345,7 @@ def sparse_model(segments: Sequence[int], indices: Sequence[int], stored: Array,
 def test_sparse_weights() -> None:
     stored = np.float32([1.5, -2.0, 3.0])
     x = np.zeros((3, 4), np.float32)
-    (y,) = run(sparse_model([0, 1, 1, 3], [2, 0, 3], stored, (3, 4)), [x])
+    (y,) = run_converted(sparse_model([0, 1, 1, 3], [2, 0, 3], stored, (3, 4)), [x])
     wanted = x.copy()
     wanted[0, 2], wanted[2, 0], wanted[2, 3] = stored
     np.testing.assert_array_equal(y, wanted)

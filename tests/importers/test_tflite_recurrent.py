@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from runtime_runs import opened, step
 
 import edgert
-from edgert import Interpreter
 from edgert.errors import EdgertError, UnsupportedError
 
 from ._tflite_models import Tensor, constant, one_op
@@ -23,22 +23,17 @@ TANH, RELU, RELU6, NONE = 4, 1, 3, 0
 def compare(model: bytes, bound: float, dtype: str = "float32") -> None:
     """Both runtimes on the same random inputs. bound: on the difference, in terms of the largest output; 0: exact."""
     litert = pytest.importorskip("ai_edge_litert.interpreter")
-    theirs, ours = litert.Interpreter(model_content=model), Interpreter(model_content=edgert.convert(model).data)
+    theirs, ours = litert.Interpreter(model_content=model), opened(edgert.convert(model).data)
     theirs.allocate_tensors()
     rng = np.random.default_rng(0)
     for run in range(2 * RUNS):
         if run == RUNS:
             theirs.reset_all_variables()
             ours.reset_all_variables()
-        for other, own in zip(theirs.get_input_details(), ours.get_input_details(), strict=True):
-            shape = other["shape"]
-            x = rng.integers(-128, 128, shape) if dtype == "int8" else rng.normal(size=shape)
-            theirs.set_tensor(other["index"], x.astype(dtype))
-            ours.set_tensor(own["index"], x.astype(dtype))
-        theirs.invoke()
-        ours.invoke()
-        for other, own in zip(theirs.get_output_details(), ours.get_output_details(), strict=True):
-            wanted, found = theirs.get_tensor(other["index"]), ours.get_tensor(own["index"])
+        shapes = [detail["shape"] for detail in theirs.get_input_details()]
+        inputs = [rng.integers(-128, 128, shape) if dtype == "int8" else rng.normal(size=shape) for shape in shapes]
+        inputs = [x.astype(dtype) for x in inputs]
+        for wanted, found in zip(step(theirs, inputs), step(ours, inputs), strict=True):
             assert wanted.max() > wanted.min(), "a test on numbers that are all the same shows nothing"
             assert found.shape == wanted.shape
             if bound == 0:

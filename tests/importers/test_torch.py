@@ -8,9 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the package torch")
 
+from runtime_runs import opened, step  # noqa: E402
+
 from edgert.errors import UnsupportedError  # noqa: E402
 from edgert.importers.torch import load, load_object  # noqa: E402
-from importers._torch_run import assert_close, eager, flat, lively, opened, run, step  # noqa: E402
+from importers._torch_run import assert_all_close, eager, flat, lively, run  # noqa: E402
 from importers.torch_nets import classifiers, dense, idioms, sequences  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -40,7 +42,7 @@ def _network(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_exported(name):
     module, inputs = _network(name)
-    assert_close(run(load_object(module, None, (inputs,)), [inputs]), eager(module, [inputs]))
+    assert_all_close(run(load_object(module, None, (inputs,)), [inputs]), eager(module, [inputs]))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "shufflenet_v2", "unet", "gru", "vision_transformer", "conformer"])
@@ -50,7 +52,7 @@ def test_scripted(name, tmp_path):
     torch.jit.script(module).save(path)
     names = {"gru": "tokens", "conformer": "features"}
     graph = load(path, {names.get(name, "x"): tuple(inputs.shape)})
-    assert_close(run(graph, [inputs]), eager(module, [inputs]))
+    assert_all_close(run(graph, [inputs]), eager(module, [inputs]))
 
 
 IDIOMS = {
@@ -66,9 +68,9 @@ def test_idioms(name, tmp_path):
     make, inputs = IDIOMS[name]
     module = lively(make())
     theirs = eager(module, inputs)
-    assert_close(run(load_object(module, None, tuple(inputs)), inputs), theirs)
+    assert_all_close(run(load_object(module, None, tuple(inputs)), inputs), theirs)
     torch.jit.trace(module, tuple(inputs)).save(tmp_path / "model.pt")
-    assert_close(run(load(tmp_path / "model.pt"), inputs), theirs)
+    assert_all_close(run(load(tmp_path / "model.pt"), inputs), theirs)
 
 
 def _steps(graph, module, shape):
@@ -77,7 +79,7 @@ def _steps(graph, module, shape):
     with torch.no_grad():
         for _ in range(5):
             x = torch.randn(shape)
-            assert_close(step(interpreter, [x.numpy()]), flat(module(x)))
+            assert_all_close(step(interpreter, [x.numpy()]), flat(module(x)))
 
 
 @pytest.mark.parametrize(

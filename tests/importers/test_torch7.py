@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 from reference_executor import ReferenceExecutor
+from runtime_runs import run
 
 from edgert.errors import FileFormatError, InputError, UnsupportedError
 from edgert.importers import torch7
-from importers._run_graph import run_graph
 from importers._torch7_write import GraphNode, Storage, container, graph_module, module, save, sequential
 
 RNG = np.random.default_rng(7)
@@ -117,7 +117,7 @@ def test_equals_opencv(name, ascii, tmp_path):
     if ascii:  # OpenCV reads it too, but tells it apart by its name
         path = save(tmp_path / "ascii.t7", net, ascii=True)
     graph = imported(path, IMAGE)
-    for result in (*ReferenceExecutor(graph).run(x), *run_graph(graph, x)):
+    for result in (*ReferenceExecutor(graph).run(x), *run(graph, [x])):
         assert_near(result, expected)
 
 
@@ -176,7 +176,7 @@ def test_modules_that_opencv_lacks(tmp_path):
     for net, shape, formula in cases:
         x = normal(*shape)
         graph = imported(save(tmp_path / "net.t7", net), shape)
-        for result in (*ReferenceExecutor(graph).run(x), *run_graph(graph, x)):
+        for result in (*ReferenceExecutor(graph).run(x), *run(graph, [x])):
             assert_near(result, formula(x))
 
 

@@ -27,7 +27,7 @@ from edgert.errors import (  # noqa: E402
 from edgert.importers import formats  # noqa: E402
 from edgert.importers.torch import load, load_object  # noqa: E402
 from importers._torch_cases import Of  # noqa: E402
-from importers._torch_run import assert_close, eager, run  # noqa: E402
+from importers._torch_run import assert_all_close, eager, run  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 X = torch.arange(12, dtype=torch.float32).reshape(1, 3, 4) / 7 - 0.8
@@ -124,7 +124,7 @@ def test_all_unsupported_operators_at_once_with_their_modules():
 
 def test_what_nothing_reads_may_be_unsupported():
     module = Of(lambda x: (x * 2, torch.special.bessel_j0(x))[0])
-    assert_close(run(load_object(module, None, (X,)), [X]), eager(module, [X]))
+    assert_all_close(run(load_object(module, None, (X,)), [X]), eager(module, [X]))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_module_in_training_is_converted_as_in_use():
     graph = load_object(module, None, (X,))
     assert module.training
     assert module[1].training
-    assert_close(run(graph, [X]), eager(module.eval(), [X]))
+    assert_all_close(run(graph, [X]), eager(module.eval(), [X]))
 
 
 def test_names_of_inputs_outputs_and_layers():
@@ -214,7 +214,7 @@ def test_dynamic_dimensions(tmp_path):
     with pytest.raises(InputError, match="the model states"):
         load(path, {"inputs_0": (2, 4, 6)})
     x = torch.randn(3, 5, 8)
-    assert_close(run(load(path, {"inputs_0": (3, 5, 8)}), [x]), eager(module, [x]))
+    assert_all_close(run(load(path, {"inputs_0": (3, 5, 8)}), [x]), eager(module, [x]))
 
 
 def test_a_dynamic_batch_becomes_one(tmp_path):
@@ -259,7 +259,7 @@ def test_a_script_with_lists_loops_and_branches(tmp_path):
     graph = load(tmp_path / "model.pt", {"x": (1, 3, 4)}, constants={"count": 4, "double": True})
     assert [value.name for value in graph.outputs] == ["all", "head"]
     theirs = module(X, 4, True)
-    assert_close(run(graph, [X]), [theirs["all"].numpy(), theirs["head"].numpy()])
+    assert_all_close(run(graph, [X]), [theirs["all"].numpy(), theirs["head"].numpy()])
     with pytest.raises(ModelError, match=r"refuses these inputs.*three dimensions"):
         load(tmp_path / "model.pt", {"x": (3, 4)}, constants={"count": 4})
 
@@ -426,7 +426,7 @@ def test_a_program_in_the_format_before_pytorch_2_8(program, tmp_path):
             buffer = io.BytesIO()
             torch.save(content, buffer)
             archive.writestr(name, buffer.getvalue())
-    assert_close(run(load(tmp_path / "old.pt2"), [X]), run(load(program), [X]))
+    assert_all_close(run(load(tmp_path / "old.pt2"), [X]), run(load(program), [X]))
 
 
 def _sizes(sizes, strides=None, offset=0):
@@ -525,7 +525,7 @@ def test_a_script_module_in_memory():
     module = torch.jit.script(Branching())
     graph = load_object(module, None, (X, 3), example_kwargs={"double": True})
     assert [value.name for value in graph.inputs] == ["x"]
-    assert_close(run(graph, [X]), [item.numpy() for item in module(X, 3, True).values()])
+    assert_all_close(run(graph, [X]), [item.numpy() for item in module(X, 3, True).values()])
 
 
 def test_integers_and_booleans_as_inputs():
@@ -539,14 +539,14 @@ def test_integers_and_booleans_as_inputs():
 
     inputs = [torch.tensor([[1, 8, 0]]), torch.tensor([[True, False, True]])]
     module = Chosen()
-    assert_close(run(load_object(module, None, tuple(inputs)), inputs), eager(module, inputs))
-    assert_close(run(load_object(torch.jit.script(module), None, tuple(inputs)), inputs), eager(module, inputs))
+    assert_all_close(run(load_object(module, None, tuple(inputs)), inputs), eager(module, inputs))
+    assert_all_close(run(load_object(torch.jit.script(module), None, tuple(inputs)), inputs), eager(module, inputs))
 
 
 def test_a_compiled_module():
     module = Two()
     graph = load_object(torch.compile(module), None, (X,))
-    assert_close(run(graph, [X]), eager(module, [X]))
+    assert_all_close(run(graph, [X]), eager(module, [X]))
 
 
 def _with_code(source, target, more):
@@ -605,6 +605,6 @@ def test_what_has_no_handler_is_taken_apart():
     """As far as PyTorch knows how to; what remains is reported as the module calls it."""
     targets = torch.tensor([0, 1, 2])
     module = Of(lambda x: torch.nn.functional.cross_entropy(x[0], targets))
-    assert_close(run(load_object(module, None, (X,)), [X]), eager(module, [X]))
+    assert_all_close(run(load_object(module, None, (X,)), [X]), eager(module, [X]))
     with pytest.raises(UnsupportedError, match=r"aten\.fft_rfft"):
         load_object(Of(lambda x: torch.fft.rfft(x).abs()), None, (X,))

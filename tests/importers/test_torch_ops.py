@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the package torch")
 
 from edgert.importers.torch import load, load_object  # noqa: E402
 from importers._torch_cases import CASES, Of  # noqa: E402
-from importers._torch_run import assert_close, eager, lively, run  # noqa: E402
+from importers._torch_run import assert_all_close, eager, lively, run  # noqa: E402
 
 NOT_DECOMPOSED = {
     "lstm", "lstm_projected", "gru", "rnn",  # into hundreds of operators
@@ -26,7 +26,7 @@ def _case(name):
 @pytest.mark.parametrize("name", CASES)
 def test_exported(name):
     module, inputs = _case(name)
-    assert_close(run(load_object(module, None, tuple(inputs)), inputs), eager(module, inputs))
+    assert_all_close(run(load_object(module, None, tuple(inputs)), inputs), eager(module, inputs))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -35,7 +35,7 @@ def test_core_aten(name):
     module, inputs = _case(name)
     with torch.no_grad():
         program = torch.export.export(module, tuple(inputs), strict=False).run_decompositions()
-    assert_close(run(load_object(program), inputs), eager(module, inputs))
+    assert_all_close(run(load_object(program), inputs), eager(module, inputs))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -45,4 +45,4 @@ def test_torchscript(name, tmp_path):
     path = tmp_path / "model.pt"
     with torch.no_grad():
         torch.jit.trace(module, tuple(inputs), check_trace=False, strict=False).save(path)
-    assert_close(run(load(path), inputs), eager(module, inputs))
+    assert_all_close(run(load(path), inputs), eager(module, inputs))

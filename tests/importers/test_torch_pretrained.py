@@ -12,9 +12,10 @@ torch = pytest.importorskip("torch", reason="needs the package torch")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
 
 from model_inputs import cifar, photos  # noqa: E402
+from runtime_runs import opened, step  # noqa: E402
 
 from edgert.importers.torch import load, load_object  # noqa: E402
-from importers._torch_run import assert_close, eager, opened, run, step  # noqa: E402
+from importers._torch_run import assert_all_close, eager, run  # noqa: E402
 from importers.torch_nets import pretrained  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -68,7 +69,7 @@ def test_ultraface_equals_its_onnx_twin(shared_data):
 def test_mtcnn(make, file, shape, shared_data):
     module = _loaded(make(), pretrained.weights(shared_data(f"mtcnn/{file}.pt")))
     x = torch.rand(shape, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    assert_close(run(load_object(module, None, (x,)), [x]), eager(module, [x]))
+    assert_all_close(run(load_object(module, None, (x,)), [x]), eager(module, [x]))
 
 
 CHUNK, CONTEXT = 512, 64  # samples at 16 kHz
@@ -122,5 +123,5 @@ def test_a_submodule_of_silero_is_an_entry_of_its_own(shared_data, speech):
         with torch.no_grad():
             theirs = [item.numpy() for item in module(torch.from_numpy(x), torch.from_numpy(state))]
         ours = step(interpreter, [x, state])
-        assert_close(ours, theirs)
+        assert_all_close(ours, theirs)
         state = theirs[1]

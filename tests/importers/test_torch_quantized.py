@@ -10,7 +10,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the package torch")
 pytest.importorskip("torch.ao.quantization.fx._decomposed", reason="this torch has no quantized_decomposed operators")
 
-import edgert  # noqa: E402
 from edgert.compile import convert  # noqa: E402
 from edgert.dtypes import DType  # noqa: E402
 from edgert.errors import UnsupportedError  # noqa: E402
@@ -147,12 +146,7 @@ def test_int8_from_a_module():
         module, example_inputs=(samples[0],), quantize="int8", calibrate=[{"x": item.numpy()} for item in samples]
     )
     assert made.quantized_here
-    model = edgert.Interpreter(model_content=made.data, num_threads=1)
-    model.allocate_tensors()
-    (theirs,) = eager(module, [samples[0]])
-    model.set_tensor(model.get_input_details()[0]["index"], samples[0].numpy())
-    model.invoke()
-    ours = model.get_tensor(model.get_output_details()[0]["index"])
+    (ours,), (theirs,) = run(made.data, [samples[0]]), eager(module, [samples[0]])
     cosine = (ours * theirs).sum() / np.linalg.norm(ours) / np.linalg.norm(theirs)
     assert cosine > 0.98
 
@@ -166,12 +160,7 @@ def test_int8_of_attention_and_convolution():
     made = convert(
         module, example_inputs=(samples[0],), quantize="int8", calibrate=[{"x": item.numpy()} for item in samples]
     )
-    model = edgert.Interpreter(model_content=made.data, num_threads=1)
-    model.allocate_tensors()
-    model.set_tensor(model.get_input_details()[0]["index"], samples[1].numpy())
-    model.invoke()
-    ours = model.get_tensor(model.get_output_details()[0]["index"])
-    (theirs,) = eager(module, [samples[1]])
+    (ours,), (theirs,) = run(made.data, [samples[1]]), eager(module, [samples[1]])
     assert (ours * theirs).sum() / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.97
 
 

@@ -17,11 +17,9 @@ from typing import Any
 
 import numpy as np
 from importers.conformance.constant_inputs import PARAMETERS, SHAPES
+from runtime_runs import opened, step
 
-import edgert
-from edgert.compile import LOWER, optimise, run_passes
 from edgert.importers.onnx import load
-from edgert.pack.writer import write
 
 EXPANDED = re.compile(r"_expanded.*$")
 COMMON = {"float32", "int8", "uint8", "int32", "int64", "bool"}
@@ -118,17 +116,12 @@ def converted_outputs(model: Any, inputs: dict[str, Any], constants: dict[str, A
             if isinstance(array, np.ndarray) and array.ndim and name not in constants
         }
         graph = load(path, shapes, constants=constants)
-    optimise(graph)
-    run_passes(graph, LOWER)
-    interpreter = edgert.Interpreter(model_content=write(graph), num_threads=1)
-    interpreter.allocate_tensors()
+    interpreter = opened(graph)
     for detail in interpreter.get_input_details():
         array = inputs[detail["name"]]
         if array.dtype != detail["dtype"]:
             raise MismatchError(f"input {detail['name']!r} is {array.dtype}, here {np.dtype(detail['dtype'])}")
-        interpreter.set_tensor(detail["index"], array)
-    interpreter.invoke()
-    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+    return step(interpreter, inputs)
 
 
 def compare(ours: list[Any], expected: tuple[Any, ...], rtol: float = RELATIVE) -> None:

@@ -11,11 +11,9 @@ import numpy as np
 import onnx.backend.test
 import pytest
 from onnx import numpy_helper
+from runtime_runs import opened, packed, step
 
-import edgert
-from edgert.compile import LOWER, optimise, run_passes
 from edgert.importers.onnx import load
-from edgert.pack.writer import write
 
 FOLDER = Path(onnx.backend.test.__file__).parent / "data" / "light"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.onnx"))
@@ -27,18 +25,12 @@ def test_all_nine_are_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_light(name):
-    graph = load(FOLDER / f"{name}.onnx")
-    optimise(graph)
-    run_passes(graph, LOWER)
-    package = write(graph)
-    del graph  # whose weights are hundreds of megabytes
-    interpreter = edgert.Interpreter(model_content=package, num_threads=2)
-    interpreter.allocate_tensors()
+    package = packed(load(FOLDER / f"{name}.onnx"))  # keeps no graph, whose weights are hundreds of megabytes
+    interpreter = opened(package, threads=2)
+    inputs = []
     for detail in interpreter.get_input_details():
         count = int(np.prod(detail["shape"]))
-        numbers = np.arange(count, dtype=np.float64).reshape(detail["shape"]) / count
-        interpreter.set_tensor(detail["index"], numbers.astype(np.float32))
-    interpreter.invoke()
-    (output,) = interpreter.get_output_details()
+        inputs.append((np.arange(count, dtype=np.float64).reshape(detail["shape"]) / count).astype(np.float32))
+    (made,) = step(interpreter, inputs)
     expected = numpy_helper.to_array(onnx.load_tensor(str(FOLDER / f"{name}_output_0.pb")))
-    np.testing.assert_allclose(interpreter.get_tensor(output["index"]), expected, rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(made, expected, rtol=1e-3, atol=1e-7)
