@@ -114,7 +114,7 @@
     drawing = svg("svg", { viewBox: `${-margin} ${-margin} ${full[0]} ${full[1]}`, role: "group" });
     drawing.append(
       svg("defs", null,
-        svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
+        svg("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
           svg("path", { d: "M0 0L8 4L0 8z", class: "arrow" }))));
     const name = (node) => (node === 0 ? -1 : layers[node - 1].index);
     for (const [from, to, points] of placement.routes) {
@@ -148,7 +148,9 @@
         svg("text", { x: x + width / 2 - 10, y: y - 5, "text-anchor": "end" }, clip(layer.operator.length > 12 ? "" : type, 15)),
         svg("text", { x: x - width / 2 + 10, y: y + 14 }, clip(`${layer.dtype} ${layer.shape.join("×")}`, 19)),
         svg("text", { x: x + width / 2 - 10, y: y + 14, "text-anchor": "end" }, db));
-      group.addEventListener("click", () => select(layer.index, false));
+      group.addEventListener("click", () => {
+        if (!dragged) select(layer.index, false);
+      });
       group.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
           event.preventDefault();
@@ -158,7 +160,7 @@
       drawing.append(group);
     });
     view.replaceChildren(drawing);
-    setZoom(Math.min(1, (view.clientWidth - 4) / full[0]) || 1);
+    setZoom(Math.min(1, Math.max(0.6, (view.clientWidth - 4) / full[0])) || 1); // small, but not too small to read
     view.scrollLeft = (view.scrollWidth - view.clientWidth) / 2;
   }
 
@@ -191,13 +193,16 @@
     setZoom(zoom * Math.exp(-event.deltaY / 300), event.clientX - box.left, event.clientY - box.top);
   }, { passive: false });
   let grip = null;
+  let dragged = false;
   view.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "mouse" && event.button === 0) grip = [event.clientX, event.clientY, view.scrollLeft, view.scrollTop];
+    dragged = false;
   });
   addEventListener("pointermove", (event) => {
     if (!grip) return;
     const [x, y, left, top] = grip;
-    if (Math.abs(event.clientX - x) + Math.abs(event.clientY - y) > 4) view.classList.add("dragged");
+    if (Math.abs(event.clientX - x) + Math.abs(event.clientY - y) > 4) dragged = true;
+    view.classList.toggle("dragged", dragged);
     view.scrollLeft = left - (event.clientX - x);
     view.scrollTop = top - (event.clientY - y);
   });
@@ -208,12 +213,14 @@
 
   // --- charts along the order of execution ---
 
+  const MOST_DECIBELS = 80;
   const PAD = { left: 62, right: 12, top: 10, bottom: 26 };
 
-  function ticks(low, high, wanted) {
+  // Round numbers from low to high, apart by 1, 2 or 5 times a power of ten, or by a power of two for bytes.
+  function ticks(low, high, wanted, bytes) {
     const rough = (high - low) / wanted || 1;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
+    const step = bytes ? 2 ** Math.ceil(Math.log2(rough)) : [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
     const found = [];
     for (let t = Math.ceil(low / step) * step; t <= high + step / 1e6; t += step) found.push(Number(t.toPrecision(12)));
     return found;
@@ -227,7 +234,7 @@
     const x = (i) => PAD.left + i * column;
     const y = (value) => PAD.top + (height - PAD.top - PAD.bottom) * (1 - (value - low) / (high - low || 1));
     const chart = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
-    for (const tick of ticks(low, high, 5)) {
+    for (const tick of ticks(low, high, 5, text === size)) {
       chart.append(
         svg("line", { class: "axis", x1: PAD.left, x2: width - PAD.right, y1: y(tick), y2: y(tick) }),
         svg("text", { x: PAD.left - 6, y: y(tick) + 4, "text-anchor": "end" }, text(tick)));
@@ -253,12 +260,15 @@
       return;
     }
     const last = layers[layers.length - 1].index + 1;
-    const area = frame(host, last, Math.min(0, ...known), Math.max(...known) * 1.03, 300, (t) => `${t} dB`);
+    // A tensor that is as good as equal must not squeeze all others: it is drawn at the upper edge.
+    const highest = Math.min(Math.max(...known) * 1.03, MOST_DECIBELS);
+    const area = frame(host, last, Math.min(0, ...known), highest, 300, (t) => `${t} dB`);
+    const height = (db) => area.y(Math.min(db, highest));
     const middle = (index) => area.x(index) + area.column / 2;
     const series = (points, kind, title) => {
-      area.chart.append(svg("polyline", { class: `line ${kind}`, points: points.map((p) => `${p.x},${area.y(p.db)}`).join(" ") }));
+      area.chart.append(svg("polyline", { class: `line ${kind}`, points: points.map((p) => `${p.x},${height(p.db)}`).join(" ") }));
       for (const point of points) {
-        area.chart.append(svg("circle", { class: `dot ${kind}`, cx: point.x, cy: area.y(point.db), r: kind === "result" ? 4.5 : 3.2,
+        area.chart.append(svg("circle", { class: `dot ${kind}`, cx: point.x, cy: height(point.db), r: kind === "result" ? 4.5 : 3.2,
           "data-select": point.layer.index }, svg("title", null, `${title}, ${point.layer.name}: ${decibels(point.db, false)}`)));
       }
     };
