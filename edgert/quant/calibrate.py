@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType
 from edgert.errors import InputError
 from edgert.quant.histogram import Histogram
+from edgert.quant.samples import held_back
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
 
+_NO_SAMPLE = "the calibration data hold no sample; give at least one, better 100 to 500"
+_ENOUGH = 8  # samples, to hold some of them back
 _MOST_LANES = 4  # each has its own activations in memory
 
 
@@ -33,32 +37,80 @@ def calibrate(
     The model runs operator by operator; each output is looked at as soon as it is written.
     Raises InputError when there is no sample, when one does not fit, or when a tensor is not finite.
     """
+    merged: dict[str, Histogram] = {}
+    done = 0
+    for done, seen in enumerate(observed(package, samples, threads), 1):
+        merge(merged, seen)
+        if progress is not None:
+            progress(done)
+    if done == 0:
+        raise InputError(_NO_SAMPLE)
+    return merged
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Histograms by tensor name, of all samples and of those shown: not held back (edgert.quant.samples.held_back).
+    They are the same object where there are too few samples to hold any back."""
+
+    whole: Mapping[str, Histogram] = field(default_factory=dict)
+    shown: Mapping[str, Histogram] = field(default_factory=dict)
+
+    def rescaled(self, again: Mapping[str, Histogram], factors: Mapping[str, NDArray[np.float64]]) -> Calibration:
+        """What an equalised graph gave on some samples, with the ends that all others reach there: they follow from the
+        ends of the channels and what each is divided by."""
+
+        def widened(seen: Mapping[str, Histogram]) -> dict[str, Histogram]:
+            return {
+                name: histogram.widened(seen[name].channel_ends() / factors.get(name, 1.0))
+                for name, histogram in again.items()
+            }
+
+        shown = widened(self.shown)
+        return Calibration(shown if self.whole is self.shown else widened(self.whole), shown)
+
+
+def calibrate_apart(
+    package: bytes, samples: Iterable[Mapping[str, NDArray[Any]]], progress: Callable[[int], None] | None = None
+) -> Calibration:
+    """Calibrates on all samples, and on those shown; see calibrate."""
+    shown: dict[str, Histogram] = {}
+    held: dict[str, Histogram] = {}
+    count = 0
+    for count, seen in enumerate(observed(package, samples), 1):
+        merge(held if held_back(count - 1) else shown, seen)
+        if progress is not None:
+            progress(count)
+    if count == 0:
+        raise InputError(_NO_SAMPLE)
+    whole: dict[str, Histogram] = {}
+    merge(whole, shown)
+    merge(whole, held)
+    return Calibration(whole, shown if count >= _ENOUGH else whole)
+
+
+def merge(histograms: dict[str, Histogram], later: Mapping[str, Histogram]) -> None:
+    """Adds to each histogram what was seen later."""
+    for name, seen in later.items():
+        histograms.setdefault(name, Histogram()).merge(seen)
+
+
+def observed(
+    package: bytes, samples: Iterable[Mapping[str, NDArray[Any]]], threads: int | None = None
+) -> Iterator[dict[str, Histogram]]:
+    """The histograms of every sample by itself, in order; see calibrate."""
     lanes = [_Lane(package)]
     if not lanes[0].has_variables:  # their values go from one sample to the next
         wanted = min(threads or os.cpu_count() or 1, _MOST_LANES)
         lanes += [_Lane(package) for _ in range(wanted - 1)]
-    histograms: dict[str, Histogram] = {name: Histogram() for name in lanes[0].names}
     running: deque[Future[dict[str, Histogram]]] = deque()
-    done = 0
-
-    def take() -> None:
-        nonlocal done
-        for name, seen in running.popleft().result().items():
-            histograms[name].merge(seen)
-        done += 1
-        if progress is not None:
-            progress(done)
-
     with ThreadPoolExecutor(len(lanes)) as pool:
         for number, sample in enumerate(samples):
             if len(running) == len(lanes):
-                take()
+                yield running.popleft().result()
             running.append(pool.submit(lanes[number % len(lanes)].run, sample, number + 1))
         while running:
-            take()
-    if done == 0:
-        raise InputError("the calibration data hold no sample; give at least one, better 100 to 500")
-    return histograms
+            yield running.popleft().result()
 
 
 class _Lane:
@@ -80,7 +132,6 @@ class _Lane:
 
         self._inputs = watched(native.inputs)
         self._written = [watched(native.op(op)[3]) for op in range(native.op_count)]
-        self.names = [name for pairs in (self._inputs, *self._written) for name, _ in pairs]
 
     def run(self, sample: Mapping[str, NDArray[Any]], number: int) -> dict[str, Histogram]:
         """What this sample, of this number, gives every tensor."""

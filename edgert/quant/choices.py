@@ -9,92 +9,117 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from edgert.ir import Graph
 from edgert.progress import Progress
 from edgert.quant.bias import correct_biases
-from edgert.quant.calibrate import calibrate
+from edgert.quant.calibrate import Calibration, calibrate
 from edgert.quant.clone import clone
 from edgert.quant.compact import compact
+from edgert.quant.compensate import CompensatingRounder
 from edgert.quant.equalize import equalize
 from edgert.quant.groups import activation_quants
 from edgert.quant.histogram import Histogram
 from edgert.quant.judge import Judge
 from edgert.quant.layers import node_schemes
 from edgert.quant.measure import keep_results
+from edgert.quant.moments import input_moments
 from edgert.quant.ranges import METHODS, MINMAX, Range, input_ranges, tensor_ranges
 from edgert.quant.rewrite import Rewritten, quantize_graph
-from edgert.quant.samples import KeptSamples
-from edgert.quant.schemes import Plan
+from edgert.quant.roots import float_front
+from edgert.quant.samples import KeptSamples, Sample
+from edgert.quant.schemes import Plan, Weights
+from edgert.quant.weights import Rounder
 
 Pack = Callable[[Graph], bytes]
 
 _STRENGTHS = (0.5, 1.0)  # of equalisation
-_AGAIN = 100  # samples, at most, on which an equalised graph is calibrated again
+_AGAIN = 64  # samples, at most, on which an equalised graph is calibrated again
+_MOMENTS = 64  # samples, at most, on which inputs of layers are correlated
+_CORRECTED = 32  # samples, at most, on which biases are corrected
 # Decibels that a choice must gain. What is clipped is gone, and a rare large value may be the result that matters, a
-# detector's hit among a thousand misses, of which the SQNR knows little: clipping must pay for itself.
+# detector's hit among a thousand misses, of which the SQNR knows little: clipping must pay for itself. So must layers
+# that are float because of it.
 _WORTHWHILE = 0.1
 _WORTH_CLIPPING = 0.5
+_WORTH_FLOAT = 6.0
 
 
 @dataclass(frozen=True)
 class Choice:
     """A way to quantise, and what it gave."""
 
+    front: bool = False  # linear layers between inputs and logarithms stay float (edgert.quant.roots)
     strength: float = 0.0  # of equalisation; 0 is none
     ranges: str = MINMAX  # how the activations' ranges are chosen: one of edgert.quant.ranges.METHODS
     exceptions: Mapping[str, str] = field(default_factory=dict)  # another way for some tensors, by name
+    compensate: bool = False  # rounding errors of weights for one another (edgert.quant.compensate)
     correct: bool = False  # biases for what happens before them, layer by layer
-    sqnr: float = 0.0  # decibels, of the results
+    sqnr: float = 0.0  # decibels, of the results on samples held back
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A float graph, what calibration saw in it, and the means of its tensors on the judging samples."""
+    """A float graph, equalised or not, and what was seen in it."""
 
     graph: Graph
-    histograms: Mapping[str, Histogram]
-    judged: Mapping[str, Histogram]
+    seen: Calibration
+    means: Mapping[str, Histogram]  # on the samples by which biases are corrected
     inputs: Mapping[str, Range]  # edgert.quant.ranges.input_ranges
+    rescaled: tuple[str, ...]  # tensors whose channels were
 
 
 class Trials:
-    """Quantises copies of a float graph, and remembers what it tried."""
+    """Quantises copies of a float graph, and remembers what it tried.
+
+    While choices are compared, what calibration saw on the samples held back counts as not seen: what fits the samples
+    too well shows there, such as channels that were brought to a range which other samples leave.
+    """
 
     def __init__(
-        self,
-        graph: Graph,
-        plan: Plan,
-        histograms: Mapping[str, Histogram],
-        kept: KeptSamples,
-        pack: Pack,
-        report: Progress,
+        self, graph: Graph, plan: Plan, seen: Calibration, kept: KeptSamples, pack: Pack, report: Progress
     ) -> None:
-        """plan: for which ways are compared. histograms: of the graph, by calibration; none for weights alone."""
+        """plan: for which ways are compared. seen: of the graph; nothing for weights alone."""
         self.made: list[Choice] = []
-        self._graph, self._plan, self._histograms, self._kept = graph, plan, histograms, kept
+        self._graph, self._plan, self._seen, self._kept = graph, plan, seen, kept
         self._pack, self._report = pack, report
-        self._judge = Judge(graph, kept, pack)
+        self._judge = Judge(graph, self._samples(None if seen.whole is seen.shown else True), pack)
         self._candidates: dict[float, _Candidate] = {}
+        self._rounders: dict[float, Rounder] = {}
 
     def search(self) -> Choice:
-        """The best choice found; one thing at a time, in the order of what it gains."""
-        if not self._histograms:
+        """The best choice found; one thing at a time, those first that the others depend on."""
+        if not self._seen.whole:
             return Choice()
-        best = self._best([Choice(), *(Choice(strength) for strength in _STRENGTHS)])
+        best = Choice()
+        if float_front(self._graph):
+            best = self._best([best, replace(best, front=True)], _WORTH_FLOAT)
+        best = self._best([best, *(replace(best, strength=strength) for strength in _STRENGTHS)])
         others = [replace(best, ranges=method) for method in METHODS if method != MINMAX]
         best = self._best([best, *others], _WORTH_CLIPPING)
-        return self._best([best, replace(best, correct=True)])
+        # What mends errors layer by layer is left out only where that is better: it is what generalises.
+        best = self._best([replace(best, correct=True), best])
+        return self._best([replace(best, compensate=True), best])
 
     def quantized(self, choice: Choice, plan: Plan, io: str) -> Graph:
         """The quantised graph of a choice."""
         candidate = self._candidate(choice.strength)
         graph = clone(candidate.graph)
-        compact(graph, self._quantize(graph, plan, candidate, choice, io).stored)
+        compact(graph, self._quantize(graph, plan, candidate, choice, io, candidate.seen.whole).stored)
         return graph
 
+    def ranges(self, choice: Choice) -> dict[str, Range]:
+        """The ranges of a choice, by the name of the float tensor; channels of the rescaled ones are in new units."""
+        candidate = self._candidate(choice.strength)
+        return self._ranges(candidate, choice, candidate.seen.whole)
+
+    def rescaled(self, choice: Choice) -> tuple[str, ...]:
+        """The names of tensors whose channels a choice rescales."""
+        return self._candidate(choice.strength).rescaled
+
     def _best(self, choices: Iterable[Choice], least_gain: float = _WORTHWHILE) -> Choice:
-        """The choice with the highest SQNR; the first, plainest one where that gains less than least_gain decibels."""
+        """The choice with the highest SQNR; the first one where that gains less than least_gain decibels."""
         measured = [choice if choice in self.made else self._measured(choice) for choice in choices]
         best = max(measured, key=lambda choice: choice.sqnr)
         return best if best.sqnr >= measured[0].sqnr + least_gain else measured[0]
@@ -103,32 +128,61 @@ class Trials:
         candidate = self._candidate(choice.strength)
         trial = clone(candidate.graph)
         keep_results(trial)
-        self._quantize(trial, self._plan, candidate, choice, "float")
+        self._quantize(trial, self._plan, candidate, choice, "float", candidate.seen.shown)
         choice = replace(choice, sqnr=self._judge.decibels(trial))
         self.made.append(choice)
         self._report("quantise", len(self.made), None)
         return choice
 
+    def _samples(self, held: bool | None) -> Callable[[int], list[Sample]]:
+        return lambda count: self._kept.some(count, held)
+
+    def _shown(self, count: int) -> list[Sample]:
+        """Samples that are not held back."""
+        return self._kept.some(count, None if self._seen.whole is self._seen.shown else False)
+
     def _candidate(self, strength: float) -> _Candidate:
         if strength not in self._candidates:
-            graph, histograms = self._graph, self._histograms
+            graph, seen = self._graph, self._seen
+            rescaled: tuple[str, ...] = ()
             if strength > 0.0:
                 graph = clone(graph)
-                if equalize(graph, self._histograms, strength):
-                    histograms = calibrate(self._pack(clone(graph)), self._kept.some(_AGAIN))
-            samples = self._judge.samples
-            judged = calibrate(self._pack(clone(graph)), samples) if samples else {}
-            self._candidates[strength] = _Candidate(graph, histograms, judged, input_ranges(graph, samples))
+                factors = equalize(graph, self._seen.shown, strength)
+                if factors:
+                    by_name = {value.name: factor for value, factor in factors.items()}
+                    rescaled = tuple(by_name)
+                    again = calibrate(self._pack(clone(graph)), self._shown(_AGAIN))
+                    seen = self._seen.rescaled(again, by_name)
+            samples = self._shown(_CORRECTED)
+            means = calibrate(self._pack(clone(graph)), samples) if samples else {}
+            self._candidates[strength] = _Candidate(graph, seen, means, input_ranges(graph, samples), rescaled)
         return self._candidates[strength]
 
-    def _quantize(self, graph: Graph, plan: Plan, candidate: _Candidate, choice: Choice, io: str) -> Rewritten:
+    def _ranges(self, candidate: _Candidate, choice: Choice, seen: Mapping[str, Histogram]) -> dict[str, Range]:
+        return tensor_ranges(candidate.graph, seen, choice.ranges, choice.exceptions, candidate.inputs)
+
+    def _rounder(self, choice: Choice, plan: Plan) -> Rounder:
+        """int4 always compensates: it would be of no use without."""
+        schemes = (plan.default, *plan.layers.values())
+        four_bits = any(scheme.weights in (Weights.INT4, Weights.INT4_BLOCK) for scheme in schemes)
+        if not (choice.compensate or four_bits) or not self._seen.whole:
+            return Rounder()
+        if choice.strength not in self._rounders:
+            graph = self._candidate(choice.strength).graph
+            moments = input_moments(graph, self._pack(clone(graph)), self._shown(_MOMENTS))
+            self._rounders[choice.strength] = CompensatingRounder(moments)
+        return self._rounders[choice.strength]
+
+    def _quantize(
+        self, graph: Graph, plan: Plan, candidate: _Candidate, choice: Choice, io: str, seen: Mapping[str, Histogram]
+    ) -> Rewritten:
         """graph: a clone of the candidate's, or of a part of it."""
-        schemes = node_schemes(graph, plan, io)
-        histograms = candidate.histograms
-        ranges = tensor_ranges(candidate.graph, histograms, choice.ranges, choice.exceptions, candidate.inputs)
-        quants = activation_quants(graph, histograms, schemes, ranges) if histograms else {}
-        made = quantize_graph(graph, quants, histograms, schemes, io)
+        schemes = node_schemes(graph, plan, io, choice.front)
+        quants: Any = {}
+        if seen:
+            quants = activation_quants(graph, seen, schemes, self._ranges(candidate, choice, seen))
+        made = quantize_graph(graph, quants, seen, schemes, io, self._rounder(choice, plan))
         if choice.correct:
-            means = {name: histogram.mean() for name, histogram in candidate.judged.items()}
-            correct_biases(graph, made.sources, means, self._judge.samples, self._pack)
+            means = {name: histogram.mean() for name, histogram in candidate.means.items()}
+            correct_biases(graph, made.sources, means, self._shown(_CORRECTED), self._pack)
         return made

@@ -23,22 +23,25 @@ from edgert.quant.channels import ChannelTies
 from edgert.quant.groups import rule_of
 from edgert.quant.histogram import Histogram
 
+# Of a channel, over all that was seen of it. A narrow one that fires rarely reaches further on other data; brought to
+# the whole range, each of many channels would be clipped now and then, where before the widest hid them all.
+_HEADROOM = 2.0
 _LEAST_FACTOR = 2.0**-6  # what is narrower still on the samples may well be wider on other data
 Factors = dict[Value, NDArray[np.float64]]
 
 
-def equalize(graph: Graph, histograms: Mapping[str, Histogram], strength: float) -> bool:
-    """Equalises in place; True when any weight changed. The graph's float outputs stay equal within rounding.
+def equalize(graph: Graph, histograms: Mapping[str, Histogram], strength: float) -> Factors:
+    """Equalises in place. The graph's float outputs stay equal within rounding.
 
-    histograms: of every float32 activation, by name. strength: 1 brings every channel to its tensor's full range, 0.5
-    half the way there in logarithms.
+    histograms: of every float32 activation, by name. strength: 1 brings every channel to half its tensor's range, where
+    it is narrower than that; 0.5 half the way there in logarithms.
+    Returns what the channels of each rescaled tensor were divided by.
     """
     factors = channel_factors(graph, histograms, strength)
-    changed = False
     for node in graph.nodes:
         if rule_of(node) == QuantRule.WEIGHTED and all(v is None or v.constant for v in node.inputs[1:]):
-            changed |= _rescale(graph, node, factors)
-    return changed
+            _rescale(graph, node, factors)
+    return {value: factor for value, factor in factors.items() if (factor != 1.0).any()}
 
 
 def channel_factors(graph: Graph, histograms: Mapping[str, Histogram], strength: float) -> Factors:
@@ -58,12 +61,12 @@ def channel_factors(graph: Graph, histograms: Mapping[str, Histogram], strength:
         if largest > 0.0:
             np.maximum.at(share, numbers, reach[value] / largest)
     share[share == 0.0] = 1.0  # silent on the samples: nothing is known of it
-    factor = np.maximum(share, _LEAST_FACTOR) ** strength
+    factor = np.clip(share * _HEADROOM, _LEAST_FACTOR, 1.0) ** strength
     factor[0] = 1.0
     return {value: factor[numbers] for value, numbers in sets.items()}
 
 
-def _rescale(graph: Graph, node: Node, factors: Factors) -> bool:
+def _rescale(graph: Graph, node: Node, factors: Factors) -> None:
     """Multiplies a weighted node's weights by what its inputs are divided by, and divides them by its outputs'."""
     x, weights = node.inputs[0], node.inputs[1]
     assert x is not None
@@ -71,7 +74,7 @@ def _rescale(graph: Graph, node: Node, factors: Factors) -> bool:
     assert weights.data is not None
     read, written = factors[x], factors[node.output]
     if (read == 1.0).all() and (written == 1.0).all():
-        return False
+        return
     data = weights.data.astype(np.float64)
     if node.op == "depthwise_conv2d":
         data = data * (np.repeat(read, data.shape[2] // len(read)) / written)
@@ -86,7 +89,6 @@ def _rescale(graph: Graph, node: Node, factors: Factors) -> bool:
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None and bias.data is not None:
         node.inputs[2] = _constant(graph, bias, bias.data.astype(np.float64) / written)
-    return True
 
 
 def _constant(graph: Graph, like: Value, data: NDArray[Any]) -> Value:

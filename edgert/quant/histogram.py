@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -27,7 +28,7 @@ class Histogram:
         self.greatest = 0.0
         self.ends: list[tuple[float, float]] = []  # the same of every array that was added, in order
         self._sums: NDArray[np.float64] | None = None  # for every index of the last axis
-        self._reach: NDArray[np.float64] | None = None  # largest magnitude for every index of the last axis
+        self._ends: NDArray[np.float64] | None = None  # least and greatest for every index of the last axis
         self._squares: NDArray[np.float64] | None = None  # of what was counted, summed likewise
         self._rows = 0
         self._square_rows = 0
@@ -47,14 +48,14 @@ class Histogram:
         if not np.isfinite(greatest - least):
             return False
         sums = rows.sum(axis=0, dtype=np.float64).reshape(columns, channels).sum(axis=0)
-        reach = np.maximum(highest, -lowest).astype(np.float64)
+        ends = np.stack([lowest, highest]).astype(np.float64)
         positions = values.reshape(-1, channels)
         counted = positions[:: _stride(positions.shape, columns)]
         with np.errstate(under="ignore"):
             squares = np.square(counted, dtype=np.float64).sum(axis=0)
         self._sums = sums if self._sums is None else self._sums + sums
         self._squares = squares if self._squares is None else self._squares + squares
-        self._reach = reach if self._reach is None else np.maximum(self._reach, reach)
+        self._ends = ends if self._ends is None else _wider(self._ends, ends)
         self._rows += len(positions)
         self._square_rows += len(counted)
         self._widen(min(least, 0.0), max(greatest, 0.0))
@@ -68,11 +69,11 @@ class Histogram:
         """As if all that `later` has counted had been added here."""
         if later._sums is None:
             return
-        assert later._reach is not None
+        assert later._ends is not None
         assert later._squares is not None
         self._sums = later._sums if self._sums is None else self._sums + later._sums
         self._squares = later._squares if self._squares is None else self._squares + later._squares
-        self._reach = later._reach if self._reach is None else np.maximum(self._reach, later._reach)
+        self._ends = later._ends if self._ends is None else _wider(self._ends, later._ends)
         self._rows += later._rows
         self._square_rows += later._square_rows
         for ends in later.ends:
@@ -116,8 +117,21 @@ class Histogram:
 
     def channel_reach(self) -> NDArray[np.float64]:
         """The largest magnitude for every index of the last axis."""
-        assert self._reach is not None, "nothing was added"
-        return self._reach
+        assert self._ends is not None, "nothing was added"
+        return np.asarray(np.abs(self._ends).max(axis=0))
+
+    def channel_ends(self) -> NDArray[np.float64]:
+        """[2, channels]: the least and the greatest value for every index of the last axis."""
+        assert self._ends is not None, "nothing was added"
+        return self._ends
+
+    def widened(self, ends: NDArray[np.float64]) -> Histogram:
+        """The same with channels that are known to reach at least these ends, [2, channels]."""
+        assert self._ends is not None, "nothing was added"
+        made = copy.copy(self)
+        made._ends = _wider(self._ends, ends)
+        made.least, made.greatest = min(self.least, float(ends[0].min())), max(self.greatest, float(ends[1].max()))
+        return made
 
     def centres(self) -> NDArray[Any]:
         """The middle of every bin."""
@@ -127,12 +141,12 @@ class Histogram:
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """All that it holds, for keeping it in a file; of_arrays makes the same histogram again."""
         assert self._sums is not None, "nothing was added"
-        assert self._reach is not None
+        assert self._ends is not None
         assert self._squares is not None
         return {
             "counts": self.counts,
             "ends": np.array(self.ends, np.float64).reshape(-1, 2),
-            "channels": np.stack([self._sums, self._squares, self._reach]),
+            "channels": np.stack([self._sums, self._squares, *self._ends]),
             "numbers": np.array([self.limit, self._rows, self._square_rows], np.float64),
         }
 
@@ -142,7 +156,8 @@ class Histogram:
         made.counts = np.array(arrays["counts"])
         for least, greatest in arrays["ends"]:
             made._widen(float(least), float(greatest))
-        made._sums, made._squares, made._reach = (np.array(row) for row in arrays["channels"])
+        made._sums, made._squares = np.array(arrays["channels"][:2])
+        made._ends = np.array(arrays["channels"][2:])
         limit, rows, square_rows = arrays["numbers"]
         made.limit, made._rows, made._square_rows = float(limit), int(rows), int(square_rows)
         return made
@@ -156,6 +171,11 @@ def _stride(shape: tuple[int, ...], columns: int) -> int:
     while math.gcd(stride, columns) > 1:
         stride += 1
     return stride
+
+
+def _wider(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of two [least, greatest]."""
+    return np.stack([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])
 
 
 def _widened(counts: NDArray[np.float64], limit: float, wanted: float) -> NDArray[np.float64]:

@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 from edgert.ir import Graph, Node, Value
 from edgert.quant.clone import clone
 from edgert.quant.measure import Results, keep_results, run_all, sqnr
-from edgert.quant.samples import KeptSamples, Sample
+from edgert.quant.samples import Sample
 
 _MOST_SAMPLES = 32
-# Of all activations of the samples at once: bias correction keeps those that are still to be read.
+# Of the largest activation on all samples, for results that are as large.
 _MOST_BYTES = 512 << 20
 
 
 class Judge:
     """Knows the float results on its samples. A handful suffices: every element of every result counts."""
 
-    def __init__(self, graph: Graph, kept: KeptSamples, pack: Callable[[Graph], bytes]) -> None:
+    def __init__(self, graph: Graph, some: Callable[[int], Sequence[Sample]], pack: Callable[[Graph], bytes]) -> None:
+        """graph: float. some: gives at most so many samples. pack: makes a package of a graph, which it may change."""
         largest = max((4 * math.prod(value.shape) for value in graph.values() if not value.constant), default=1)
-        self.samples: list[Sample] = kept.some(max(1, min(_MOST_SAMPLES, _MOST_BYTES // (4 * largest))))
+        self.samples = some(max(1, min(_MOST_SAMPLES, _MOST_BYTES // (4 * largest))))
         self._pack = pack
         self._axes: list[int | None] = []
         self._exact: Results = []

@@ -10,7 +10,7 @@ from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.quant.forms import rule_of, settle
 from edgert.quant.norms import float_norms
-from edgert.quant.roots import float_roots
+from edgert.quant.roots import float_front, float_roots
 from edgert.quant.schemes import FLOAT, Activations, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
 
@@ -42,10 +42,14 @@ def _layer(node: Node, stays_float: bool) -> Layer:
     return Layer(layer_name(node), node.name, node.op, macs, weights, stays_float)
 
 
-def node_schemes(graph: Graph, plan: Plan, io: str) -> dict[Node, Scheme]:
-    """Every node's scheme: the plan's, but float where the recipe wants it and the plan does not name the node."""
+def node_schemes(graph: Graph, plan: Plan, io: str, front: bool = False) -> dict[Node, Scheme]:
+    """Every node's scheme: the plan's, but float where the recipe wants it and the plan does not name the node.
+
+    front: whether a filter bank before logarithms stays float, too (edgert.quant.roots.float_front).
+    """
     schemes = settle(graph, plan)
-    for node in float_norms(graph) | float_roots(graph) | (float_tail(graph) if io == "float" else set()):
+    quiet = float_norms(graph) | float_roots(graph) | (float_tail(graph) if io == "float" else set())
+    for node in quiet | (float_front(graph) if front else set()):
         if not plan.names(node) and schemes[node].activations != Activations.FLOAT:
             recurrent = node.op in ("lstm", "gru", "rnn", "svdf")  # their weights are as many as a layer's
             schemes[node] = replace(schemes[node], activations=Activations.FLOAT) if recurrent else FLOAT

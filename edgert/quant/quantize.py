@@ -8,7 +8,7 @@ from operator import length_hint
 from edgert.errors import InputError
 from edgert.ir import Graph
 from edgert.progress import Progress, silent
-from edgert.quant.calibrate import calibrate
+from edgert.quant.calibrate import Calibration, calibrate_apart
 from edgert.quant.choices import Choice as Choice
 from edgert.quant.choices import Pack as Pack
 from edgert.quant.choices import Trials
@@ -47,9 +47,9 @@ class Quantizer:
         pools_to_means(self.graph)
         self.kept = KeptSamples(_KEPT_BYTES)
         self._samples = length_hint(samples or ()) or None
-        self.histograms: Mapping[str, Histogram] = {}
+        self._seen = Calibration()
         if samples is not None:
-            self.histograms = calibrate(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
+            self._seen = calibrate_apart(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
         elif self.plan.calibrates:
             raise InputError(
                 f"{self.plan.default.name} needs calibration samples, by which activations get their ranges"
@@ -59,6 +59,11 @@ class Quantizer:
         self._choice: Choice | None = None
 
     @property
+    def histograms(self) -> Mapping[str, Histogram]:
+        """What calibration saw of every float32 tensor of the graph, by name; nothing without samples."""
+        return self._seen.whole
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         """In order of execution, those that compute on float tensors."""
         return graph_layers(self.graph)
@@ -66,7 +71,7 @@ class Quantizer:
     def choose(self) -> list[Choice]:
         """What was tried, the choice taken first. quantized() uses it, and calls this when nobody has."""
         self._report("quantise", 0, None)
-        self._trials = Trials(self.graph, self.plan, self.histograms, self.kept, self._pack, self._report)
+        self._trials = Trials(self.graph, self.plan, self._seen, self.kept, self._pack, self._report)
         self._choice = best = self._trials.search()
         return [best, *(choice for choice in self._trials.made if choice is not best)]
 

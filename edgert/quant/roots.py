@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edgert.ir import Graph, Node
 from edgert.ops import QuantRule
-from edgert.ops._enums import UnaryFunction
+from edgert.ops._enums import Activation, UnaryFunction
 from edgert.quant.forms import rule_of
 
 _ROOTS = (UnaryFunction.SQRT, UnaryFunction.RSQRT, UnaryFunction.LOG)
@@ -29,3 +29,32 @@ def float_roots(graph: Graph) -> set[Node]:
         if inner and rule_of(node) not in (QuantRule.WEIGHTED, QuantRule.FLOAT) and node.op != "matmul":
             found.add(node)
     return found
+
+
+def float_front(graph: Graph) -> set[Node]:
+    """What stands between the graph's inputs and roots or logarithms with nothing but linear operators on the way: a
+    filter bank, the weighted operators of which float_roots leaves out.
+
+    Its int8 form adds as much noise to quiet bins as to loud ones. A network's own layers have non-linear operators
+    between them and are not meant.
+    """
+    producers = graph.producers()
+    roots = float_roots(graph)
+    found: set[Node] = set()
+    wanted = [value for node in roots for value in node.inputs if value is not None]
+    while wanted:
+        node = producers.get(wanted.pop())
+        if node is None or node in found:
+            continue
+        if node not in roots and not _is_linear(node):
+            return set()
+        found.add(node)
+        wanted += [value for value in node.inputs if value is not None]
+    weighted = [node for node in found - roots if rule_of(node) == QuantRule.WEIGHTED]
+    return found - roots if weighted else set()
+
+
+def _is_linear(node: Node) -> bool:
+    plain = node.attrs.get("activation", Activation.NONE) == Activation.NONE
+    moves = rule_of(node) in (QuantRule.SAME, QuantRule.SHARED) and node.op != "max_pool2d"
+    return plain and (moves or rule_of(node) == QuantRule.WEIGHTED or node.op in ("add", "sub"))

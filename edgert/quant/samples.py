@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 Sample = Mapping[str, NDArray[Any]]
 
 
+_GOLDEN = 0.6180339887498949
+_HELD_SHARE = 0.25
+
+
 class HashedSamples:
     """Samples that are counted and hashed as they go by."""
 
@@ -38,6 +42,15 @@ class HashedSamples:
         return self._digest.hexdigest() if self.count else ""
 
 
+def held_back(index: int) -> bool:
+    """Whether the sample of this index is one of every four or so that ranges are not chosen by, while it is measured
+    how well they serve samples that they have not seen.
+
+    Multiples of the golden ratio, so that the share is a quarter of any evenly spaced ones, too.
+    """
+    return (index + 1) * _GOLDEN % 1.0 < _HELD_SHARE
+
+
 class KeptSamples:
     """Keeps samples while they pass by, evenly spread over all of them, within a number of bytes.
 
@@ -47,7 +60,8 @@ class KeptSamples:
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
-        self._kept: list[dict[str, NDArray[Any]]] = []
+        self._kept: list[tuple[int, dict[str, NDArray[Any]]]] = []  # with their indices
+        self._bytes = 0
         self._every = 1
         self._seen = 0
 
@@ -55,19 +69,23 @@ class KeptSamples:
         """The same samples, noted as they go by."""
         for sample in samples:
             if self._seen % self._every == 0:
-                self._kept.append({name: np.array(array) for name, array in sample.items()})
-                while len(self._kept) > 1 and self._bytes() > self._budget:
+                copied = {name: np.array(array) for name, array in sample.items()}
+                self._kept.append((self._seen, copied))
+                self._bytes += _size(copied)
+                while len(self._kept) > 1 and self._bytes > self._budget:
                     self._kept = self._kept[::2]
+                    self._bytes = sum(_size(kept) for _, kept in self._kept)
                     self._every *= 2
             self._seen += 1
             yield sample
 
-    def _bytes(self) -> int:
-        return sum(array.nbytes for sample in self._kept for array in sample.values())
+    def some(self, count: int, held: bool | None = None) -> list[Sample]:
+        """At most `count` of the kept ones, evenly spread; of those held back, or of the others, where that is asked
+        for."""
+        kept = [sample for index, sample in self._kept if held is None or held_back(index) == held]
+        chosen = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
+        return [kept[i] for i in chosen]
 
-    def some(self, count: int) -> list[Sample]:
-        """At most `count` of the kept ones, evenly spread."""
-        if not self._kept:
-            return []
-        chosen = np.linspace(0, len(self._kept) - 1, min(count, len(self._kept))).round().astype(int)
-        return [self._kept[i] for i in chosen]
+
+def _size(sample: Sample) -> int:
+    return sum(array.nbytes for array in sample.values())

@@ -44,7 +44,7 @@ def test_tied_channels_share_their_factor() -> None:
         assert (factors[value] == 1.0).all()
 
 
-def test_full_strength_brings_every_channel_to_the_full_range() -> None:
+def test_full_strength_brings_every_channel_to_half_of_the_range_at_least() -> None:
     make = Maker(seed=1)
     hidden = scaled_conv(make, make.input(1, 6, 6, 3), np.array([0.05, 0.2, 0.5, 1.0]))
     deep = depthwise(make, hidden)
@@ -57,7 +57,7 @@ def test_full_strength_brings_every_channel_to_the_full_range() -> None:
     after = observe(equalized, inputs)
     for value in (hidden, deep):
         reach = after[value.name].channel_reach()
-        np.testing.assert_allclose(reach, reach.max(), rtol=1e-4)
+        assert reach.min() >= 0.499 * reach.max()  # a factor of 2 is left for what was not seen
     np.testing.assert_allclose(after[hidden.name].channel_reach().max(), before.max(), rtol=1e-4)
 
 
@@ -84,7 +84,8 @@ def test_channels_that_reach_the_clip_of_relu6_stay() -> None:
     assert reach[:2].max() < 5.0
     factors = channel_factors(graph, seen, 1.0)[hidden]
     assert factors[2] == 1.0
-    np.testing.assert_allclose(reach / factors, 6.0)
+    assert (reach / factors >= 2.999).all()
+    assert (reach / factors <= 6.0).all()
     equalized = clone(graph)
     assert equalize(equalized, seen, 1.0)
     assert_same_function(graph, equalized, inputs)

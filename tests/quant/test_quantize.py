@@ -34,7 +34,7 @@ def test_uneven_channels_are_equalised_and_gain() -> None:
     assert tried[0].strength > 0.0
     assert tried[0].sqnr > plain.sqnr + 6.0
     assert tried[0].sqnr == pytest.approx(max(choice.sqnr for choice in tried), abs=0.5)
-    assert sqnr(exact, run_all(pack(clone(graph)), given)) == pytest.approx(tried[0].sqnr)
+    assert sqnr(exact, run_all(pack(clone(graph)), given)) == pytest.approx(tried[0].sqnr, abs=3.0)  # of two held back
 
 
 def test_the_same_samples_give_the_same_bytes_however_they_come() -> None:
