@@ -6,8 +6,11 @@ with open_executor(jobs=4) as executor:
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -45,16 +48,30 @@ def open_executor(jobs: int = 1, scheduler: str | None = None) -> Iterator[Execu
         yield None
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker)
     try:
         yield pool
+    except BaseException:  # Ctrl-C among them: what has begun is of no use any more
+        workers = list((getattr(pool, "_processes", None) or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group of processes; the main one ends the others."""
+def _begin_worker() -> None:
+    """Ctrl-C reaches the whole group of processes; the main one ends the others, and they end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class DaskExecutor(Executor):
@@ -96,13 +113,32 @@ class DaskExecutor(Executor):
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Without distributed's log of lost connections, which are told as one error."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    before = {logger: logger.level for logger in map(logging.getLogger, names)}
+    try:
+        for logger in before:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+@contextmanager
 def _dask(address: str) -> Iterator[DaskExecutor]:
     try:
         from distributed import Client
     except ImportError as error:
         raise MissingExtraError("distributed", f"working for the Dask scheduler at {address}", "dask") from error
+    with _quiet():
+        yield from _connected(Client, address)
+
+
+def _connected(client_type: Any, address: str) -> Iterator[DaskExecutor]:
     try:
-        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        client = client_type(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WorkerError(

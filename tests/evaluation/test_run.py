@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -213,6 +216,41 @@ def test_executors() -> None:
         assert executor is None
     with pytest.raises(InputError, match="0 jobs"), open_executor(0):
         pass
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_processes_end_with_the_one_that_began_them(how: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import os, time\n"
+        "from edgert.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    with open_executor(jobs=2) as executor:\n"
+        "        waiting = [executor.submit(time.sleep, 60) for _ in range(2)]\n"
+        "        while len(executor._processes) < 2:\n"
+        "            time.sleep(0.05)\n"
+        "        time.sleep(1)\n"
+        "        print(*executor._processes, flush=True)\n"
+        "        waiting[0].result()\n"
+    )
+    command = [sys.executable, "-P", str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as main:
+        assert main.stdout is not None
+        workers = [int(word) for word in main.stdout.readline().split()]
+        assert len(workers) == 2
+        main.send_signal(how)
+        deadline = time.monotonic() + 20
+        while any(map(_lives, workers)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def _lives(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_inputs_are_paired_by_name_else_in_order() -> None:
