@@ -93,7 +93,8 @@ def _as_input(value: Value, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _int8_weighted(node: Node, sources: Mapping[Value, str]) -> bool:
-    return node.op in ("conv2d", "depthwise_conv2d", "fully_connected") and node.inputs[0] in sources
+    weighted = node.op in ("conv2d", "depthwise_conv2d", "fully_connected") and node.inputs[0] in sources
+    return weighted and len(node.inputs) > 2  # the second term of weights has no bias (edgert.quant.fine)
 
 
 def _shift_bias(node: Node, input_shift: NDArray[np.float64]) -> None:
