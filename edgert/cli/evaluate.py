@@ -92,7 +92,7 @@ def command(
     kept = open_cache(cache)
     with stages(not as_json) as progress, open_executor(jobs, scheduler) as executor:
         running = _Running(executor, progress, threads, kept)
-        rows = [_row(metric, packages, datasets, running) for metric in metrics]
+        rows = _rows(metrics, packages, datasets, running)
     facts = _facts(model, against, datasets[0], rows)
     if as_json:
         print_json(facts)
@@ -156,33 +156,34 @@ def _metrics(specs: tuple[str, ...], dataset: Dataset, model: Model, min_top1: f
     return chosen
 
 
-def _row(metric: Metric, packages: list[bytes], datasets: list[Dataset], running: _Running) -> _Row:
-    from edgert.evaluation import labelled
+def _rows(metrics: list[Metric], packages: list[bytes], datasets: list[Dataset], running: _Running) -> list[_Row]:
+    """Every model runs once."""
+    from edgert.evaluation import evidence, labelled
+    from edgert.metrics import Bundle
 
-    first = datasets[0]
+    bundle, first = Bundle(tuple(metrics)), datasets[0]
+    where = (running.executor, running.progress, running.threads)
+
+    def measured(package: bytes, dataset: Dataset) -> list[list[Evidence]]:
+        return bundle.parts(evidence(package, dataset, bundle, *where, running.cache))
+
     if first.targets is None and len(packages) == 1:
         hint = "give --labels, or the float model with --against"
         raise InputError(
-            f"{first.source} has no labels, so that there is nothing to measure {metric.name} with; {hint}"
+            f"{first.source} has no labels, so that there is nothing to measure {bundle.name} with; {hint}"
         )
     if first.targets is None:
-        targets = labelled(
-            packages[1], datasets[1], metric, running.executor, running.progress, running.threads
-        ).targets
-        return _Row(
-            metric, metric.measurement(_evidence(packages[0], first.with_targets(targets or ()), metric, running))
-        )
-    after = _evidence(packages[0], first, metric, running)
+        targets = labelled(packages[1], datasets[1], bundle, *where).targets or ()
+        after = measured(packages[0], first.with_targets(targets))
+        return [_Row(metric, metric.measurement(part)) for metric, part in zip(metrics, after, strict=True)]
+    after = measured(packages[0], first)
     if len(packages) == 1:
-        return _Row(metric, metric.measurement(after))
-    before = _evidence(packages[1], datasets[1], metric, running)
-    return _Row(metric, metric.measurement(after), metric.measurement(before), metric.drop(before, after))
-
-
-def _evidence(package: bytes, dataset: Dataset, metric: Metric, running: _Running) -> list[Evidence]:
-    from edgert.evaluation import evidence
-
-    return evidence(package, dataset, metric, running.executor, running.progress, running.threads, running.cache)
+        return [_Row(metric, metric.measurement(part)) for metric, part in zip(metrics, after, strict=True)]
+    before = measured(packages[1], datasets[1])
+    return [
+        _Row(metric, metric.measurement(new), metric.measurement(old), metric.drop(old, new))
+        for metric, old, new in zip(metrics, before, after, strict=True)
+    ]
 
 
 def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row]) -> dict[str, Any]:

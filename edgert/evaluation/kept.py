@@ -9,11 +9,11 @@ import numpy as np
 
 from edgert.cache import Cache, Entry, cache_key
 from edgert.evaluation.dataset import Array, Dataset
-from edgert.metrics import Evidence, Metric
+from edgert.metrics import Evidence, Sampler
 from edgert.runtime import _native
 
 
-def evidence_key(package: bytes, dataset: Dataset, metric: Metric) -> str:
+def evidence_key(package: bytes, dataset: Dataset, metric: Sampler) -> str:
     """Of what evidence depends on. The processor is part of it: float sums may differ between instruction sets."""
     processor = " ".join((*_native.cpu_isas(), os.environ.get("ERT_ISA_MAX", "")))
     return cache_key("evidence", package, dataset.digest, metric.spec, processor)

@@ -26,7 +26,7 @@ from edgert.evaluation.worker import (
     work,
 )
 from edgert.functions import failure
-from edgert.metrics import UNLABELLED, Evidence, Measurement, Metric
+from edgert.metrics import UNLABELLED, Evidence, Measurement, Metric, Sampler
 from edgert.progress import Progress, silent
 from edgert.runtime.model import Model
 
@@ -58,13 +58,14 @@ def run(
 def evidence(
     package: bytes,
     dataset: Dataset,
-    metric: Metric,
+    metric: Sampler,
     executor: Executor | None = None,
     progress: Progress = silent,
     threads: int = 1,
     cache: Cache | None = None,
 ) -> list[Evidence]:
-    """What every sample contributes to the metric. Where the data set has no targets, `labelled` makes some.
+    """What every sample contributes to a metric, or to a Bundle of several. Where the data set has no targets,
+    `labelled` makes some.
 
     cache: where evidence is looked for, and kept; not that of functions of the user's own, whose code may change.
     """
@@ -82,7 +83,7 @@ def evidence(
 def evidence_of_each(
     packages: Iterable[bytes],
     dataset: Dataset,
-    metric: Metric,
+    metric: Sampler,
     executor: Executor | None = None,
     progress: Progress = silent,
     threads: int = 1,
@@ -102,7 +103,7 @@ def evidence_of_each(
 def labelled(
     package: bytes,
     dataset: Dataset,
-    metric: Metric,
+    metric: Sampler,
     executor: Executor | None = None,
     progress: Progress = silent,
     threads: int = 1,
@@ -132,7 +133,7 @@ def evaluate(
     return metric.measurement(evidence(package, dataset, metric, executor, progress, threads, cache))
 
 
-def _refuse_unlabelled(dataset: Dataset, metric: Metric) -> None:
+def _refuse_unlabelled(dataset: Dataset, metric: Sampler) -> None:
     if metric.needs_labels:
         raise InputError(
             f"{dataset.source} has no labels, which {metric.name} needs; without labels there are {UNLABELLED}"

@@ -29,7 +29,7 @@ from edgert.errors import (
     WorkerError,
 )
 from edgert.functions import failure
-from edgert.metrics import Metric
+from edgert.metrics import Sampler
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import TensorInfo, tensor_info
 
@@ -45,7 +45,7 @@ class Reduction:
     (evidence), or of the float model's (reference)."""
 
     kind: str
-    metric: Metric | None = None
+    metric: Sampler | None = None
 
     def __call__(self, outputs: dict[str, Array], target: Any) -> Any:
         if self.metric is None:

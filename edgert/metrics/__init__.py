@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgert.errors import InputError
-from edgert.metrics._def import UNLABELLED, Drop, Evidence, Measurement, Metric, Outputs, number_text
+from edgert.metrics._def import UNLABELLED, Drop, Evidence, Measurement, Metric, Outputs, Sampler, number_text
 from edgert.metrics.agreement import Agreement, Decisions
 from edgert.metrics.auc import Auc
 from edgert.metrics.boxes import Boxes
+from edgert.metrics.bundle import Bundle
 from edgert.metrics.classify import TopK
 from edgert.metrics.custom import Custom
 from edgert.metrics.detect import MeanAveragePrecision
@@ -26,8 +27,8 @@ from edgert.metrics.distance import Mse, Sqnr
 from edgert.metrics.segment import MeanIou
 
 __all__ = [
-    "METRICS", "UNLABELLED", "Boxes", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs", "metric",
-    "number_text",
+    "METRICS", "UNLABELLED", "Boxes", "Bundle", "Drop", "Evidence", "Kind", "Measurement", "Metric", "Outputs",
+    "Sampler", "metric", "number_text",
 ]  # fmt: skip
 
 

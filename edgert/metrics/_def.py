@@ -74,23 +74,22 @@ class Drop:
         return asdict(self)
 
 
-class Metric(ABC):
-    """How well a model does on samples. Metrics are frozen dataclasses: equal ones have equal `spec`s, and they pickle.
+class Sampler(ABC):
+    """What looks at one sample at a time: all that running a model on a data set needs to know of metrics.
 
-    spec: what metric() takes to make this one. unit: of values and drops. needs_labels: whether targets must come from
-    labelled data; where not, the float model's own outputs can serve, as `reference` gives them.
+    needs_labels: whether targets must come from labelled data; where not, the float model's own outputs can serve, as
+    `reference` gives them. cacheable: False where it depends on a function of the user's own, whose code is not known.
+    runs_here: evidence is made where the metric is measured, never on a worker.
     """
 
-    unit: str = "%"
-    higher_is_better: bool = True
     needs_labels: bool = True
-    draws: int = DRAWS  # resamples of which an interval is made
-    cacheable: bool = True  # False: it depends on a function of the user's own, whose code is not known
-    runs_here: bool = False  # evidence is made where the metric is measured, never on a worker
+    cacheable: bool = True
+    runs_here: bool = False
 
     @property
     @abstractmethod
-    def spec(self) -> str: ...
+    def spec(self) -> str:
+        """What tells this one from others."""
 
     @property
     def name(self) -> str:
@@ -106,6 +105,17 @@ class Metric(ABC):
     @abstractmethod
     def evidence(self, outputs: Outputs, target: Any) -> Evidence:
         """What one sample contributes. Raises InputError when the outputs or the target do not fit the metric."""
+
+
+class Metric(Sampler):
+    """How well a model does on samples. Metrics are frozen dataclasses: equal ones have equal `spec`s, and they pickle.
+
+    spec: what metric() takes to make this one. unit: of values and drops. draws: resamples that make an interval.
+    """
+
+    unit: str = "%"
+    higher_is_better: bool = True
+    draws: int = DRAWS
 
     @abstractmethod
     def score(self, evidence: Sequence[Evidence]) -> Score:

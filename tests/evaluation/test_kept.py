@@ -12,7 +12,7 @@ import edgert
 from edgert.cache import Cache
 from edgert.evaluation import Dataset, class_count, digest_of, evidence, fitting_metric, labelled
 from edgert.evaluation.kept import evidence_key, find, keep
-from edgert.metrics import Boxes, metric
+from edgert.metrics import Boxes, Bundle, metric
 
 
 @pytest.mark.parametrize("spec", ["top1", "auc", "mse", "agreement"])
@@ -49,6 +49,32 @@ def test_functions_of_the_users_own_are_not_kept(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.npz")) == []
     assert not metric("map:any:thing").cacheable
     assert metric("map").cacheable
+
+
+def test_a_bundle_runs_a_model_once(tmp_path: Path) -> None:
+    exact, rounded, dataset = digits()
+    metrics = (metric("top1"), metric("auc"), metric("topk:3"))
+    bundle = Bundle(metrics)
+    runs: list[int] = []
+
+    def note(_stage: str, done: int, _total: int | None) -> None:
+        runs.append(done)
+
+    parts = bundle.parts(evidence(rounded, dataset, bundle, progress=note, cache=Cache(tmp_path)))
+    assert len(runs) == 100
+    again = bundle.parts(evidence(rounded, dataset, bundle, progress=note, cache=Cache(tmp_path)))
+    assert digest_of(again) == digest_of(parts)
+    assert len(runs) == 100
+    for each, part in zip(metrics, parts, strict=True):
+        assert digest_of(part) == digest_of(evidence(rounded, dataset, each))
+    plain = Dataset.of([sample.inputs for sample in dataset])
+    unlabelled = Bundle((metric("agreement"), metric("sqnr"), metric(lambda outputs, targets: len(targets))))
+    found = unlabelled.parts(evidence(rounded, labelled(exact, plain, unlabelled), unlabelled))
+    for each, part in zip(unlabelled.metrics, found, strict=True):
+        assert each.value(part) == each.value(evidence(rounded, labelled(exact, plain, each), each))
+    assert unlabelled.runs_here
+    assert not unlabelled.cacheable
+    assert Bundle((metric("agreement"), metric("top1"))).needs_labels
 
 
 def test_metrics_that_fit() -> None:
