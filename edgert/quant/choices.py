@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgert.ir import Graph
-from edgert.progress import Progress
+from edgert.progress import Progress, silent
 from edgert.quant.bias import correct_biases
 from edgert.quant.calibrate import Calibration, calibrate
 from edgert.quant.clone import clone
 from edgert.quant.compact import compact
 from edgert.quant.compensate import CompensatingRounder
 from edgert.quant.equalize import equalize
+from edgert.quant.fine import MARGIN, PROMISE, fewest_layers, layers_by_noise, raised_layers
 from edgert.quant.groups import activation_quants
 from edgert.quant.histogram import Histogram
 from edgert.quant.judge import Judge
@@ -29,7 +30,7 @@ from edgert.quant.ranges import METHODS, MINMAX, Range, input_ranges, tensor_ran
 from edgert.quant.rewrite import Rewritten, quantize_graph
 from edgert.quant.roots import float_front
 from edgert.quant.samples import KeptSamples, Sample
-from edgert.quant.schemes import Plan, Weights
+from edgert.quant.schemes import INT16, Plan, Weights
 from edgert.quant.weights import Rounder
 
 Pack = Callable[[Graph], bytes]
@@ -56,6 +57,7 @@ class Choice:
     exceptions: Mapping[str, str] = field(default_factory=dict)  # another way for some tensors, by name
     compensate: bool = False  # rounding errors of weights for one another (edgert.quant.compensate)
     correct: bool = False  # biases for what happens before them, layer by layer
+    fine: tuple[str, ...] = ()  # int16 layers whose weights have two terms (edgert.quant.fine)
     sqnr: float = 0.0  # decibels, of the results on samples held back
 
 
@@ -100,7 +102,20 @@ class Trials:
         best = self._best([best, *others], _WORTH_CLIPPING)
         # What mends errors layer by layer is left out only where that is better: it is what generalises.
         best = self._best([replace(best, correct=True), best])
-        return self._best([replace(best, compensate=True), best])
+        best = self._best([replace(best, compensate=True), best])
+        return self._refined(best) if self._plan.default == INT16 else best
+
+    def _refined(self, choice: Choice) -> Choice:
+        """With second terms of weights for as many layers as it takes to be better than int8 by what is promised."""
+        int8 = Trials(self._graph, Plan(), self._seen, self._kept, self._pack, silent).search()
+        graph = self._candidate(choice.strength).graph
+        names = layers_by_noise(graph, node_schemes(graph, self._plan, "float", choice.front))
+
+        def measure(fine: tuple[str, ...]) -> float:
+            return self._measured(replace(choice, fine=fine)).sqnr
+
+        fine = fewest_layers(names, measure, choice.sqnr, int8.sqnr + PROMISE + MARGIN)
+        return next((made for made in self.made if made.fine == fine), choice) if fine else choice
 
     def quantized(self, choice: Choice, plan: Plan, io: str) -> Graph:
         """The quantised graph of a choice."""
@@ -181,7 +196,8 @@ class Trials:
         quants: Any = {}
         if seen:
             quants = activation_quants(graph, seen, schemes, self._ranges(candidate, choice, seen))
-        made = quantize_graph(graph, quants, seen, schemes, io, self._rounder(choice, plan))
+        fine = (*choice.fine, *raised_layers(plan))
+        made = quantize_graph(graph, quants, seen, schemes, io, self._rounder(choice, plan), fine)
         if choice.correct:
             means = {name: histogram.mean() for name, histogram in candidate.means.items()}
             correct_biases(graph, made.sources, means, self._shown(_CORRECTED), self._pack)
