@@ -11,7 +11,7 @@ import numpy as np
 from edgert.dtypes import QuantParams
 from edgert.errors import ModelError
 from edgert.importers.builder import Array, GraphBuilder, Operand, QuantizedConstant
-from edgert.importers.layers import axes, transposed
+from edgert.importers.layers import axes, phases
 from edgert.importers.layers.conv import Weights, convolution
 from edgert.importers.layers.window import window
 from edgert.ir import Value
@@ -106,7 +106,7 @@ def _phases(
     place: _Place,
     depthwise: bool,
 ) -> Value:
-    """A convolution whose channels become pixels (layers.transposed)."""
+    """A convolution whose channels become pixels (layers.phases)."""
     stored: QuantParams | None = None  # of weights that stay quantised
     if not isinstance(weights, QuantizedConstant):
         data = weights
@@ -119,13 +119,13 @@ def _phases(
         data = data[:, :, np.newaxis]
     spread = _dilated(data, place.dilation, zero_point).transpose((0, 2, 3, 1) if depthwise else (1, 2, 3, 0))
     rows, columns = (
-        transposed.axis(size, wanted, taps, step, crop)
+        phases.axis(size, wanted, taps, step, crop)
         for size, wanted, taps, step, crop in zip(
             image.shape[1:3], place.out, spread.shape[1:3], place.stride, place.before, strict=True
         )
     )  # fmt: skip
     blocks = rows.stride * columns.stride
-    filters = transposed.as_convolution(np.ascontiguousarray(spread), rows, columns, zero_point)
+    filters = phases.as_convolution(np.ascontiguousarray(spread), rows, columns, zero_point)
     attrs = {
         "pad_top": rows.before, "pad_bottom": rows.after, "pad_left": columns.before, "pad_right": columns.after,
     }  # fmt: skip
@@ -192,7 +192,7 @@ def _spread(
 def _dilated(data: Array, dilation: Sequence[int], fill: int) -> Array:
     """Weights [I, O, KH, KW] with the steps between their taps filled."""
     height, width = [(size - 1) * step + 1 for size, step in zip(data.shape[2:], dilation, strict=True)]
-    transposed.check_growth(data, (height, width))
+    phases.check_growth(data, (height, width))
     full = np.full((*data.shape[:2], height, width), fill, data.dtype)
     full[:, :, :: dilation[0], :: dilation[1]] = data
     return full

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
-from edgert.importers.layers import transposed
+from edgert.importers.layers import phases
 from edgert.importers.tflite.builder import Builder, Handler, RefusedError
 from edgert.importers.tflite.read import SourceOp
 from edgert.ir import Value
@@ -121,14 +121,14 @@ def transpose_conv(b: Builder, op: SourceOp) -> Value:
         raise ModelError(f"strides {strides}, needed at least 1")
     # As much padding as the forward convolution, from the output to the input, has.
     pads = padding(options.Padding(), (shape[1], shape[2]), data.shape[1:3], options)
-    rows = transposed.axis(height, shape[1], data.shape[1], strides[0], pads["pad_top"])
-    columns = transposed.axis(width, shape[2], data.shape[2], strides[1], pads["pad_left"])
+    rows = phases.axis(height, shape[1], data.shape[1], strides[0], pads["pad_top"])
+    columns = phases.axis(width, shape[2], data.shape[2], strides[1], pads["pad_left"])
 
     blocks = strides[0] * strides[1]
     zero_point = 0 if quant is None else quant.zero_point if not quant.per_channel else 0
     if quant is not None and quant.per_channel:
         quant = QuantParams(quant.scales * blocks, quant.zero_points * blocks, 0)
-    weights = b.const(transposed.as_convolution(data, rows, columns, zero_point), quant, "weights")
+    weights = b.const(phases.as_convolution(data, rows, columns, zero_point), quant, "weights")
     bias = _bias(b, op, 3)
     if bias is not None:
         bias = b.emit("concat", [bias] * blocks, {"axis": 0}) if blocks > 1 else bias
