@@ -162,7 +162,7 @@ class GraphBuilder:
         bears_a_name = value in self.graph.inputs or value in self.graph.outputs or value.constant or value.variable
         if bears_a_name:
             self.begin(name, "output")
-            value = self.emit_node("copy", [value], {}, value.quant)
+            value = self.emit_unfolded("copy", [value], {}, value.quant)
         value.name = name
         self._names.add(name)
         self.graph.outputs.append(value)
@@ -226,7 +226,7 @@ class GraphBuilder:
         self.graph.nodes.append(node)
         return node.outputs
 
-    def emit_node(
+    def emit_unfolded(
         self, op: str, inputs: Sequence[Value | None], attrs: Mapping[str, Any], quant: QuantParams | None = None
     ) -> Value:
         """As emit, and never computed on the spot."""

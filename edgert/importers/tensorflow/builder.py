@@ -186,7 +186,7 @@ class Builder(GraphBuilder):
 
     def dequantized(self, constant: QuantizedConstant) -> Value:
         """Never computed on the spot: the passes want the integers and their scales."""
-        return self.emit_node("dequantize", [self.const(constant.data, quant=constant.quant)], {})
+        return self.emit_unfolded("dequantize", [self.const(constant.data, quant=constant.quant)], {})
 
     def constant(self, node: SourceNode, index: int) -> Array | None:
         """The input's elements; None when only the run knows them."""

@@ -39,7 +39,7 @@ def variable_handle(b: Builder, node: SourceNode) -> Outputs:
         lasting = Value(name, tuple(stored.shape), DType.of(stored.dtype), None, stored.copy(), variable=True)
         b.bear(lasting, name)
         b.lasting[name] = lasting
-        b.state[name] = b.emit_node("copy", [lasting], {})  # a later assignment must not change it
+        b.state[name] = b.emit_unfolded("copy", [lasting], {})  # a later assignment must not change it
     return Variable(name, b.state[name])
 
 

@@ -192,7 +192,7 @@ class Builder(GraphBuilder):
 
     def dequantized(self, constant: QuantizedConstant) -> Value:
         """As in GraphBuilder, and never computed on the spot: passes fold it into int8 layers."""
-        return self.emit_node("dequantize", [self.const(constant.data, quant=constant.quant)], {})
+        return self.emit_unfolded("dequantize", [self.const(constant.data, quant=constant.quant)], {})
 
     # What a call reads
 
