@@ -62,30 +62,18 @@ def resize(
     """
     rank = len(x.shape)
     factors = tuple(scales) if scales is not None else (0.0,) * rank
-    for what, found, known in (
-        ("mode", mode, MODES),
-        ("coordinate mode", coordinates, (*COORDINATES, *OTHER_COORDINATES)),
-        ("nearest mode", nearest, tuple(NEAREST)),
-    ):
-        if found not in known:
-            raise RefusedError(f"{what} {found!r}", f"use one of {', '.join(known)}")
-    if len(sizes) != rank or min(sizes) < 1 or len(factors) != rank:
-        raise ModelError(f"it resizes {list(x.shape)} to {list(sizes)}")
-    if math.prod(sizes) > LARGEST:
-        raise ModelError(f"it resizes {list(x.shape)} to {list(sizes)}: more than {LARGEST} elements")
+    _check(x, sizes, factors, mode, coordinates, nearest)
     changed = [axis for axis in range(rank) if sizes[axis] != x.shape[axis] or factors[axis] not in (0.0, 1.0)]
     if coordinates == "tf_crop_and_resize":
         changed = [axis for axis in range(rank) if crop is not None and (axis in changed or crop[axis] != (0.0, 1.0))]
     if not changed:
         return x
-    plain = mode != "cubic" and coordinates in COORDINATES and not antialias
-    if mode == "nearest":
-        antialias = False
-        plain = coordinates in COORDINATES
+    # Nearest takes one pixel as it is: antialiasing does not concern it.
+    has_operator = coordinates in COORDINATES and (mode == "nearest" or (mode == "linear" and not antialias))
     image_axes = (1, 2) if channels_last else (2, 3)
-    if plain and rank in (3, 4) and set(changed) <= set(image_axes):
+    if has_operator and rank in (3, 4) and set(changed) <= set(image_axes):
         return _operator(b, x, sizes, factors, mode, coordinates, nearest, channels_last)
-    if plain and rank == 4 and set(changed) <= {1, 2} and 1 in changed:
+    if has_operator and rank == 4 and set(changed) <= {1, 2} and 1 in changed:
         return _operator(b, x, sizes, factors, mode, coordinates, nearest, True)
     for axis in changed:
         size, out = x.shape[axis], sizes[axis]
@@ -98,6 +86,21 @@ def resize(
             matrix, offset = line.matrix(mode, cubic_coefficient, exclude_outside, antialias, extrapolation)
             x = _product(b, x, axis, matrix, offset)
     return x
+
+
+def _check(x: Value, sizes: Sequence[int], factors: Sequence[float], mode: str, coordinates: str, nearest: str) -> None:
+    """RefusedError for a mode that nobody knows, ModelError for sizes that no tensor of x's rank can have here."""
+    for what, found, known in (
+        ("mode", mode, MODES),
+        ("coordinate mode", coordinates, (*COORDINATES, *OTHER_COORDINATES)),
+        ("nearest mode", nearest, tuple(NEAREST)),
+    ):
+        if found not in known:
+            raise RefusedError(f"{what} {found!r}", f"use one of {', '.join(known)}")
+    if len(sizes) != len(x.shape) or min(sizes) < 1 or len(factors) != len(x.shape):
+        raise ModelError(f"it resizes {list(x.shape)} to {list(sizes)}")
+    if math.prod(sizes) > LARGEST:
+        raise ModelError(f"it resizes {list(x.shape)} to {list(sizes)}: more than {LARGEST} elements")
 
 
 def _operator(
