@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -207,31 +208,31 @@ def roi_align(
     count, channels = regions.shape[0], x.shape[1]
     corners = b.mul(regions, float(scale)) if scale != 1 else regions
     corners = b.sub(corners, 0.5) if half_pixel else corners
-    taps = []
-    for axis, (size, bins) in enumerate(zip(x.shape[2:], out, strict=True)):
-        start, end = (b.slice(corners, 1, column, column + 1) for column in (1 - axis, 3 - axis))
-        length = b.sub(end, start)
-        if not half_pixel:  # a region of no size counts as one pixel
-            length = b.emit("binary", [length, 1.0], {"function": BinaryFunction.MAXIMUM})
-        steps = ((np.arange(bins * ratio) + 0.5) / (ratio * bins)).astype(np.float32)[np.newaxis]
-        shape = [count, 1, 1]
-        shape[1 + axis] = bins * ratio
-        taps.append(
-            [Tap(*(b.reshape(item, shape) for item in tap)) for tap in _region_taps(b, start, length, steps, size)]
-        )
+    taps = [_bin_taps(b, corners, axis, x.shape[2 + axis], out[axis] * ratio, half_pixel) for axis in range(2)]
     numbers = b.reshape(b.emit("cast", [images], dtype=DType.FLOAT32), (count, 1, 1))
     parted = (count, out[0], ratio, out[1], ratio, channels)
     last = b.transpose(x, (0, 2, 3, 1))
     if largest:
-        products = [b.mul(pixel, weight) for pixel, weight in _pixels(b, last, x.shape[2:], taps, numbers) if weight]
-        y = products[0]
-        for item in products[1:]:
-            y = b.emit("binary", [y, item], {"function": BinaryFunction.MAXIMUM})
+        pairs = _pixels(b, last, x.shape[2:], taps, numbers)
+        products = [b.mul(pixel, weight) for pixel, weight in pairs if weight is not None]
+        y = reduce(lambda one, other: b.emit("binary", [one, other], {"function": BinaryFunction.MAXIMUM}), products)
         y = b.reduce(ReduceFunction.MAX, b.reshape(y, parted), (2, 4), keep_dims=False)
     else:
         y = b.reshape(fetched(b, last, x.shape[2:], taps, numbers), parted)
         y = b.reduce(ReduceFunction.MEAN, y, (2, 4), keep_dims=False)
     return b.transpose(y, (0, 3, 1, 2))
+
+
+def _bin_taps(b: GraphBuilder, corners: Value, axis: int, size: int, samples: int, half_pixel: bool) -> list[Tap]:
+    """The taps along one of two axes, shaped to be broadcast over the other; corners [R, 4] in pixels of the image."""
+    start, end = (b.slice(corners, 1, column, column + 1) for column in (1 - axis, 3 - axis))
+    length = b.sub(end, start)
+    if not half_pixel:  # a region of no size counts as one pixel
+        length = b.emit("binary", [length, 1.0], {"function": BinaryFunction.MAXIMUM})
+    steps = ((np.arange(samples) + 0.5) / samples).astype(np.float32)[np.newaxis]
+    shape = [corners.shape[0], 1, 1]
+    shape[1 + axis] = samples
+    return [Tap(*(b.reshape(item, shape) for item in tap)) for tap in _region_taps(b, start, length, steps, size)]
 
 
 def _region_taps(b: GraphBuilder, start: Value, length: Value, steps: Array, size: int) -> list[tuple[Value, Value]]:
