@@ -195,16 +195,11 @@ def _add(
         source, output = missing[0]
         raise ModelError(f"{where} reads output {output} of {symbol.nodes[source].name!r}, which has no such output")
     builder.begin(node.name, node.op)
-    inputs = [values[entry] for entry in entries]
-    for suffix in STATISTICS.get(node.op, ()) if len(inputs) == 3 else ():
-        stored = arrays.get(f"{node.name}_{suffix}")
-        if stored is None:
-            raise ModelError(f"{where}: there is no parameter {node.name}_{suffix}")
-        inputs.append(builder.const(_plain(stored)))
+    inputs = (*(values[entry] for entry in entries), *_unlisted(builder, node, len(entries), arrays))
     try:
         if handler is None:
             raise RefusedError(*_no_handler(node.op))
-        result = handler(builder, SourceNode(node.name, node.op, node.attrs, tuple(inputs)))
+        result = handler(builder, SourceNode(node.name, node.op, node.attrs, inputs))
     except RefusedError as refusal:
         refusals.add(node.name, node.op, refusal.reason, refusal.fix, [key])
         return
@@ -219,6 +214,17 @@ def _add(
         if value in made:
             builder.name(value, text)
             made.discard(value)
+
+
+def _unlisted(builder: GraphBuilder, node: SymbolNode, listed: int, arrays: Mapping[str, Array]) -> list[Value]:
+    """Statistics that symbols before 0.9 do not list among a node's inputs."""
+    values = []
+    for suffix in STATISTICS.get(node.op, ()) if listed == 3 else ():
+        stored = arrays.get(f"{node.name}_{suffix}")
+        if stored is None:
+            raise ModelError(f"{node.op} {node.name!r}: there is no parameter {node.name}_{suffix}")
+        values.append(builder.const(_plain(stored)))
+    return values
 
 
 def _add_outputs(builder: GraphBuilder, symbol: Symbol, values: dict[tuple[int, int], Value]) -> None:
