@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pickletools
 import re
+from typing import Any
 
 from edgert.errors import FileFormatError
 from edgert.importers.torch.archive import Archive
@@ -68,7 +69,9 @@ class _Item:
 
 
 _MARK = _Item([])
-_PAIRS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+# Objects that an opcode takes from the stack, to make one that holds them, or to put them into the one below.
+_TAKING = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "REDUCE": 2, "NEWOBJ": 2, "BINPERSID": 1, "STACK_GLOBAL": 1}
+_ADDING = {"APPEND": 1, "BUILD": 1, "SETITEM": 2}
 _TO_MARK = {"TUPLE", "LIST", "DICT", "FROZENSET"}
 
 
@@ -84,64 +87,67 @@ def _check_pickle(archive: Archive, name: str) -> None:
         raise FileFormatError(f"{archive.label}: {name!r} has objects inside objects without end")
 
 
-def _objects(data: bytes) -> list[_Item]:
-    """All objects that a pickle makes, without making them."""
-    stack: list[_Item] = []
-    memo: dict[int, _Item] = {}
-    made: list[_Item] = []
+class _Machine:
+    """The stack and the memo of the machine that reads a pickle. It makes nothing but items."""
 
-    def push(held: list[_Item]) -> None:
-        if len(made) >= MOST_OBJECTS:
+    def __init__(self) -> None:
+        self.stack: list[_Item] = []
+        self.memo: dict[int, _Item] = {}
+        self.made: list[_Item] = []
+
+    def push(self, held: list[_Item]) -> None:
+        if len(self.made) >= MOST_OBJECTS:
             raise ValueError(f"more than {MOST_OBJECTS} objects")
-        made.append(_Item(held))
-        stack.append(made[-1])
+        self.made.append(_Item(held))
+        self.stack.append(self.made[-1])
 
-    def above_mark() -> list[_Item]:
-        place = len(stack) - 1
-        while stack[place] is not _MARK:
+    def popped(self, count: int) -> list[_Item]:
+        return [self.stack.pop() for _ in range(count)]
+
+    def above_mark(self) -> list[_Item]:
+        place = len(self.stack) - 1
+        while self.stack[place] is not _MARK:
             place -= 1
             if place < 0:
                 raise ValueError("a mark is missing")
-        items = stack[place + 1 :]
-        del stack[place:]
+        items = self.stack[place + 1 :]
+        del self.stack[place:]
         return items
 
-    for opcode, argument, _ in pickletools.genops(data):
-        name = opcode.name
+    def hold(self, items: list[_Item]) -> None:
+        """Puts items into the object on top."""
+        self.stack[-1].held.extend(items)
+
+    def run(self, name: str, argument: Any) -> None:
+        """One opcode of pickletools."""
         if name in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
-            memo[len(memo) if argument is None else int(argument)] = stack[-1]
+            self.memo[len(self.memo) if argument is None else int(argument)] = self.stack[-1]
         elif name in ("BINGET", "LONG_BINGET", "GET"):
-            stack.append(memo[int(argument)])  # type: ignore[arg-type]
+            self.stack.append(self.memo[int(argument)])
         elif name == "MARK":
-            stack.append(_MARK)
+            self.stack.append(_MARK)
         elif name in _TO_MARK:
-            push(above_mark())
-        elif name in _PAIRS:
-            held = [stack.pop() for _ in range(_PAIRS[name])]
-            push(held)
+            self.push(self.above_mark())
+        elif name in _TAKING:
+            self.push(self.popped(_TAKING[name]))
         elif name in ("APPENDS", "SETITEMS", "ADDITEMS"):
-            items = above_mark()
-            stack[-1].held.extend(items)
-        elif name in ("APPEND", "BUILD"):
-            item = stack.pop()
-            stack[-1].held.append(item)
-        elif name == "SETITEM":
-            value, key = stack.pop(), stack.pop()
-            stack[-1].held.extend((key, value))
-        elif name in ("REDUCE", "NEWOBJ"):
-            arguments, function = stack.pop(), stack.pop()
-            push([function, arguments])
-        elif name in ("BINPERSID", "STACK_GLOBAL"):
-            push([stack.pop()])
-        elif name in ("PROTO", "FRAME"):
-            continue
-        elif name == "STOP":
-            break
+            self.hold(self.above_mark())
+        elif name in _ADDING:
+            self.hold(self.popped(_ADDING[name]))
         elif name in ("POP", "POP_MARK", "DUP", "INST", "OBJ", "NEWOBJ_EX"):
             raise ValueError(f"{name} is not what PyTorch writes")
-        else:  # a constant
-            push([])
-    return made
+        elif name not in ("PROTO", "FRAME"):
+            self.push([])  # a constant
+
+
+def _objects(data: bytes) -> list[_Item]:
+    """All objects that a pickle makes, without making them."""
+    machine = _Machine()
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name == "STOP":
+            break
+        machine.run(opcode.name, argument)
+    return machine.made
 
 
 def _nesting(items: list[_Item]) -> int:
