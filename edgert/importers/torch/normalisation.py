@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from edgert.importers.layers import norm
@@ -31,13 +34,6 @@ def batch_norm(b: Builder, call: Call) -> Value:
     )  # fmt: skip
 
 
-def batch_norm_core(b: Builder, call: Call) -> list[Value]:
-    """As core ATen has it: the statistics are further results, which only training reads."""
-    y = batch_norm(b, call)
-    nothing = b.const(np.zeros(0, np.float32))
-    return [y, nothing, nothing]
-
-
 def layer_norm(b: Builder, call: Call) -> Value:
     x = b.value(call, "input")
     rank, over = len(x.shape), len(call.integers("normalized_shape"))
@@ -45,12 +41,6 @@ def layer_norm(b: Builder, call: Call) -> Value:
     return norm.layer_norm(
         b, x, axes, b.optional(call, "weight"), b.optional(call, "bias"), call.number("eps", 1e-5)
     )  # fmt: skip
-
-
-def layer_norm_core(b: Builder, call: Call) -> list[Value]:
-    y = layer_norm(b, call)
-    nothing = b.const(np.zeros(0, np.float32))
-    return [y, nothing, nothing]
 
 
 def rms_norm(b: Builder, call: Call) -> Value:
@@ -68,8 +58,9 @@ def group_norm(b: Builder, call: Call) -> Value:
     )  # fmt: skip
 
 
-def group_norm_core(b: Builder, call: Call) -> list[Value]:
-    y = group_norm(b, call)
+def with_statistics(layer: Callable[[Builder, Call], Value], b: Builder, call: Call) -> list[Value]:
+    """As core ATen has a norm: the statistics are further results, which only training reads."""
+    y = layer(b, call)
     nothing = b.const(np.zeros(0, np.float32))
     return [y, nothing, nothing]
 
@@ -104,14 +95,14 @@ def weight_norm_interface(b: Builder, call: Call) -> list[Value]:
 
 HANDLERS: dict[str, Handler] = {
     "aten.batch_norm": batch_norm,
-    "aten._native_batch_norm_legit_no_training": batch_norm_core,
-    "aten.native_batch_norm": batch_norm_core,
-    "aten._native_batch_norm_legit": batch_norm_core,
+    "aten._native_batch_norm_legit_no_training": partial(with_statistics, batch_norm),
+    "aten.native_batch_norm": partial(with_statistics, batch_norm),
+    "aten._native_batch_norm_legit": partial(with_statistics, batch_norm),
     "aten.layer_norm": layer_norm,
-    "aten.native_layer_norm": layer_norm_core,
+    "aten.native_layer_norm": partial(with_statistics, layer_norm),
     "aten.rms_norm": rms_norm,
     "aten.group_norm": group_norm,
-    "aten.native_group_norm": group_norm_core,
+    "aten.native_group_norm": partial(with_statistics, group_norm),
     "aten.instance_norm": instance_norm,
     "aten.cosine_similarity": cosine_similarity,
     "aten._weight_norm": weight_norm,
