@@ -9,9 +9,9 @@ behind it pass it on.
 
 The largest step is found without trying every k: the interval of layers over which e grows most is halved, again and
 again, until it is a single layer. As long as e grows, no layer in another interval can cost more than that interval
-does, and what is found is the costliest layer of all. Where errors cancel, so that e falls in places, it is the
-costliest of those that the search came to. After MOST_PROBES values of e (many layers that cost about the same), only
-the costlier half is followed.
+does, and what is found is the costliest layer of all. Where e falls in places (errors cancel, or a layer's bias was
+corrected for what happens before it), it is the costliest of those that the search came to. After MOST_PROBES values
+of e (many layers that cost about the same), only the costlier half is followed.
 """
 
 from __future__ import annotations
@@ -32,24 +32,33 @@ MOST_PROBES = 40
 @dataclass(frozen=True)
 class Culprit:
     """The layer that costs most. before_db, after_db: SQNR of the results, in decibels, with the layers before it
-    quantised, and with it as well. share: of the whole model's error, from 0 to 1. probes: e(k) by k."""
+    quantised, and with it as well; total_db: with all layers quantised. share: what it costs as a part of the whole
+    model's error, above 1 where layers behind it make up for some. probes: e(k) by k."""
 
     order: int  # among the pairs, in the order of execution
     pair: Pair
     operator: str
     before_db: float
     after_db: float
+    total_db: float
     share: float
     probes: dict[int, float]
     layers: int
 
     def __str__(self) -> str:
-        before = "without error" if math.isinf(self.before_db) else f"{self.before_db:.1f} dB"
-        return (
-            f"{short_name(self.pair.name)} ({self.operator}, layer {self.order} of {self.layers}): "
-            f"{100 * self.share:.0f} % of the results' error arises there, "
-            f"from {before} to {self.after_db:.1f} dB (bisected in {len(self.probes)} runs)"
-        )
+        layer = f"{short_name(self.pair.name)} ({self.operator}, layer {self.order} of {self.layers})"
+        return f"{layer}: {self.effect} (bisected in {len(self.probes)} runs)"
+
+    @property
+    def effect(self) -> str:
+        """What the layer does to the results, as a clause."""
+        before = "no error" if math.isinf(self.before_db) else f"{self.before_db:.1f} dB"
+        step = f"quantising it takes the results from {before} to {self.after_db:.1f} dB"
+        if self.share > 1.0:
+            return (
+                f"{step}, of which layers behind it make up for some: all quantised, they have {self.total_db:.1f} dB"
+            )
+        return f"{step}, {100 * self.share:.0f} % of the error that they have in the end"
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -57,10 +66,12 @@ class Culprit:
             "order": self.order,
             "operator": self.operator,
             "index": self.pair.op,
-            "share": self.share,
-            "sqnr_before_db": self.before_db if math.isfinite(self.before_db) else None,
-            "sqnr_after_db": self.after_db if math.isfinite(self.after_db) else None,
-            "probes": [{"layers": k, "sqnr_db": _decibels(e)} for k, e in sorted(self.probes.items())],
+            "effect": self.effect,
+            "share": _finite(self.share),
+            "sqnr_before_db": _finite(self.before_db),
+            "sqnr_after_db": _finite(self.after_db),
+            "sqnr_total_db": _finite(self.total_db),
+            "probes": [{"layers": k, "sqnr_db": _finite(_decibels(e))} for k, e in sorted(self.probes.items())],
         }
 
 
@@ -80,9 +91,10 @@ def find_culprit(
         order=step - 1,
         pair=pair,
         operator=twins.rounded.session.model.op(pair.op)[0],
-        before_db=-10 * math.log10(before) if before > 0.0 else math.inf,
-        after_db=-10 * math.log10(after) if after > 0.0 else math.inf,
-        share=min(max((after - before) / total, 0.0), 1.0) if math.isfinite(total) else 1.0,
+        before_db=_decibels(before),
+        after_db=_decibels(after),
+        total_db=_decibels(total),
+        share=(after - before) / total if math.isfinite(total) else 1.0,
         probes=dict(prober.known),
         layers=count,
     )
@@ -159,5 +171,12 @@ class _Prober:
         return [outputs[info.name].astype(np.float64) for info in self._outputs]
 
 
-def _decibels(error: float) -> float | None:
-    return -10 * math.log10(error) if 0.0 < error < math.inf else None
+def _decibels(error: float) -> float:
+    if error == 0.0:
+        return math.inf
+    return -10 * math.log10(error) if math.isfinite(error) else -math.inf
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinities."""
+    return value if math.isfinite(value) else None
