@@ -5,8 +5,8 @@ All layers in the plan's default first. Where that loses too much: the sensitivi
 part of that order which holds the budget, by bisection, and of that part whatever can be taken back.
 
 The promise is about data that chose nothing. The samples are divided in two: one half chooses, and must hold the budget
-with a margin for chance; the other half, held back, must hold it as measured. When it does not, the search goes on with
-half the predicted loss, at most LOOKS times in all, and the interval that is reported is widened for every look.
+with a margin for chance; the other half, held back, must hold it as measured. When it does not, the search goes on for
+a smaller predicted loss, at most LOOKS times in all, and the interval that is reported is widened for every look.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from edgert.quant.sensitivity import measure_sensitivity
 from edgert.quant.units import network_of
 from edgert.quant.verdict import BudgetError, BudgetResult, Part, UnitVerdict
 
-__all__ = ["LOOKS", "Budget", "BudgetError", "BudgetResult", "search"]
+__all__ = ["LOOKS", "TIGHTER", "Budget", "BudgetError", "BudgetResult", "search"]
 
-LOOKS = 4  # at the data held back, at most
+LOOKS = 8  # at the data held back, at most
+TIGHTER = (0.7, 0.5, *(0.25,) * (LOOKS - 3))  # of the predicted loss, after each look at these data that failed
 _PRUNING = 24  # trials of taking units back, at most
-_TIGHTER = 0.5  # of the predicted loss, after a look at the data held back that failed
 
 
 def search(
@@ -103,22 +103,36 @@ class _Search:
 
     def _raised(self) -> BudgetResult:
         self.ladder = ladder = self._measured()
-        order = ladder.order(self._fits)
-        while order and not ladder.quantised(order[-1]):
-            order.pop()  # what is float throughout is no quantised model
-        if not order:
-            self._fail((0,) * len(self.network.units), "the default itself is beyond the caps")
-        bound = ladder.loss(order[0]) * (_TIGHTER if self.looks else math.inf)
+        bottom = (0,) * len(self.network.units)
+        orders = ladder.orders(self._fits)
+        if not all(orders):
+            self._fail(bottom, "the default itself is beyond the caps")
+        bound, looked = ladder.loss(bottom) * (TIGHTER[0] if self.looks else math.inf), bottom
         while True:
-            first = next((i for i, levels in enumerate(order) if ladder.loss(levels) <= bound), len(order) - 1)
-            if not self.meter.holds(self._plan(order[-1])):
-                self._fail(order[-1], self._highest())
-            found = self._pruned(self._bisected(order, first), bound)
-            if self._look(self._plan(found)):
+            found = self._found(orders, bound)
+            if found is None:
+                self._fail(orders[-1][-1], self._highest())
+            if found != looked and self._look(self._plan(found)):
                 return self._result(True, found)
-            if self.looks >= LOOKS or found == order[-1]:
-                self._fail(found, f"what held where it was chosen did not on the samples held back, {self.looks} times")
-            bound = ladder.loss(found) * _TIGHTER
+            if self.looks >= LOOKS or found == looked:
+                times = f"{self.looks} time{'s'[: self.looks != 1]}"
+                self._fail(found, f"what held on the samples that chose it did not on those held back, {times}")
+            bound, looked = ladder.loss(found) * TIGHTER[self.looks - 1], found
+
+    def _found(self, orders: Sequence[Sequence[Levels]], bound: float) -> Levels | None:
+        """The cheapest that holds on the samples that choose, and whose predicted loss is within the bound where there
+        is such: of each order the shortest part, of these the cheapest, and of that what cannot be taken back."""
+        assert self.ladder is not None
+        found = []
+        for order in orders:
+            losses = [self.ladder.loss(levels) for levels in order]
+            first = next((i for i, loss in enumerate(losses) if loss <= bound), len(order) - 1)
+            if self.meter.holds(self._plan(order[-1])):
+                found.append(self._bisected(order, first))
+        if not found:
+            return None
+        within = [levels for levels in found if self.ladder.loss(levels) <= bound] or found
+        return self._pruned(min(within, key=self.ladder.cost), bound)
 
     def _measured(self) -> Ladder:
         meter, quantizer, plan = self.meter, self.meter.quantizer, self.plan

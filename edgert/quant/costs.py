@@ -21,6 +21,10 @@ BYTES: Mapping[Weights, float] = {
     Weights.FLOAT16: 2.0,
     Weights.FLOAT32: 4.0,
 }
+# Weight of a layer's share of all layers beside its shares of time and size, each of which grows by three times of
+# itself when a layer becomes float. A raised layer is one that converts what it reads and writes, that no kernel fuses
+# with its neighbours, and that a device without float arithmetic cannot run at speed: few are better than cheap ones.
+A_LAYER = 6.0
 
 
 class Costs:
@@ -35,14 +39,14 @@ class Costs:
         self._other_time = network.fixed_work * TIME[Activations.FLOAT]
 
     def of(self, unit: int, scheme: Scheme) -> float:
-        """Time and weights that the unit takes more, each as a share of the network's, and its share of the layers:
-        for each one raised there are tensors to convert."""
+        """Time and weights that the unit takes more, each as a share of the network's, and A_LAYER times its share of
+        the layers."""
         if scheme == self._base:
             return 0.0
         this = self._network.units[unit]
         slower = this.work * (TIME[scheme.activations] - TIME[self._base.activations]) / self._time
         larger = this.weights * (BYTES[scheme.weights] - BYTES[self._base.weights]) / self._bytes
-        return max(slower, 0.0) + max(larger, 0.0) + (len(this.weighted) or 1) / self._layers
+        return max(slower, 0.0) + max(larger, 0.0) + A_LAYER * (len(this.weighted) or 1) / self._layers
 
     def slowdown(self, schemes: Sequence[Scheme]) -> float:
         """Modelled time with a scheme for every unit, against all in the network's own."""

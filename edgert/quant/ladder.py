@@ -1,6 +1,6 @@
-"""An order in which units of layers are raised: from all in the network's own scheme to all as exact as may be.
+"""Orders in which units of layers are raised: from all in the network's own scheme to all as exact as may be.
 
-The order is found from above. All units stand on the top step of the ladder, and one at a time the unit goes down whose
+The best order is found from above. All units stand on the top step of the ladder, and one at a time the unit goes down whose
 going costs the least accuracy for what it saves. Going up instead would not see that two neighbours which gain nothing
 alone gain much together, as the tensor between them is rounded until both are raised.
 """
@@ -56,29 +56,53 @@ class Ladder:
         """Whether anything is left that is not plain float."""
         return any(self.steps[level] != FLOAT for level in levels)
 
-    def lower(self, levels: Levels) -> Iterator[tuple[float, int, int, Levels]]:
-        """Every way to bring one unit down: loss per cost saved, the unit, its new step, and all steps then."""
+    def lower(self, levels: Levels, by_cost: bool = True) -> Iterator[tuple[float, int, int, Levels]]:
+        """Every way to bring one unit down: loss (per cost saved), the unit, its new step, and all steps then."""
         schemes = self.schemes(levels)
         for unit, level in enumerate(levels):
             for below in range(level):
                 saved = self.costs.of(unit, self.steps[level]) - self.costs.of(unit, self.steps[below])
                 if saved > 0.0:
-                    more = self.sensitivity.change(schemes, unit, self.steps[below])
-                    yield max(more, 0.0) / saved, unit, below, (*levels[:unit], below, *levels[unit + 1 :])
+                    more = max(self.sensitivity.change(schemes, unit, self.steps[below]), 0.0)
+                    then = (*levels[:unit], below, *levels[unit + 1 :])
+                    yield more / saved if by_cost else more, unit, below, then
 
-    def order(self, fits: Callable[[Levels], bool]) -> list[Levels]:
-        """From all on the bottom step upwards, each with one unit raised further than the one before, as far as they
-        fit under the caps."""
-        levels: Levels = (len(self.steps) - 1,) * len(self.sensitivity.network.units)
+    def orders(self, fits: Callable[[Levels], bool]) -> list[list[Levels]]:
+        """Orders worth trying. From all on the bottom step upwards, each has in every place one unit raised further
+        than in the one before, as far as they fit under the caps, and something left that is not plain float.
+
+        Ranked by gain per cost; by gain alone, as what gains little by its cost may gain most in all; and by what a
+        unit costs the results when it alone is on the bottom step, which does not trust errors to add up.
+        """
+        found = []
+        for order in (self._from_above(True), self._from_above(False), self._from_below()):
+            fitting = self._filled([levels for levels in order if fits(levels)], order[-1], fits)
+            while fitting and not self.quantised(fitting[-1]):
+                fitting.pop()
+            if fitting not in found:
+                found.append(fitting)
+        return found
+
+    def _from_above(self, by_cost: bool) -> list[Levels]:
+        levels = (len(self.steps) - 1,) * len(self.sensitivity.network.units)
         found = [levels]
         while any(levels):
-            *_, levels = min(self.lower(levels))
+            *_, levels = min(self.lower(levels, by_cost))
             found.append(levels)
-        fitting = [levels for levels in reversed(found) if fits(levels)]
-        return self._filled(fitting, found[0], fits)
+        return found[::-1]
+
+    def _from_below(self) -> list[Levels]:
+        count, top = len(self.sensitivity.network.units), len(self.steps) - 1
+        alone = [self.loss(tuple(0 if i == unit else top for i in range(count))) for unit in range(count)]
+        levels = (0,) * count
+        found = [levels]
+        for unit in sorted(range(count), key=lambda unit: -alone[unit]):
+            levels = (*levels[:unit], top, *levels[unit + 1 :])
+            found.append(levels)
+        return found
 
     def _filled(self, order: list[Levels], top: Levels, fits: Callable[[Levels], bool]) -> list[Levels]:
-        """Where caps end the order early, single units may still fit, though not the next one."""
+        """Where caps end an order early, single units may still fit, though not the next one."""
         if not order or order[-1] == top:
             return order
         levels = order[-1]

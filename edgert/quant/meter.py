@@ -17,7 +17,7 @@ from edgert.errors import InputError
 from edgert.evaluation import Dataset, evidence, labelled, split
 from edgert.ir import Graph
 from edgert.metrics import Drop, Evidence, Metric
-from edgert.progress import Progress
+from edgert.progress import Progress, silent
 from edgert.quant.clone import clone
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, INT8, INT16, Plan, Scheme
@@ -83,11 +83,11 @@ class Meter:
         data: Dataset,
         metric: Metric,
         budget: Budget,
-        io: str,
-        executor: Executor | None,
-        cache: Cache | None,
-        progress: Progress,
-        threads: int,
+        io: str = "float",
+        executor: Executor | None = None,
+        cache: Cache | None = None,
+        progress: Progress = silent,
+        threads: int = 1,
     ) -> None:
         self.quantizer, self.pack, self.metric, self.budget, self.io = quantizer, pack, metric, budget, io
         self.executor, self.cache, self.progress, self.threads = executor, cache, progress, threads

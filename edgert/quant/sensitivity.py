@@ -34,7 +34,7 @@ from edgert.quant.units import Network, work_of
 
 Pack = Callable[[Graph], bytes]
 
-_MOST_SAMPLES, _FEWEST_SAMPLES = 128, 16
+_MOST_SAMPLES, _FEWEST_SAMPLES = 64, 16
 _WORK = 10**12  # multiply-adds of all experiments together, within those numbers of samples
 
 

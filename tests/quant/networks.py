@@ -11,7 +11,7 @@ from reference_executor import ReferenceExecutor
 from edgert.compile import LOWER, run_passes
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
-from edgert.ops._enums import Activation
+from edgert.ops._enums import Activation, ReduceFunction, UnaryFunction
 from edgert.pack.writer import write
 from edgert.quant.histogram import Histogram
 
@@ -78,3 +78,57 @@ def residual_network(uneven: float = 100.0, activation: Activation = Activation.
     weights = make.rng.normal(size=(4, 128)).astype(np.float32) / 300  # so that the softmax does not saturate
     scores = make.op("fully_connected", flat, weights, make.weights(4))
     return make.outputs(make.op("softmax", scores, axis=1))
+
+
+def mobile_network(uneven: float = 1.0, size: int = 16, blocks: int = 4, classes: int = 10) -> Graph:
+    """Like MobileNetV3: hard-swish, depthwise convolutions, squeeze-excite blocks, linear bottlenecks with residual
+    additions, and a classifier. Its weights are random, but for ranges that keep its tensors alive.
+
+    uneven: ratio of the widest to the narrowest channel of what it expands to; the layers that read these make up for
+    it, so that the narrow channels matter as much as the wide ones.
+    """
+    make = Maker(seed=6)
+    wide, narrow = 24, 8
+    spread = np.geomspace(1.0, uneven, wide) / np.sqrt(uneven)
+
+    def conv(x: Value, outputs: np.ndarray, inputs: np.ndarray, activation: Activation = Activation.NONE) -> Value:
+        """1x1, with the scales of its output and input channels."""
+        weights = make.rng.normal(size=(len(outputs), 1, 1, len(inputs))) * np.sqrt(2 / len(inputs))
+        weights *= outputs[:, None, None, None] / inputs
+        bias = make.rng.normal(size=len(outputs)) * 0.1 * outputs
+        return make.op("conv2d", x, weights.astype(np.float32), bias.astype(np.float32), activation=activation)
+
+    def gated(x: Value) -> Value:
+        mean = make.op("reduce", x, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=True)
+        wanted = conv(conv(mean, np.ones(8), spread, Activation.RELU), np.ones(wide), np.ones(8))
+        return make.op("mul", x, make.op("unary", wanted, function=UnaryFunction.SIGMOID))
+
+    def filtered(x: Value) -> Value:
+        kernel, bias = make.rng.normal(size=(3, 3, wide)) / 2, make.rng.normal(size=wide) * 0.1 * spread
+        margins = {f"pad_{side}": 1 for side in ("top", "left", "bottom", "right")}
+        arrays = kernel.astype(np.float32), bias.astype(np.float32)
+        return make.op("depthwise_conv2d", x, *arrays, activation=Activation.RELU, **margins)
+
+    x = conv(make.input(1, size, size, 3), np.ones(narrow), np.ones(3), Activation.RELU)
+    for _ in range(blocks):
+        hidden = filtered(conv(x, spread, np.ones(narrow), Activation.RELU))
+        x = make.op("add", x, conv(gated(hidden), np.ones(narrow), spread))
+    features = make.op("unary", conv(x, np.ones(32), np.ones(narrow)), function=UnaryFunction.HARD_SWISH)
+    mean = make.op("reduce", features, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=False)
+    weights = make.rng.normal(size=(classes, 32)).astype(np.float32)
+    return make.outputs(make.op("softmax", make.op("fully_connected", mean, weights, make.weights(classes)), axis=1))
+
+
+def photo_like(graph: Graph, count: int, seed: int = 8) -> list[dict[str, np.ndarray]]:
+    """Smooth images of differing contrast and colour, so that a network's answers differ."""
+    rng = np.random.default_rng(seed)
+    (value,) = graph.inputs
+    _, height, width, channels = value.shape
+    y, x = np.mgrid[:height, :width] / height
+    made = []
+    for _ in range(count):
+        waves = rng.normal(size=(4, 4))
+        plane = sum(a * np.sin(2 * np.pi * (b * y + c * x) + d) for a, b, c, d in waves)
+        colour = rng.normal(size=(2, channels))
+        made.append({value.name: (plane[..., None] * colour[0] + colour[1])[None].astype(np.float32)})
+    return made

@@ -1,0 +1,70 @@
+"""What a budget's search is compared with: layers are raised to float one after another until the budget holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgert.ir import Graph
+from edgert.quant.budget import LOOKS, TIGHTER
+from edgert.quant.layers import node_schemes
+from edgert.quant.meter import Meter
+from edgert.quant.quantize import Quantizer
+from edgert.quant.schemes import FLOAT, INT8, Plan
+from edgert.quant.sensitivity import Sensitivity, measure_sensitivity
+from edgert.quant.units import Network, network_of
+
+Pack = Callable[[Graph], bytes]
+
+
+def network(quantizer: Quantizer) -> Network:
+    return network_of(quantizer.graph, node_schemes(quantizer.graph, quantizer.plan, "float"), quantizer.plan)
+
+
+def sensitivity_of(quantizer: Quantizer, pack: Pack, classifies: bool) -> Sensitivity:
+    exact, rounded = quantizer.quantized(Plan(FLOAT)), {INT8: quantizer.quantized()}
+    return measure_sensitivity(network(quantizer), exact, rounded, quantizer.kept.some, pack, classifies)
+
+
+def by_execution(sensitivity: Sensitivity) -> list[int]:
+    return list(range(len(sensitivity.network.units)))
+
+
+def by_sensitivity(sensitivity: Sensitivity) -> list[int]:
+    """First the unit that costs the results most when it alone is quantised."""
+    count = len(sensitivity.network.units)
+    alone = [sensitivity.loss([INT8 if i == unit else FLOAT for i in range(count)]) for unit in range(count)]
+    return sorted(range(count), key=lambda unit: -alone[unit])
+
+
+def greedy(meter: Meter, sensitivity: Sensitivity, order: list[int]) -> tuple[Plan, int]:
+    """The shortest part of the order that holds by the search's rules, found by bisection, too, with the same looks at
+    the data held back; and how many weighted layers it raises. Where nothing else holds, all layers are raised."""
+    units, plans, losses, raised = sensitivity.network.units, [meter.quantizer.plan], [], [0]
+    schemes = [INT8] * len(units)
+    losses.append(sensitivity.loss(schemes))
+    for unit in order:
+        schemes[unit] = FLOAT
+        plans.append(plans[-1].changed(units[unit].layers, FLOAT))
+        losses.append(sensitivity.loss(schemes))
+        raised.append(raised[-1] + len(units[unit].weighted))
+    low, looks = 0, 0
+    while True:
+        high = len(plans) - 1  # float throughout loses nothing
+        while low < high:
+            middle = (low + high) // 2 if looks or low else low  # all in int8 comes first
+            if meter.holds(plans[middle]):
+                high = middle
+            else:
+                low = middle + 1
+        looks += 1
+        if high == len(plans) - 1 or meter.check(plans[high], looks).lost <= meter.limit:
+            return plans[high], raised[high]
+        if looks == LOOKS:
+            return plans[-1], raised[-1]
+        bound = losses[high] * TIGHTER[looks - 1]
+        low = next(i for i, loss in enumerate(losses) if loss <= bound)
+
+
+def raised_layers(quantizer: Quantizer, plan: Plan) -> int:
+    """Weighted layers that a plan raises."""
+    return sum(len(unit.weighted) for unit in network(quantizer).units if unit.name in plan.layers)
