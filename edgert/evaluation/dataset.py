@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, overload
 
 import numpy as np
@@ -99,6 +100,11 @@ class Dataset(Sequence[Sample]):
         if isinstance(index, slice):
             return self.subset(range(len(self))[index])
         return self._shelf.take(self._items[index])
+
+    @property
+    def title(self) -> str:
+        """The source without its folders, for what must not depend on where files lie."""
+        return PurePath(self.source).name or self.source
 
     @property
     def names(self) -> tuple[str, ...]:

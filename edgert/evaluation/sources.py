@@ -78,12 +78,14 @@ class _Form:
         return list(load_files([path], self.inputs, self.normalisation))
 
 
-def _folder(path: Path, labels: Path | None, form: _Form, names: Sequence[str], classes: int | None) -> Dataset:
-    source = str(path)
+def _folder(
+    path: Path, labels: Path | None, form: _Form, names: Sequence[str], classes: int | None, source: str = ""
+) -> Dataset:
+    source = source or str(path)
     if labels is None:
         for kind in ("labels", "masks"):
             if (path / "images").is_dir() and (path / kind).is_dir():
-                return _folder(path / "images", path / kind, form, names, classes)
+                return _folder(path / "images", path / kind, form, names, classes, str(path))
         if not _data_files(path) and (folders := class_folders(path, names)):
             found = [(file, label) for folder, label in folders for file in _data_files(folder)]
             for folder, _label in folders:

@@ -131,6 +131,7 @@ def test_yolo(tmp_path: Path) -> None:
     for i in range(3):
         (tmp_path / "labels" / f"{i}.txt").write_text(f"{i} 0.5 0.5 0.2 0.4\n\n1 0.25 0.5 0.5 1\n" if i else "")
     dataset = load_dataset(tmp_path, IMAGE, names=("cat", "dog", "bird"))
+    assert dataset.source == str(tmp_path)
     assert dataset.targets is not None
     empty, one, two = dataset.targets
     assert isinstance(two, Boxes)
@@ -262,6 +263,7 @@ def test_digests_are_those_of_contents(tmp_path: Path) -> None:
     vectors(tmp_path / "two")
     first, second = load_dataset(tmp_path / "one", VECTOR), load_dataset(tmp_path / "two", VECTOR)
     assert first.digest == second.digest
+    assert (first.title, second.title) == ("one", "two")
     assert first.digest != load_dataset(tmp_path / "one", VECTOR, normalisation=((1.0,), (2.0,))).digest
     np.save(tmp_path / "two" / "3.npy", np.array([[3, 0.5]], np.float32))
     assert first.digest != load_dataset(tmp_path / "two", VECTOR).digest
