@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgert.cache import Cache, cache_key
+from edgert.cache import Cache
 from edgert.errors import InputError
 from edgert.evaluation import Dataset, evidence, labelled, split
 from edgert.ir import Graph
@@ -95,7 +95,7 @@ class Meter:
         parts = split(labelled(self.float_package, data, metric, executor, threads=threads), 0.5)
         self.chooses, self.held_back = parts.calibration, parts.measurement
         self.rule = (
-            f"of {len(data)} samples of {data.source}, the {len(self.chooses)} with the lowest SHA-256 choose the plan "
+            f"of {len(data)} samples of {data.title}, the {len(self.chooses)} with the lowest SHA-256 choose the plan "
             f"and the other {len(self.held_back)} are held back"
         )
         self.before = self._evidence(self.float_package, self.chooses)
@@ -188,17 +188,7 @@ class Meter:
         return self.part(plan, self.held_back, self._evidence(self.float_package, self.held_back), looks)
 
     def _evidence(self, package: bytes, data: Dataset) -> list[Evidence]:
-        key = ""
-        if self.cache is not None:
-            key = cache_key("evidence", package, data.digest, self.metric.spec)
-            entry = self.cache.get(key)
-            if entry is not None:
-                return [tuple(entry.arrays[f"{i}/{j}"] for j in range(n)) for i, n in enumerate(entry.facts)]
-        found = evidence(package, data, self.metric, self.executor, threads=self.threads)
-        if self.cache is not None:
-            arrays = {f"{i}/{j}": array for i, item in enumerate(found) for j, array in enumerate(item)}
-            self.cache.put(key, [len(item) for item in found], arrays)
-        return found
+        return evidence(package, data, self.metric, self.executor, threads=self.threads, cache=self.cache)
 
 
 def _widened(drop: Drop, looks: int) -> Drop:
