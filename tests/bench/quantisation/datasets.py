@@ -81,18 +81,30 @@ def photographs(find: Find) -> list[Path]:
     return sorted([*find("data/images_ccby").glob("*.jpg"), *find("data/coco_val/images").glob("*.jpg")])
 
 
-def photo_views(find: Find, height: int, width: int, mean: float, std: float) -> Data:
+def small_photographs(find: Find, height: int, width: int) -> Array:
+    """vww01 enlarged, uint8 [120, height, width, 3]: blurred, but of many scenes."""
+    return np.concatenate(
+        [
+            np.asarray(Image.fromarray(image[0]).resize((width, height), Image.Resampling.BILINEAR))[None]
+            for image, _ in model_inputs.person(find)
+        ]
+    )
+
+
+def photo_views(find: Find, height: int, width: int, mean: float, std: float, small: bool = True) -> Data:
     """[N, 1, height, width, 3], pixels less `mean`, by `std`. A photograph's views are all on one side."""
     stacks = [views(path, height, width) for path in photographs(find)]
+    if small:
+        stacks += list(small_photographs(find, height, width)[:, None])
     pixels = np.concatenate(stacks)[:, None]
-    group = np.repeat(np.arange(len(stacks)), [len(stack) for stack in stacks])
-    first = group % 3 == 0
+    first = np.repeat(np.arange(len(stacks)), [len(stack) for stack in stacks]) % 3 == 0
     x = ((pixels.astype(np.float32) - np.float32(mean)) / np.float32(std)).astype(np.float32)
-    return Data([x[first]], [x[~first]], None, "10 views each of the photographs by name, of every 3 the first")
+    what = "10 views each of the photographs by name" + (", vww01 enlarged" if small else "")
+    return Data([x[first]], [x[~first]], None, f"{what}, of every 3 pictures the first")
 
 
 def faces(find: Find) -> Data:
-    data = photo_views(find, 240, 320, 127, 128)
+    data = photo_views(find, 240, 320, 127, 128, small=False)
     calibration, measured = (
         [np.ascontiguousarray(x[0].transpose(0, 1, 4, 2, 3))] for x in (data.calibration, data.measured)
     )
@@ -105,11 +117,12 @@ def objects(find: Find) -> Data:
     def prepared(pixels: Array) -> Array:
         return np.ascontiguousarray(pixels[:, None, :, :, ::-1].transpose(0, 1, 4, 2, 3)).astype(np.float32) / 255
 
-    calibration = np.concatenate([views(path, 352, 352) for path in sorted(find("data/images_ccby").glob("*.jpg"))])
+    photos = [views(path, 352, 352)[:5] for path in sorted(find("data/images_ccby").glob("*.jpg"))]
+    calibration = np.concatenate([*photos, small_photographs(find, 352, 352)[::2]])
     paths = sorted(find("data/coco_val/images").glob("*.jpg"))
     measured = np.stack([views(path, 352, 352)[0] for path in paths])
     boxes = [np.loadtxt(find(f"data/coco_val/labels/{path.stem}.txt"), ndmin=2) for path in paths]
-    rule = "10 views each of images_ccby calibrate, coco_val is measured"
+    rule = "5 views each of images_ccby and every other of vww01, enlarged, calibrate, coco_val is measured"
     return Data([prepared(calibration)], [prepared(measured)], boxes, rule)
 
 

@@ -70,13 +70,16 @@ NETWORKS = (
     _tflite("vww_mnv1_float", datasets.person, scores.top1, "top-1", "vww_mnv1_int8"),
     Network("cifar_resnet20", "torch/cifar_resnet20.th", datasets.normalised_cifar, scores.top1, "top-1"),
     Network(
-        "cntk_mnist", "onnx/cntk_mnist.onnx", lambda find: datasets.digits(find, 1, (1, 1, 28, 28)), scores.top1, "top-1"
+        "cntk_mnist", "onnx/cntk_mnist.onnx", lambda find: datasets.digits(find, 1, (1, 1, 28, 28)),
+        scores.top1, "top-1",
     ),
     Network(
-        "lenet", "caffe/lenet.caffemodel", lambda find: datasets.digits(find, 1 / 256, (1, 1, 28, 28)), scores.top1, "top-1"
+        "lenet", "caffe/lenet.caffemodel", lambda find: datasets.digits(find, 1 / 256, (1, 1, 28, 28)),
+        scores.top1, "top-1",
     ),
     _tflite(
-        "mnist_lstm_float", lambda find: datasets.digits(find, 1 / 255, (1, 28, 28)), scores.top1, "top-1", "mnist_lstm_int8"
+        "mnist_lstm_float", lambda find: datasets.digits(find, 1 / 255, (1, 28, 28)),
+        scores.top1, "top-1", "mnist_lstm_int8",
     ),
     _tflite(
         "mobilenet_v1_0.25_224_float",
@@ -90,7 +93,8 @@ NETWORKS = (
         "ultraface_rfb320/rfb320_raw.tflite", channels_last=True,
     ),
     Network(
-        "basic_pitch", "basic_pitch/nmp.onnx", datasets.pitch, scores.sqnr, "SQNR", "basic_pitch/nmp.tflite", audio=True,
+        "basic_pitch", "basic_pitch/nmp.onnx", datasets.pitch, scores.sqnr, "SQNR",
+        "basic_pitch/nmp.tflite", audio=True,
         options={"input_shapes": {"serving_default_input_2:0": (1, datasets.PITCH_WINDOW, 1)}},
     ),
     Network(

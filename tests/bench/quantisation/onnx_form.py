@@ -63,6 +63,24 @@ def modern(path: Path, shapes: Mapping[str, tuple[int, ...]], constants: Mapping
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(made)
     onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(made)
+    _rename(model.graph)
+    onnx.save(model, made)
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """Numbers the tensors: onnxruntime's quantiser makes names of its own by suffixes, which long names may hold."""
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    names = [data.name for data in graph.initializer] + [name for node in graph.node for name in node.output]
+    new = {name: f"tensor{i}_" for i, name in enumerate(names) if name and name not in kept}
+    for data in graph.initializer:
+        data.name = new.get(data.name, data.name)
+    for i, node in enumerate(graph.node):
+        assert not any(attribute.HasField("g") for attribute in node.attribute), "a subgraph reads names, too"
+        node.name = f"node{i}_"
+        for side in (node.input, node.output):
+            side[:] = [new.get(name, name) for name in side]
+    del graph.value_info[:]
 
 
 class _Writer:
