@@ -37,11 +37,17 @@ class Item:
 
 
 class _Shelf:
-    """Keeps the samples that were read first, within a number of bytes."""
+    """Keeps the samples that were read first, within a number of bytes, and the hashes of all."""
 
     def __init__(self) -> None:
         self._samples: dict[Item, Sample] = {}
+        self._hashes: dict[Item, str] = {}
         self._bytes = 0
+
+    def hash_of(self, item: Item) -> str:
+        if item not in self._hashes:
+            self._hashes[item] = item.content()
+        return self._hashes[item]
 
     def take(self, item: Item) -> Sample:
         sample = self._samples.get(item)
@@ -124,7 +130,7 @@ class Dataset(Sequence[Sample]):
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """SHA-256 (hex) of every sample's content, whatever model it is read for."""
-        return tuple(item.content() for item in self._items)
+        return tuple(map(self._shelf.hash_of, self._items))
 
     @cached_property
     def digest(self) -> str:
