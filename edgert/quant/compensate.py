@@ -110,9 +110,13 @@ class _Layer:
         moments = covariance.astype(np.float64)
         mean = np.diagonal(moments, axis1=1, axis2=2).mean(axis=1)
         damping = _DAMPING * np.where(mean > 0.0, mean, 1.0)
-        # Inputs that hardly vary leave nothing but rounding errors, some eigenvalues of which are negative.
-        damping += 2.0 * np.maximum(-np.linalg.eigvalsh(moments)[:, 0], 0.0)
         moments = moments + damping[:, None, None] * np.eye(moments.shape[1])
+        try:
+            np.linalg.cholesky(moments)
+        except np.linalg.LinAlgError:
+            # Inputs that hardly vary leave nothing but rounding errors, some eigenvalues of which are negative.
+            more = np.maximum(damping - 2.0 * np.linalg.eigvalsh(moments)[:, 0], 0.0)
+            moments = moments + more[:, None, None] * np.eye(moments.shape[1])
         # The column whose errors weigh most goes first, while there are most columns left to make up for them.
         diagonal = np.diagonal(moments, axis1=1, axis2=2).sum(axis=0)
         parts = []
