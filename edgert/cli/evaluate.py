@@ -78,6 +78,7 @@ def command(
     """
     from edgert.cache import open_cache
     from edgert.engines import package_of
+    from edgert.evaluation import recordings
     from edgert.executors import open_executor
     from edgert.report.console import stages
     from edgert.runtime.model import Model
@@ -93,10 +94,13 @@ def command(
     with stages(not as_json) as progress, open_executor(jobs, scheduler) as executor:
         running = _Running(executor, progress, threads, kept)
         rows = _rows(metrics, packages, datasets, running)
-    facts = _facts(model, against, datasets[0], rows)
+    begun = recordings(models[0], datasets[0])
+    facts = _facts(model, against, datasets[0], rows, begun)
     if as_json:
         print_json(facts)
     else:
+        if begun is not None:
+            print(f"the model's variables are fresh at the beginning of each recording, {begun} times")
         _print(rows, against, len(datasets[0]), confusion, models[0].labels)
         if kept is not None and kept.trouble:
             click.echo(f"edgert: note: {kept.trouble}", err=True)
@@ -186,7 +190,7 @@ def _rows(metrics: list[Metric], packages: list[bytes], datasets: list[Dataset],
     ]
 
 
-def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row]) -> dict[str, Any]:
+def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row], begun: int | None) -> dict[str, Any]:
     """For --json. The metrics' values stand under their names, too, as far as these are no words of their own here."""
     measured = []
     for row in rows:
@@ -195,10 +199,15 @@ def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row]
             found["against"] = row.other.as_json()
             found["drop"] = row.drop.as_json()
         measured.append(found)
-    facts = {"model": str(model), "against": against and str(against), "samples": len(dataset), "metrics": measured}
-    classes = rows[0].value.details.get("classes")
-    plain = {row.metric.name: row.value.value for row in rows}
-    return {**plain, **facts, "classes": classes}
+    return {
+        **{row.metric.name: row.value.value for row in rows},
+        "model": str(model),
+        "against": against and str(against),
+        "samples": len(dataset),
+        "recordings": begun,
+        "classes": rows[0].value.details.get("classes"),
+        "metrics": measured,
+    }
 
 
 def _print(rows: list[_Row], against: Path | None, samples: int, confusion: bool, labels: tuple[str, ...]) -> None:

@@ -12,10 +12,10 @@ models give the same integers everywhere, float ones the same numbers on process
 
 from edgert.evaluation.dataset import Dataset, Split, digest_of, split
 from edgert.evaluation.defaults import class_count, fitting_metric
-from edgert.evaluation.runner import evaluate, evidence, evidence_of_each, labelled, run
+from edgert.evaluation.runner import evaluate, evidence, evidence_of_each, labelled, recordings, run
 from edgert.evaluation.sources import load_dataset
 
 __all__ = [
     "Dataset", "Split", "class_count", "digest_of", "evaluate", "evidence", "evidence_of_each", "fitting_metric",
-    "labelled", "load_dataset", "run", "split",
+    "labelled", "load_dataset", "recordings", "run", "split",
 ]  # fmt: skip

@@ -133,6 +133,11 @@ def evaluate(
     return metric.measurement(evidence(package, dataset, metric, executor, progress, threads, cache))
 
 
+def recordings(model: Model, dataset: Dataset) -> int | None:
+    """How many times the data set makes the model begin with fresh variables; None for a model that has none."""
+    return sum(dataset.begins) if is_stateful(model) else None
+
+
 def _refuse_unlabelled(dataset: Dataset, metric: Sampler) -> None:
     if metric.needs_labels:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.helpers import Command, assert_one_line
+from evaluation.models import summing
 
 from edgert.metrics import METRICS
 
@@ -165,6 +167,27 @@ def test_wrong_data(edgert: Command, words: tuple[Any, ...], labels: tuple[Any, 
     assert_one_line(edgert(*words, *labels, "--metric", "map"), 2, "0.npy", "needed the labelled boxes")
     assert_one_line(edgert(*words, *labels, "--metric", "miou"), 2, "0.npy", "needed a mask")
     assert_one_line(edgert(*words, *labels, "--metric", "top1@logits"), 2, "no output 'logits'", "scores")
+
+
+def test_models_with_state(edgert: Command, tmp_path: Path) -> None:
+    (tmp_path / "sum.ert").write_bytes(summing())
+    np.savez(tmp_path / "a.npz", x=np.ones((6, 2)), labels=np.zeros((6, 2)), sequences=[0, 0, 0, 1, 1, 2])
+    words = ("evaluate", tmp_path / "sum.ert", "--data", tmp_path / "a.npz", "--metric", "decisions:1.5")
+    facts = edgert(*words, "--json").json
+    assert facts["recordings"] == 3
+    assert facts["decisions:1.5"] == pytest.approx(50)  # the sum exceeds 1.5 from a recording's second sample on
+    assert "fresh at the beginning of each recording, 3 times" in edgert(*words).out
+
+
+def test_devices_need_neither_the_toolchain_nor_dask(words: tuple[Any, ...], labels: tuple[Any, ...]) -> None:
+    packages = ("rich", "flatbuffers", "onnx", "tflite", "PIL", "distributed", "platformdirs", "edgert.compile")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({packages!r})); from edgert.cli.main import main; "
+        f"main({[str(word) for word in (*words, *labels)]!r})"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "top1" in done.stdout
 
 
 def test_executors(
