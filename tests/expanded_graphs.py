@@ -1,5 +1,5 @@
-"""Graphs whose weights are stored in fewer bytes than they are computed with, beside the same graphs with the weights as
-they are computed with."""
+"""Graphs whose weights are stored in fewer bytes than they are computed with, beside the same graphs with the weights
+as they are computed with."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def image_net(form: str) -> Pair:
     y = p.add("conv2d", y, p.weights((24, 1, 1, 16), form), None, **relu6)
     y = p.add("conv2d", y, p.weights((12, 3, 3, 8), form), None, groups=3)
     one = p.add("reduce", y, function=ReduceFunction.MEAN, axes=(3,), keep_dims=True)
-    y = p.add("concat", y, p.add("depthwise_conv2d", one, p.weights((3, 3, 4), form, axis=2), None, multiplier=4, **pads),
-              axis=3)  # fmt: skip
+    four = p.add("depthwise_conv2d", one, p.weights((3, 3, 4), form, axis=2), None, multiplier=4, **pads)
+    y = p.add("concat", y, four, axis=3)
     y = p.add("fully_connected", y, p.weights((40, 16), form), p.weights((40,), form), **relu6)
     y = p.add("matmul", y, p.weights((40, 11), form, axis=1))
     y = p.add("matmul", y, p.weights((7, 11), form), transpose_b=True)
@@ -161,6 +161,23 @@ def integer_net(form: str, activations: DType = DType.INT8) -> Pair:
     y = p.add("conv2d", y, p.weights((40, 1, 1, 4), form, real=False), bias(40), quant=quant, groups=10)
     y = p.add("fully_connected", y, p.weights((33, 40), form, real=False), bias(33), quant=quant)
     return p.end(y)
+
+
+def mixed_net() -> Pair:
+    """Every form once, in a small net of float32 and one of int8: a package to damage."""
+    p = Pair("mixed")
+    x = p.input((1, 6, 5, 4))
+    y = p.add("conv2d", x, p.weights((8, 3, 3, 4), "float16"), p.weights((8,), "int8"))
+    y = p.add("depthwise_conv2d", y, p.weights((3, 3, 8), "int8", axis=2), None)
+    y = p.add("fully_connected", y, p.weights((12, 8), "int4"), None)
+    y = p.add("matmul", y, p.weights((12, 5), "int4-block"))
+    y = p.add("add", y, p.weights((2, 5), "float16"))
+    q = p.input((1, 6, 5, 4), DType.INT8, Q)
+    z = p.add("conv2d", q, p.weights((8, 3, 3, 4), "int4", real=False), None, quant=Q)
+    z = p.add("fully_connected", z, p.weights((6, 8), "int4-block", real=False), None, quant=Q)
+    sequence = p.input((3, 2, 4))
+    gates = [p.weights((20, 4), "float16"), p.weights((20, 5), "int4"), p.weights((20,), "float16")]
+    return p.end(y, z, p.add("lstm", sequence, *gates), p.weights((3, 4), "int8"))
 
 
 NETS: dict[str, Callable[[], Pair]] = {

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from expanded_graphs import mixed_net
 from fused_graphs import ChainBuilder
 
 import edgert
+from edgert.compile import pack_weights
 from edgert.custom import CustomOp, TensorType, add_custom_op, remove_custom_op
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError
@@ -280,6 +282,13 @@ def fused() -> bytes:
     return b.package()
 
 
+def expanded(targets: tuple[str, ...] = ()) -> bytes:
+    """Weights of 16, 8 and 4 bits, which are expanded when a session is made."""
+    graph = mixed_net().compact
+    package = write(graph)
+    return write(graph, packed=pack_weights(package, targets)) if targets else package
+
+
 PACKAGES: dict[str, Callable[[], bytes]] = {
     "digits-int8": lambda: digits(quantize=True),
     "digits-packed": lambda: digits(quantize=True, targets=("host", "aarch64-dotprod")),
@@ -287,6 +296,8 @@ PACKAGES: dict[str, Callable[[], bytes]] = {
     "digits-float": lambda: digits(quantize=False),
     "every-operator": every_operator,
     "fused": fused,
+    "expanded": expanded,
+    "expanded-packed": lambda: expanded(("host",)),
     "custom": custom,
 }
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from edgert.errors import EdgertError, InputError
+from edgert.report.console import size_text as size_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,10 +91,3 @@ def _finite(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
-
-
-def size_text(count: int) -> str:
-    """Bytes for a person: 53936 -> "52.7 KiB"."""
-    if count < 1024:
-        return f"{count} bytes"
-    return f"{count / 1024:.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):.2f} MiB"

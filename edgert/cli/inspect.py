@@ -34,13 +34,22 @@ def command(model: Path, as_json: bool) -> None:
 
 
 def _facts(path: Path, model: Model) -> dict[str, Any]:
+    from edgert.report.expansion import expansion, of_operator
     from edgert.runtime.tensors import tensor_info
 
     session, native = model.session, model.session.model
     tensors = [tensor_info(session, i) for i in range(native.tensor_count)]
     operators = []
+    computed: set[int] = set()  # constants that are not in the file, but expanded from others
+    counted: set[int] = set()  # those whose numbers are not parameters, or are those of other constants
     for i in range(native.op_count):
         kind, name, inputs, outputs = native.op(i)
+        at_opening = of_operator(session, i)
+        if at_opening is not None:
+            computed.update(outputs)
+            counted.update(
+                inputs if kind == "unpack_int4" else outputs
+            )  # two parameters a byte: count what is unpacked
         operators.append(
             {
                 "index": i,
@@ -48,6 +57,7 @@ def _facts(path: Path, model: Model) -> dict[str, Any]:
                 "name": name,
                 "kernel": session.kernel(i),
                 "packed_in_file": session.packed_in_file(i),
+                "expansion": at_opening,
                 "inputs": [tensors[at].name if at >= 0 else None for at in inputs],
                 "outputs": [tensors[at].name for at in outputs],
                 "output": f"{tensors[outputs[0]].dtype.numpy_name}{list(tensors[outputs[0]].shape)}" if outputs else "",
@@ -55,6 +65,7 @@ def _facts(path: Path, model: Model) -> dict[str, Any]:
         )
     mean, std = model.normalisation
     constants = [info for info in tensors if info.kind == "constant"]
+    expanded = expansion(session)
     return {
         "path": str(path),
         "file_bytes": path.stat().st_size,
@@ -62,10 +73,14 @@ def _facts(path: Path, model: Model) -> dict[str, Any]:
         "inputs": [_tensor(info) for info in model.inputs],
         "outputs": [_tensor(info) for info in model.outputs],
         "operators": operators,
-        "parameters": sum(math.prod(info.shape) for info in constants),
-        "constant_bytes": sum(math.prod(info.shape) * info.dtype.itemsize for info in constants),
+        "parameters": sum(math.prod(info.shape) for info in constants if info.index not in counted),
+        "constant_bytes": sum(
+            math.prod(info.shape) * info.dtype.itemsize for info in constants if info.index not in computed
+        ),
         "arena_bytes": session.arena_bytes,
         "session_bytes": session.total_bytes,
+        "peak_bytes": session.peak_bytes,
+        "expansion": expanded.describe() if expanded else None,
         "isa": session.isa,
         "targets": [_target(native, i) for i in range(len(native.targets))],
         "labels": list(model.labels),
@@ -117,8 +132,21 @@ def _tensor(info: Any) -> dict[str, Any]:
     }
 
 
+def _memory_text(facts: dict[str, Any]) -> str:
+    text = f"{size_text(facts['session_bytes'])}, of which the arena {size_text(facts['arena_bytes'])}"
+    peak = facts["peak_bytes"]
+    return f"{text}; {size_text(peak)} while it opens" if peak > facts["session_bytes"] else text
+
+
+def _kernel_text(op: dict[str, Any]) -> str:
+    if op["expansion"] is not None:
+        return "at opening" if op["expansion"]["bytes"] else "not needed: packed in the file"
+    return f"{op['kernel']}{' (packed)' if op['packed_in_file'] else ''}"
+
+
 def _print(facts: dict[str, Any], model: Model) -> None:
     from edgert.report.console import print_facts, print_table, short_name
+    from edgert.report.expansion import Expansion
 
     kinds = Counter(op["type"] for op in facts["operators"])
     labels = facts["labels"]
@@ -128,7 +156,8 @@ def _print(facts: dict[str, Any], model: Model) -> None:
             *(("input", info) for info in model.inputs),
             *(("output", info) for info in model.outputs),
             ("parameters", f"{facts['parameters']:,} ({size_text(facts['constant_bytes'])})"),
-            ("memory", f"{size_text(facts['session_bytes'])}, of which the arena {size_text(facts['arena_bytes'])}"),
+            ("memory", _memory_text(facts)),
+            ("expanded", Expansion(**facts["expansion"]).text() if facts["expansion"] else None),
             ("instructions", facts["isa"]),
             *(("packed for", _target_text(target)) for target in facts["targets"]),
             ("operators", ", ".join(f"{kind} x{count}" for kind, count in kinds.most_common())),
@@ -141,8 +170,7 @@ def _print(facts: dict[str, Any], model: Model) -> None:
         ]
     )
     rows = [
-        (op["index"], op["type"], op["output"], f"{op['kernel']}{' (packed)' if op['packed_in_file'] else ''}",
-         short_name(op["name"]))
+        (op["index"], op["type"], op["output"], _kernel_text(op), short_name(op["name"]))
         for op in facts["operators"]
     ]  # fmt: skip
     print_table(("#", "operator", "output", "kernel", "name"), rows)

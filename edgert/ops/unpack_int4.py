@@ -41,7 +41,8 @@ def unpack_int4(packed: Array, shape: Sequence[int], multipliers: Array | None =
     q = (halves ^ 8).astype(np.int32) - 8
     if multipliers is not None:
         q = q * np.repeat(multipliers, BLOCK, axis=1)[:, :columns].astype(np.int32)
-    return np.clip(q, -127, 127).astype(np.int8).reshape(tuple(shape))
+    numbers: Array = np.clip(q, -127, 127).astype(np.int8)
+    return numbers.reshape(tuple(shape))
 
 
 def _infer(inputs: Sequence[Value | None], attrs: Attrs) -> list[TensorSpec]:

@@ -121,3 +121,10 @@ def tracked(items: Iterable[T], text: str, total: int | None, shown: bool = True
         for done, item in enumerate(items):
             report(done)
             yield item
+
+
+def size_text(count: int) -> str:
+    """Bytes for a person: 53936 -> "52.7 KiB"."""
+    if count < 1024:
+        return f"{count} bytes"
+    return f"{count / 1024:.1f} KiB" if count < 1 << 20 else f"{count / (1 << 20):.2f} MiB"

@@ -10,6 +10,7 @@ from typing import Any
 from edgert.dtypes import DType
 from edgert.ops import OPS_BY_NAME
 from edgert.report.console import print_table, short_name
+from edgert.report.expansion import Expansion, expansion, of_operator
 from edgert.runtime import _native
 from edgert.runtime.core import Core, measure_core
 from edgert.runtime.model import Model
@@ -71,7 +72,8 @@ def _bytes(info: TensorInfo) -> int:
 
 
 def profile(model: Model, threads: int = 1, seconds: float = 1.0) -> dict[str, Any]:
-    """The least time of every operator over many runs, with its work; "types" and "total" sum up.
+    """The least time of every operator over many runs, with its work; "types" and "total" sum up. Operators that
+    expanded weights when the model was opened are listed with what that took ("expansion"), and take no part in runs.
 
     Stepping costs a little for each operator, some tens of nanoseconds. Operators that run together share their time in
     the proportion of their times alone; "groups" has both sums. percent_of_peak compares the time with that
@@ -79,6 +81,8 @@ def profile(model: Model, threads: int = 1, seconds: float = 1.0) -> dict[str, A
     operator, of all of a type, or of the whole model.
     """
     work = model_work(model)
+    at_opening = [of_operator(model.session, item.index) for item in work]
+    running = [item.index for item, found in zip(work, at_opening, strict=True) if found is None]
     together = least_times(model, seconds)
     grouped = [item.group for item in work if len(item.group) > 1 and item.index == item.group[0]]
     alone = least_times(model, seconds, fused=False) if grouped else together
@@ -96,26 +100,28 @@ def profile(model: Model, threads: int = 1, seconds: float = 1.0) -> dict[str, A
     at_peak = [_seconds_at_peak(item, core, threads) for item in work]
     operators = [
         {"index": item.index, "type": item.type, "name": item.name, "kernel": item.kernel,
-         "group": [item.group[0], item.group[-1]] if len(item.group) > 1 else None,
+         "group": [item.group[0], item.group[-1]] if len(item.group) > 1 else None, "expansion": opening,
          "percent": 100 * time / total if total else 0.0, **_figures([item], [time], [ideal], core)}
-        for item, time, ideal in zip(work, least, at_peak, strict=True)
+        for item, time, ideal, opening in zip(work, least, at_peak, at_opening, strict=True)
     ]  # fmt: skip
     types: list[dict[str, Any]] = []
-    for kind in dict.fromkeys(item.type for item in work):
-        own = [i for i, item in enumerate(work) if item.type == kind]
+    for kind in dict.fromkeys(work[i].type for i in running):
+        own = [i for i in running if work[i].type == kind]
         times = [least[i] for i in own]
         types.append(
             {"type": kind, "count": len(own), "percent": 100 * sum(times) / total if total else 0.0,
              **_figures([work[i] for i in own], times, [at_peak[i] for i in own], core)}
         )  # fmt: skip
     types.sort(key=lambda entry: -entry["us"])
+    expanded = expansion(model.session)
     return {
         "isa": model.session.isa,
         "total_us": 1e6 * total,
         "operators": operators,
         "types": types,
         "groups": groups,
-        "total": _figures(work, least, at_peak, core),
+        "total": _figures([work[i] for i in running], [least[i] for i in running], [at_peak[i] for i in running], core),
+        "expansion": expanded.describe() if expanded else None,
         **core.describe(),
     }
 
@@ -171,16 +177,17 @@ def _figures(
 
 def print_profile(facts: dict[str, Any]) -> None:
     """The facts of profile(), with "model" beside them, as tables. "+": it runs together with the operator above."""
+    running = [op for op in facts["operators"] if op["expansion"] is None]
     print_table(
         ("#", "operator", "us", "%", "MAC", "MAC/cycle", "% of peak", "bytes", "kernel", "name"),
         [(_number_in_group(op), op["type"], f"{op['us']:.2f}", f"{op['percent']:.1f}", *_columns(op), op["kernel"],
-          short_name(op["name"])) for op in facts["operators"]],
+          short_name(op["name"])) for op in running],
         f"{facts['model']}, {facts['total_us']:.1f} us on {facts['isa']}, {facts['clock_ghz']:.2f} GHz",
     )  # fmt: skip
     rows = [(entry["type"], entry["count"], f"{entry['us']:.2f}", f"{entry['percent']:.1f}", *_columns(entry))
             for entry in facts["types"]]  # fmt: skip
     total = facts["total"]
-    rows.append(("all", len(facts["operators"]), f"{total['us']:.2f}", "100.0", *_columns(total)))
+    rows.append(("all", len(running), f"{total['us']:.2f}", "100.0", *_columns(total)))
     print_table(("operator", "count", "us", "%", "MAC", "MAC/cycle", "% of peak", "bytes"), rows)
     if facts["groups"]:
         print_table(
@@ -188,6 +195,8 @@ def print_profile(facts: dict[str, Any]) -> None:
             [(_group_text(group, facts["operators"]), f"{group['us']:.2f}", f"{group['us_alone']:.2f}",
               f"{group['us'] / group['us_alone']:.3f}") for group in facts["groups"]],
         )  # fmt: skip
+    if facts["expansion"]:
+        print(f"expanded: {Expansion(**facts['expansion']).text()}")
 
 
 def _number_in_group(op: dict[str, Any]) -> str:

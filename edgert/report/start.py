@@ -16,7 +16,7 @@ from typing import Any
 from edgert.errors import InputError
 
 STEADY_INVOKES = 30
-_TIMES = ("open_ms", "first_ms", "steady_ms")
+_TIMES = ("open_ms", "expand_ms", "first_ms", "steady_ms")
 
 
 def measure_start(model: Path, threads: int, processes: int) -> dict[str, Any]:
@@ -24,7 +24,8 @@ def measure_start(model: Path, threads: int, processes: int) -> dict[str, Any]:
 
     memory_bytes: by how much the process's own memory grew from before the model was opened to after the first invoke;
     the mapped file is not among it, nor what fits into memory that it had and did not use. None where the system does
-    not tell. Raises InputError with what went wrong.
+    not tell. expand_ms: the part of open_ms that expanding stored weights took; peak_bytes: the most that the session
+    held meanwhile. Raises InputError with what went wrong.
     """
     found = [_start(model, threads) for _ in range(processes)]
     facts: dict[str, Any] = {"model": str(model), "threads": threads, "processes": processes}
@@ -34,14 +35,26 @@ def measure_start(model: Path, threads: int, processes: int) -> dict[str, Any]:
     facts["first_over_steady"] = (
         facts["first_ms"] / facts["steady_ms"]
     )  # of the bests: a busy machine disturbs single ones
-    for key in ("memory_bytes", "arena_bytes", "operators", "packed_in_file"):
+    for key in (
+        "memory_bytes",
+        "arena_bytes",
+        "session_bytes",
+        "peak_bytes",
+        "expansion",
+        "operators",
+        "packed_in_file",
+    ):
         facts[key] = found[0][key]
     return facts
 
 
 def print_start(facts: dict[str, Any]) -> None:
     from edgert.report.console import print_facts
+    from edgert.report.expansion import Expansion
 
+    expanded = facts["expansion"] and {**facts["expansion"], "ms": facts["expand_ms"]}
+    more = facts["peak_bytes"] - facts["session_bytes"]
+    opening = f"; {_kib(more)} more while it opens" if more else ""
     extra = "" if facts["memory_bytes"] is None else f", {_kib(facts['memory_bytes'] - facts['arena_bytes'])} beyond it"
     print_facts(
         [
@@ -51,7 +64,8 @@ def print_start(facts: dict[str, Any]) -> None:
                 f"{facts['first_ms']:.3f} ms, {facts['first_over_steady']:.2f} times a steady one"
                 f" ({facts['steady_ms']:.3f} ms)",
             ),
-            ("memory", f"the arena {_kib(facts['arena_bytes'])}{extra}"),
+            ("memory", f"the arena {_kib(facts['arena_bytes'])}{extra}{opening}"),
+            ("expanded", Expansion(**expanded).text() if expanded else None),
             ("packed", f"{facts['packed_in_file']} of {facts['operators']} operators use weights packed in the file"),
         ]
     )
@@ -90,6 +104,7 @@ def main() -> None:
 
     import numpy as np
 
+    from edgert.report.expansion import expansion
     from edgert.runtime.compat import Interpreter
 
     path, threads = sys.argv[1], int(sys.argv[2])
@@ -110,12 +125,17 @@ def main() -> None:
         steady.append(perf_counter() - start)
     session = interpreter._session
     operators = session.model.op_count
+    expanded = expansion(session)
     facts = {
         "open_ms": 1e3 * (opened - begin),
+        "expand_ms": expanded.ms if expanded else 0.0,
         "first_ms": 1e3 * (invoked - opened),
         "steady_ms": 1e3 * min(steady),
         "memory_bytes": None if before is None or after is None else after - before,
         "arena_bytes": session.arena_bytes,
+        "session_bytes": session.total_bytes,
+        "peak_bytes": session.peak_bytes,
+        "expansion": expanded.describe() if expanded else None,
         "operators": operators,
         "packed_in_file": sum(session.packed_in_file(i) for i in range(operators)),
     }

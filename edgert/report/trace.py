@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgert import __version__
+from edgert.report.expansion import expansion
 from edgert.report.profile import Work, model_work
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import TensorInfo
@@ -23,6 +24,7 @@ def trace(model: Model, title: str) -> dict[str, Any]:
     """The trace of INVOKES invokes, after two that warm up. The operators' arguments are what is known of them: number,
     type, name, kernel, inputs, outputs, multiply-adds, bytes moved."""
     work = [_arguments(item) for item in model_work(model)]
+    expanded = expansion(model.session)
     for _ in range(2):
         model.session.time_ops()
     runs = [model.session.time_ops() for _ in range(INVOKES)]
@@ -41,7 +43,12 @@ def trace(model: Model, title: str) -> dict[str, Any]:
     return {
         "traceEvents": events,
         "displayTimeUnit": "ns",
-        "otherData": {"model": title, "isa": model.session.isa, "edgert": __version__},
+        "otherData": {
+            "model": title,
+            "isa": model.session.isa,
+            "edgert": __version__,
+            "expanded_at_opening": expanded.describe() if expanded else None,
+        },
     }
 
 

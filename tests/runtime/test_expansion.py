@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from expanded_graphs import NETS, Pair, image_net, integer_net
+from arm.test_arm import run_on
+from c_build import build
+from c_build import run as c_run
+from expanded_graphs import NETS, Pair, image_net, integer_net, mixed_net
 from numpy.typing import NDArray
 
 from edgert.compile import pack_weights
@@ -175,12 +178,15 @@ def _wide(name: str, shape: tuple[int, ...], dtype: DType = DType.FLOAT16) -> Va
 
 
 def test_an_output_and_an_unused_one() -> None:
-    """A result that is the graph's own output stays, with what it is made of gone; one that nobody reads is not made."""
+    """A result that is the graph's own output stays, without what it is made of; one that nobody reads is not made."""
     packed = Value("packed", (64, 128), DType.UINT8, None, pack_int4(np.ones((64, 256), np.int8)))
     x = Value("x", (2, 256), DType.FLOAT32)
     q = Value("q", (64, 256), DType.INT8, QuantParams((0.5,), (0,)))
-    real, unused, y = Value("real", (64, 256), DType.FLOAT32), Value("n", (64, 256), DType.INT32), Value("y", (2, 64),
-                                                                                                        DType.FLOAT32)
+    real, unused, y = (
+        Value("real", (64, 256), DType.FLOAT32),
+        Value("n", (64, 256), DType.INT32),
+        Value("y", (2, 64), DType.FLOAT32),
+    )
     nodes = [
         Node("unpack_int4", [packed], [q], {"shape": (64, 256)}, "unpack"),
         Node("cast", [q], [unused], {}, "unused"),
@@ -202,7 +208,9 @@ def test_an_output_and_an_unused_one() -> None:
 def test_a_graph_of_nothing_else() -> None:
     half, real = _wide("half", (3, 5)), Value("real", (3, 5), DType.FLOAT32)
     model = Model(write(Graph("g", [], [real], [Node("dequantize", [half], [real], {}, "d")])))
-    np.testing.assert_array_equal(model()["real"] if isinstance(model(), dict) else model(), np.arange(15.0).reshape(3, 5))
+    np.testing.assert_array_equal(
+        model()["real"] if isinstance(model(), dict) else model(), np.arange(15.0).reshape(3, 5)
+    )
     assert model.session.step() is None
     assert model.session.time_ops() == []
 
@@ -270,7 +278,9 @@ def test_a_constant_image() -> None:
     pair = Pair("square")
     w = pair.weights((32, 32), "int8")
     x = pair.input((32, 32))
-    pair.end(pair.add("add", pair.add("matmul", w, w), x), pair.add("gather", w, pair.constant(np.array([3, -1])), axis=0))
+    pair.end(
+        pair.add("add", pair.add("matmul", w, w), x), pair.add("gather", w, pair.constant(np.array([3, -1])), axis=0)
+    )
     same(run(Model(write(pair.compact)), pair.feeds()), run(Model(write(pair.plain)), pair.feeds()), "square")
 
 
@@ -289,7 +299,9 @@ def test_packed_weights_open_without_expanding(name: str, tmp_path: Path) -> Non
     assert (fresh == 0) == name.startswith("int16")  # which has nothing packed
     expanded_bytes = sum(size for size, _, _ in expansions(model).values())
     before = sum(size for size, _, _ in expansions(plain).values())
-    assert sum(kept for _, kept, _ in expansions(model).values()) == sum(kept for _, kept, _ in expansions(plain).values())
+    assert sum(kept for _, kept, _ in expansions(model).values()) == sum(
+        kept for _, kept, _ in expansions(plain).values()
+    )
     if name.startswith("images"):  # all but what add reads and what depthwise_conv2d turns first
         assert expanded_bytes < before / 4
     else:
@@ -307,13 +319,10 @@ def test_other_targets() -> None:
     """What packs for another machine expands on this one."""
     pair = image_net("int4")
     package = write(pair.compact)
-    for target in ("aarch64-dotprod", "x86-64-avx2"):
-        try:
-            mine = pack_weights(package, (target,))
-        except ModelError as error:
-            assert "needs edgert on such a machine" in str(error)
-            continue
-        theirs = pack_weights(write(pair.plain), (target,))
+    architecture, _ = _native.host_target()
+    for target in ("aarch64-dotprod", "armv7", *(["x86-64-avx512vnni-intel"] if architecture == "x86_64" else [])):
+        mine, theirs = pack_weights(package, (target,)), pack_weights(write(pair.plain), (target,))
+        assert len(mine.entries) > 5
         assert [entry.data for entry in mine.entries] == [entry.data for entry in theirs.entries]
 
 
@@ -352,7 +361,7 @@ def test_the_memory_limit_counts_them() -> None:
     needed = Model(package).session.peak_bytes
     assert needed > 8_000_000  # expanded, and packed
     assert Model(package, memory_limit=needed).session.peak_bytes == needed
-    with pytest.raises(OutOfMemoryError, match="fully_connected.*the session's memory limit of 7000000 bytes"):
+    with pytest.raises(OutOfMemoryError, match=r"fully_connected.*the session's memory limit of 7000000 bytes"):
         Model(package, memory_limit=7_000_000)
     with pytest.raises(OutOfMemoryError, match="memory limit"):
         Model(package, memory_limit=3_000_000)
@@ -379,7 +388,45 @@ def test_work_is_in_proportion_to_the_file() -> None:
 
 
 def test_python_and_c_agree_on_what_expands() -> None:
-    assert EXPANDS == {"unpack_int4", "dequantize", "cast", "reshape"}
+    assert {"unpack_int4", "dequantize", "cast", "reshape"} == EXPANDS
     for name in NETS:
         pair = NETS[name]()
         assert set(expansions(Model(write(pair.compact)))) == {value.name for value in expanded(pair.compact)}
+
+
+# --- the C core alone ---
+
+SOME = {"mixed": mixed_net, **{name: NETS[name] for name in ("sequences-int4-block", "int8-int4-block", "int16-int4")}}
+
+
+def _files(pair: Pair, folder: Path) -> tuple[Path, Path, Path]:
+    """Both packages, and the inputs of a run."""
+    compact, plain, inputs = folder / "compact.ert", folder / "plain.ert", folder / "in.bin"
+    compact.write_bytes(write(pair.compact, packed=pack_weights(write(pair.compact), ("aarch64", "armv7"))))
+    plain.write_bytes(write(pair.plain))
+    inputs.write_bytes(b"".join(array.tobytes() for array in pair.feeds()))
+    return compact, plain, inputs
+
+
+@pytest.mark.parametrize("name", sorted(SOME))
+def test_sanitized(name: str, tmp_path: Path) -> None:
+    program, (compact, plain, inputs) = build("sanitized") / "run_model", _files(SOME[name](), tmp_path)
+    for model in (compact, plain):
+        for isa, threads in (("-", 1), ("-", 3), ("scalar", 1)):
+            c_run(program, model, threads, isa, inputs, tmp_path / f"{model.stem}.{isa}.{threads}")
+    for isa, threads in (("-", 1), ("-", 3), ("scalar", 1)):
+        results = [(tmp_path / f"{stem}.{isa}.{threads}").read_bytes() for stem in ("compact", "plain")]
+        assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "processor"), [("aarch64", "cortex-a53"), ("aarch64", "max"), ("armv7", "cortex-a9")]
+)
+@pytest.mark.parametrize("name", sorted(SOME))
+def test_arm(name: str, architecture: str, processor: str, tmp_path: Path) -> None:
+    program, (compact, plain, inputs) = build(architecture) / "run_model", _files(SOME[name](), tmp_path)
+    results = []
+    for model in (compact, plain):
+        run_on(architecture, processor, program, model, 2, "-", inputs, tmp_path / "out")
+        results.append((tmp_path / "out").read_bytes())
+    assert results[0] == results[1]
