@@ -26,7 +26,7 @@ from edgert.quant.judge import Judge
 from edgert.quant.layers import node_schemes
 from edgert.quant.measure import keep_results
 from edgert.quant.moments import input_moments
-from edgert.quant.ranges import METHODS, MINMAX, Range, input_ranges, tensor_ranges
+from edgert.quant.ranges import CLIPPING, METHODS, MINMAX, Range, input_ranges, tensor_ranges
 from edgert.quant.rewrite import Rewritten, quantize_graph
 from edgert.quant.roots import float_front
 from edgert.quant.samples import KeptSamples, Sample
@@ -35,7 +35,7 @@ from edgert.quant.weights import Rounder
 
 Pack = Callable[[Graph], bytes]
 
-_STRENGTHS = (0.5, 1.0)  # of equalisation
+_STRENGTHS = (0.0, 0.5, 1.0)  # of equalisation
 _AGAIN = 64  # samples, at most, on which an equalised graph is calibrated again
 _MOMENTS = 64  # samples, at most, on which inputs of layers are correlated
 _CORRECTED = 32  # samples, at most, on which biases are corrected
@@ -97,9 +97,11 @@ class Trials:
         best = Choice()
         if float_front(self._graph):
             best = self._best([best, replace(best, front=True)], _WORTH_FLOAT)
-        best = self._best([best, *(replace(best, strength=strength) for strength in _STRENGTHS)])
-        others = [replace(best, ranges=method) for method in METHODS if method != MINMAX]
-        best = self._best([best, *others], _WORTH_CLIPPING)
+        best = self._best([best, *self._strengths(best)])
+        best = self._best([best, *(replace(best, ranges=method) for method in METHODS if method not in CLIPPING)])
+        if best.ranges != MINMAX:  # headroom is what narrow channels lacked
+            best = self._best([best, *self._strengths(best)])
+        best = self._best([best, *(replace(best, ranges=method) for method in CLIPPING)], _WORTH_CLIPPING)
         # What mends errors layer by layer is left out only where that is better: it is what generalises.
         best = self._best([replace(best, correct=True), best])
         best = self._best([replace(best, compensate=True), best])
@@ -116,6 +118,10 @@ class Trials:
 
         fine = fewest_layers(names, measure, choice.sqnr, int8.sqnr + PROMISE + MARGIN)
         return next((made for made in self.made if made.fine == fine), choice) if fine else choice
+
+    def _strengths(self, choice: Choice) -> list[Choice]:
+        """Other strengths of equalisation than the choice's."""
+        return [replace(choice, strength=strength) for strength in _STRENGTHS if strength != choice.strength]
 
     def quantized(self, choice: Choice, plan: Plan, io: str) -> Graph:
         """The quantised graph of a choice."""

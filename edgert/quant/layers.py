@@ -11,8 +11,10 @@ from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.quant.forms import rule_of, settle
 from edgert.quant.norms import float_norms
 from edgert.quant.roots import float_front, float_roots
-from edgert.quant.schemes import FLOAT, Activations, Plan, Scheme, layer_name
+from edgert.quant.schemes import FLOAT, INT8, INT16, Activations, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
+
+_SMALL_SHARE = 0.05  # of a network's multiply-adds, which layers with int16 activations may take for better results
 
 
 @dataclass(frozen=True)
@@ -53,4 +55,24 @@ def node_schemes(graph: Graph, plan: Plan, io: str, front: bool = False) -> dict
         if not plan.names(node) and schemes[node].activations != Activations.FLOAT:
             recurrent = node.op in ("lstm", "gru", "rnn", "svdf")  # their weights are as many as a layer's
             schemes[node] = replace(schemes[node], activations=Activations.FLOAT) if recurrent else FLOAT
+    for node in fine_heads(graph) if io == "float" else ():
+        if schemes[node] == INT8 and not plan.names(node):
+            schemes[node] = INT16
     return schemes
+
+
+def fine_heads(graph: Graph) -> list[Node]:
+    """The layers that make the results, where they take little of the time: weighted operators that nothing but the
+    graph's outputs and the float tail reads.
+
+    Their results in int8 would lose more than anything before them: scores are told apart by less than a step.
+    """
+    tail, consumers, outputs = float_tail(graph), graph.consumers(), set(graph.outputs)
+    heads = []
+    for node in graph.nodes:
+        if rule_of(node) == QuantRule.WEIGHTED:
+            readers = consumers.get(node.output, [])
+            if all(reader in tail for reader in readers) and (readers or node.output in outputs):
+                heads.append(node)
+    whole = sum(layer.macs for layer in graph_layers(graph))
+    return heads if sum(_layer(node, False).macs for node in heads) < _SMALL_SHARE * whole else []

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME
+from edgert.ops._enums import Activation, UnaryFunction
 from edgert.ops._functions import unary_function
 from edgert.quant.histogram import Histogram
 from edgert.quant.scales import activation_params
@@ -26,8 +27,22 @@ MINMAX = "minmax"
 _NORMS = {"cubic": 3.0, "mse": 2.0}  # of the error
 _PERCENTILES = {"percentile99.999": 99.999, "percentile99.99": 99.99, "percentile99.9": 99.9}
 EMA = "ema"
-METHODS = (MINMAX, *_NORMS, *_PERCENTILES, EMA)  # those that clip least come first
+_WIDER = {"wider1.1": 1.1, "wider1.3": 1.3}  # by which the ends of minmax are multiplied
+METHODS = (MINMAX, *_WIDER, *_NORMS, *_PERCENTILES, EMA)
+CLIPPING = (*_NORMS, *_PERCENTILES, EMA)
 
+_ACTIVATION_BOUNDS: Mapping[Any, Range] = {
+    Activation.RELU: (0.0, math.inf),
+    Activation.RELU6: (0.0, 6.0),
+    Activation.RELU_N1_TO_1: (-1.0, 1.0),
+}
+_FUNCTION_BOUNDS: Mapping[Any, Range] = {
+    UnaryFunction.RELU6: (0.0, 6.0),
+    UnaryFunction.RELU_N1_TO_1: (-1.0, 1.0),
+    UnaryFunction.SIGMOID: (0.0, 1.0),
+    UnaryFunction.HARD_SIGMOID: (0.0, 1.0),
+    UnaryFunction.TANH: (-1.0, 1.0),
+}
 _EMA_KEPT = 0.95  # of the average so far, when a sample's end is added to it
 _RARE = 1e-4  # share of a tensor's values that may lie beyond its bulk
 _REACH = 4.0  # how far beyond its bulk, in widths of the bulk, a tensor's range may still go
@@ -48,6 +63,7 @@ def choose_range(histogram: Histogram, method: str = MINMAX, within: Range = (-m
     keeps more of the tails than the square: rounding errors average out in the sums that follow, clipped values are
     off in one direction and do not.
     percentileP: all but a share of (100 - P) percent at each end, of values that are not zero.
+    widerF: minmax with both ends F times as far: what other samples will reach where there were few for calibration.
     ema: of every sample's ends the exponential moving average, as training with simulated quantisation takes it.
     """
     if histogram.least == histogram.greatest:
@@ -58,7 +74,8 @@ def choose_range(histogram: Histogram, method: str = MINMAX, within: Range = (-m
         low, high = _quantiles(histogram, 1.0 - _PERCENTILES[method] / 100.0)
     else:
         low, high = _without_broken(histogram)
-    low, high = max(low, within[0]), min(high, within[1])
+    wider = _WIDER.get(method, 1.0)
+    low, high = max(low * wider, within[0]), min(high * wider, within[1])
     return _least_error(histogram, low, high, _NORMS[method]) if method in _NORMS else (low, high)
 
 
@@ -72,24 +89,36 @@ def tensor_ranges(
     """The range of every float32 activation that calibration saw, by name.
 
     exceptions: another method for some tensors, by name. inputs: ranges of inputs, which go before those of minmax
-    (input_ranges). What only functions of one operand read is cut where they all have become flat: hard_swish is 0
-    below -3, and sigmoid hardly moves beyond 7.
+    (input_ranges); no input's range is made wider. What only functions of one operand read is cut where they all have
+    become flat: hard_swish is 0 below -3, and sigmoid hardly moves beyond 7. Nor do ranges go beyond what the operator
+    can write.
     """
     found: dict[str, Range] = {}
-    readers = graph.consumers()
+    readers, producers = graph.consumers(), graph.producers()
     outputs = set(graph.outputs)
     for value in graph.values():
         if value.dtype != DType.FLOAT32 or value.constant or value.name not in histograms:
             continue
         histogram = histograms[value.name]
         own = (exceptions or {}).get(value.name, method)
+        if value not in producers and own in _WIDER:
+            own = MINMAX
         if own == MINMAX and value.name in (inputs or {}):
             found[value.name] = (inputs or {})[value.name]
             continue
         read = readers.get(value, [])
         seen = (-math.inf, math.inf) if value in outputs else told_apart(histogram, read)
+        if own in _WIDER and value in producers:
+            bounds = _bounds(producers[value])
+            seen = max(seen[0], bounds[0]), min(seen[1], bounds[1])
         found[value.name] = choose_range(histogram, own, seen)
     return found
+
+
+def _bounds(node: Node) -> Range:
+    """Between which all results of an operator lie, whatever it reads."""
+    function = node.attrs["function"] if node.op == "unary" else node.attrs.get("activation")
+    return (_FUNCTION_BOUNDS if node.op == "unary" else _ACTIVATION_BOUNDS).get(function, (-math.inf, math.inf))
 
 
 def told_apart(histogram: Histogram, readers: Sequence[Node]) -> Range:

@@ -35,11 +35,12 @@ def int8_inputs(node: Node) -> list[Value]:
     return [value for value in node.inputs if value is not None and not value.constant]
 
 
-def test_int8_everywhere_between_input_and_softmax() -> None:
+def test_int8_everywhere_between_input_and_scores() -> None:
     graph = quantised(residual_network(uneven=3.0))
     assert graph.nodes[0].op == "quantize"
-    assert [n.op for n in graph.nodes[-2:]] == ["dequantize", "softmax"]
-    for inner in graph.nodes[1:-2]:
+    assert [n.op for n in graph.nodes[-4:]] == ["quantize", "fully_connected", "dequantize", "softmax"]
+    assert graph.nodes[-3].output.dtype == DType.INT16  # the scores
+    for inner in graph.nodes[1:-4]:
         assert {value.dtype for value in (*int8_inputs(inner), *inner.outputs)} == {DType.INT8}, inner
     assert [(v.name, v.dtype) for v in graph.inputs] == [("input1", DType.FLOAT32)]
     assert [v.dtype for v in graph.outputs] == [DType.FLOAT32]
