@@ -143,7 +143,7 @@ class Report:
 
     samples, data: what they were compared on. costliest: the layer that costs the results most, as
     edgert.report.culprit.Culprit.as_json() has it; None where quantisation changed nothing. choices: what the quantiser
-    noted in the package.
+    noted in the package. promise: what a budget was held with when it was converted, as the package states it.
     """
 
     exact: ModelFacts
@@ -158,6 +158,7 @@ class Report:
     accuracies: tuple[Accuracy, ...]
     arena: Arena
     choices: dict[str, Any] = field(default_factory=dict)
+    promise: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -22,7 +22,7 @@ from edgert.report.layers import LayerDifference, compare_layers
 from edgert.report.memory import arena
 from edgert.report.profile import Work, model_work, profile
 from edgert.report.stored import Stored
-from edgert.report.twins import Array, PairedSample, Twins, chosen, other_source
+from edgert.report.twins import CHOICES, PROMISE, Array, PairedSample, Twins, noted, other_source
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import TensorInfo, tensor_info
 
@@ -92,7 +92,8 @@ def quantisation_report(
         costliest=None if culprit is None else {**culprit.as_json(), "text": str(culprit)},
         accuracies=tuple(accuracies),
         arena=arena(models[1]),
-        choices=chosen(models[1]),
+        choices=noted(models[1], CHOICES),
+        promise=noted(models[1], PROMISE),
         metadata={key: models[1].metadata(key) or "" for key in models[1].session.model.metadata_keys},
         notes=(*notes, *other_source(twins)),
     )

@@ -50,6 +50,7 @@ def render(report: Report) -> str:
         script_digest=digest,
         costliest=_costliest(report),
         choices=[(key, _text(value)) for key, value in sorted(report.choices.items())],
+        promise=[(key, _text(value)) for key, value in sorted(report.promise.items())],
         steps=_STEPS,
         level=level,
         weighted=[layer for layer in report.layers if layer.macs],

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 # Inputs by name, as the one model takes them and as the other does.
 PairedSample = tuple[Mapping[str, Array], Mapping[str, Array]]
 
-METADATA_KEY = "quantization"  # of a package: what the quantiser chose, as JSON
+CHOICES, PROMISE = "quantization", "accuracy"  # metadata of a package: what the quantiser chose, what was promised
 _QUANTIZED_NAME = re.compile(r"_(int8|int16)(_\d+)?$")  # the quantiser calls the int8 form of "x" "x_int8"
 
 
@@ -179,13 +179,21 @@ def steps(model: Model) -> Iterator[int]:
         yield op
 
 
-def chosen(model: Model) -> dict[str, Any]:
-    """What the quantiser noted in a package; empty where it noted nothing, or nothing that can be read."""
+def noted(model: Model, key: str) -> dict[str, Any]:
+    """A JSON object of a package's metadata; empty where there is none, or none that can be read."""
     try:
-        noted = json.loads(model.metadata(METADATA_KEY) or "{}")
+        found = json.loads(model.metadata(key) or "{}")
     except (ValueError, RecursionError):
         return {}
-    return noted if isinstance(noted, dict) else {}
+    return found if isinstance(found, dict) and _shallow(found) else {}
+
+
+def _shallow(value: Any, levels: int = 16) -> bool:
+    """Whether a JSON value nests no deeper: what walks through it must not run out of stack."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_shallow(item, levels - 1) for item in inner)
 
 
 def other_source(twins: Twins) -> list[str]:
@@ -208,7 +216,7 @@ def _pairs(exact: Model, rounded: Model) -> tuple[Pair, ...]:
     known = {info.name: (-1, info) for info in exact.inputs}
     for op, info in written(exact):
         known.setdefault(info.name, (op, info))
-    named = chosen(rounded).get("rescaled")
+    named = noted(rounded, CHOICES).get("rescaled")
     rescaled = set(map(str, named)) if isinstance(named, list) else set()
     pairs: list[Pair] = []
     seen: set[str] = set()

@@ -16,7 +16,7 @@ from edgert.report import culprit as culprit_module
 from edgert.report.culprit import find_culprit
 from edgert.report.inputs import Spread
 from edgert.report.layers import COLUMNS, compare_layers, ranked, row
-from edgert.report.twins import Twins, chosen
+from edgert.report.twins import CHOICES, Twins, noted
 from edgert.runtime.model import Model
 
 
@@ -135,12 +135,15 @@ def test_no_sample_is_an_error() -> None:
         compare_layers(pair, [])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "7", "[" * 5000, '{"rescaled": 3}'])
+DEEP = '{"a": ' + "[" * 200 + "]" * 200 + "}"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7", "[" * 5000, '{"rescaled": 3}', DEEP])
 def test_metadata_of_a_stranger_are_read_with_care(text: str) -> None:
     make = Maker()
     package = write(make.outputs(make.conv(make.input(1, 2, 2, 3), 4)), Metadata(entries=(("quantization", text),)))
     model = Model(package, keep_all_tensors=True)
-    assert isinstance(chosen(model), dict)
+    assert noted(model, CHOICES) == ({"rescaled": 3} if "rescaled" in text else {})
     Twins(model, Model(package, keep_all_tensors=True))
 
 
