@@ -99,7 +99,7 @@ class DaskExecutor(Executor):
         try:
             if self._client.status != "running":
                 raise OSError(f"the connection is {self._client.status}")
-            there = bool(self._client.nthreads())
+            there = bool(self._client.sync(self._client.scheduler.ncores, callback_timeout=_CONNECT_SECONDS))
         except (OSError, TimeoutError) as error:
             raise WorkerError(f"the Dask scheduler at {self._address} is gone: {error}") from error
         now = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -124,11 +125,12 @@ def test_a_scheduler_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyP
         pass
 
 
-@pytest.mark.parametrize("victim", ["scheduler", "workers"])
+@pytest.mark.parametrize("victim", ["scheduler", "workers", "frozen scheduler"])
 def test_what_ends_in_the_middle_is_told(victim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow_decoder.py").write_text(SLOW)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("edgert.executors._ABSENT_SECONDS", 1.0)
+    monkeypatch.setattr("edgert.executors._CONNECT_SECONDS", 3)
     exact, _rounded, dataset = digits()
     boxes = Dataset.of([sample.inputs for sample in dataset[:40]], [Boxes.of([])] * 40)
     monkeypatch.setattr("edgert.evaluation.runner._CHUNK_SAMPLES", 1)
@@ -137,7 +139,9 @@ def test_what_ends_in_the_middle_is_told(victim: str, tmp_path: Path, monkeypatc
 
         def kill(_stage: str, done: int, _total: int | None) -> None:
             if not seen:
-                for process in processes[:1] if victim == "scheduler" else processes[1:]:
+                if victim == "frozen scheduler":
+                    processes[0].send_signal(signal.SIGSTOP)
+                for process in {"scheduler": processes[:1], "workers": processes[1:]}.get(victim, []):
                     process.kill()
             seen.append(done)
 
