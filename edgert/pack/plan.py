@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from edgert.dtypes import DType
 from edgert.ir import Graph, Value
 
 ALIGNMENT = 64  # bytes; ERT_ALIGN of the C core
@@ -73,6 +74,8 @@ def in_place(graph: Graph) -> dict[Value, Value]:
         if node.op not in IN_PLACE or len(before.outputs) != 1 or before.outputs[0] in constants:
             continue
         value, output = before.outputs[0], node.outputs[0]
+        if node.op == "lut" and output.dtype != DType.INT8:  # what interpolates runs by itself
+            continue
         operands = node.inputs[:1] if node.op == "lut" else node.inputs
         alike = all(x is not None and x.shape == output.shape and x.dtype == output.dtype for x in operands)
         if alike and value in operands and uses[value] == 1:

@@ -98,15 +98,16 @@ def _int8_weighted(node: Node, sources: Mapping[Value, str]) -> bool:
 
 
 def _shift_bias(node: Node, input_shift: NDArray[np.float64]) -> None:
-    weights, bias = node.inputs[1], node.inputs[2]
+    x, weights, bias = node.inputs[:3]
+    assert x is not None
+    assert x.quant is not None
     assert weights is not None
     assert weights.data is not None
     assert weights.quant is not None
     assert bias is not None
     assert bias.data is not None
-    assert bias.quant is not None
     shift = response(node.op, weights.data.astype(np.float64), input_shift) * np.asarray(weights.quant.scales)
-    steps = bias.data - np.rint(shift / np.asarray(bias.quant.scales))
+    steps = bias.data - np.rint(shift / (np.float32(x.quant.scale) * np.asarray(weights.quant.scales, np.float32)))
     limits = np.iinfo(bias.data.dtype)
     bias.data = np.clip(steps, limits.min, limits.max).astype(bias.data.dtype)
 

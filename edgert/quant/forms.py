@@ -24,7 +24,9 @@ from edgert.quant.schemes import Activations, Plan, Scheme, Weights
 
 _ANY_QUANT = QuantParams((2.0**-15,), (0,))  # for checks that ask only whether there is a scale
 _CURVES = (UnaryFunction.SIGMOID, UnaryFunction.TANH)
-_FAITHFUL = 70.0  # decibels of an interpolated function, below which it is no good to int16
+# int16 has bits to spare, and what lies beyond all calibration samples would be clipped: a bit is left for it.
+HEADROOM = 2.0
+_FAITHFUL = 55.0  # decibels of an interpolated function, below which it is no good to int16
 _SPARED = 0.05  # share of the weights that may stay int8 where most are int4
 _INT4 = (Weights.INT4, Weights.INT4_BLOCK)
 
@@ -186,7 +188,7 @@ def _is_faithful(node: Node, histograms: Mapping[str, Histogram]) -> bool:
         exact = np.asarray(real(x))
     if not len(x) or not np.isfinite(exact).all():
         return False
-    x_quant, y_quant = symmetric_params(float(np.abs(x).max())), symmetric_params(float(np.abs(exact).max()))
+    x_quant, y_quant = (symmetric_params(HEADROOM * float(np.abs(array).max())) for array in (x, exact))
     steps = np.rint(x / x_quant.scale).astype(np.int64)
     made = look_up(table_of(real, x_quant, y_quant), np.clip(steps, -(2**15), 2**15 - 1)) * y_quant.scale
     noise, power = float((counts * (made - exact) ** 2).sum()), float((counts * exact**2).sum())

@@ -12,7 +12,7 @@ from edgert.errors import InputError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import QuantRule
 from edgert.ops._unary_int16 import UNIT_SCALE
-from edgert.quant.forms import is_curve, node_forms, rule_of, symmetric_params
+from edgert.quant.forms import HEADROOM, is_curve, node_forms, rule_of, symmetric_params
 from edgert.quant.histogram import Histogram
 from edgert.quant.ranges import Range, choose_range
 from edgert.quant.scales import WEIGHT_LIMIT, activation_params
@@ -26,8 +26,6 @@ UNIT_PARAMS = QuantParams((UNIT_SCALE,), (0,))  # of an int16 softmax, sigmoid o
 # Parameters of every float32 activation, for each of the forms that it may take.
 Quants = Mapping[Activations, Mapping[Value, QuantParams]]
 
-# int16 has bits to spare, and what lies beyond all calibration samples would be clipped: a bit is left for it.
-_HEADROOM = 2.0
 _LARGEST_RATIO = 64.0  # of a weighted operator's input step times weight step to its output step, in int16
 
 
@@ -130,7 +128,7 @@ def _int16_quants(nodes: list[Node], seen: Mapping[Value, Histogram]) -> dict[Va
     reach: dict[Value, float] = {}
     for value, histogram in seen.items():
         root = groups.find(value)
-        reach[root] = max(reach.get(root, 0.0), _HEADROOM * max(-histogram.least, histogram.greatest))
+        reach[root] = max(reach.get(root, 0.0), HEADROOM * max(-histogram.least, histogram.greatest))
 
     def params(value: Value) -> QuantParams:
         root = groups.find(value)

@@ -223,8 +223,10 @@ class _Rewriter:
         if x.name in self.histograms and not fine:
             real = real - mean_shift(node, dequantized(rounded), self.histograms[x.name].mean())
         data = _integer_bias(node, real, form, step, rounded)
-        params = QuantParams(tuple(float(s) for s in np.float32(step) * scales), (0,) * len(scales), 0)
         dtype = DType.of(data.dtype)
+        params = None  # 64-bit numbers have no scale in a file
+        if dtype == DType.INT32:
+            params = QuantParams(tuple(float(s) for s in np.float32(step) * scales), (0,) * len(scales), 0)
         suffix = dtype.name.lower()
         name = self.fresh_name(f"{node.output.name}/bias_{suffix}" if bias is None else f"{bias.name}_{suffix}")
         return [xq, w8, Value(name, data.shape, dtype, params, data)]

@@ -97,6 +97,14 @@ def test_nothing_is_overwritten_that_others_read() -> None:
     assert in_place(smaller) == {}
 
 
+def test_an_interpolating_lut_has_a_place_of_its_own() -> None:
+    """The core runs int8 tables in place, and not those of int16."""
+    graph, values = with_lut()
+    for value in values:
+        value.dtype = DType.INT16
+    assert in_place(graph) == {}
+
+
 def test_constants_and_variables_have_no_place() -> None:
     import numpy as np
 
