@@ -49,6 +49,10 @@ def _metrics_help() -> str:
 )
 @click.option("--metric", "specs", multiple=True, metavar="METRIC", help="See below. May be repeated.")
 @click.option("--against", type=FILE, metavar="OTHER", help="A model to compare with, such as the float one.")
+@click.option(
+    "--held-back", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
+    help="Measure on this share of the samples alone, by the rule that divides data for a budget (0.5).",
+)  # fmt: skip
 @click.option("--confusion", is_flag=True, help="Print the confusion matrix of a classifier.")
 @click.option("--min", "bound", type=float, metavar="VALUE", help="Exit code 1 where the metric is worse than VALUE.")
 @click.option("--min-top1", type=click.FloatRange(0, 100), metavar="PERCENT", help="Exit code 1 below this accuracy.")
@@ -62,6 +66,7 @@ def command(
     labels: str | None,
     specs: tuple[str, ...],
     against: Path | None,
+    held_back: float | None,
     confusion: bool,
     bound: float | None,
     min_top1: float | None,
@@ -78,7 +83,7 @@ def command(
     """
     from edgert.cache import open_cache
     from edgert.engines import package_of
-    from edgert.evaluation import recordings
+    from edgert.evaluation import recordings, split
     from edgert.executors import open_executor
     from edgert.report.console import stages
     from edgert.runtime.model import Model
@@ -87,6 +92,10 @@ def command(
     packages = [package_of(path) for path in paths]
     models = [Model(package, threads=threads) for package in packages]
     datasets = _datasets(models, data, labels)
+    rule = None
+    if held_back is not None:
+        parts = [split(dataset, 1 - held_back) for dataset in datasets]
+        datasets, rule = [part.measurement for part in parts], parts[0].rule
     metrics = _metrics(specs, datasets[0], models[0], min_top1)
     if bound is not None and len(specs) > 1:
         raise InputError(f"--min is for one metric, and {len(specs)} are asked for")
@@ -95,10 +104,12 @@ def command(
         running = _Running(executor, progress, threads, kept)
         rows = _rows(metrics, packages, datasets, running)
     begun = recordings(models[0], datasets[0])
-    facts = _facts(model, against, datasets[0], rows, begun)
+    facts = _facts(model, against, datasets[0], rows) | {"split": rule, "recordings": begun}
     if as_json:
         print_json(facts)
     else:
+        if rule is not None:
+            print(rule)
         if begun is not None:
             print(f"the model's variables are fresh at the beginning of each recording, {begun} times")
         _print(rows, against, len(datasets[0]), confusion, models[0].labels)
@@ -190,7 +201,7 @@ def _rows(metrics: list[Metric], packages: list[bytes], datasets: list[Dataset],
     ]
 
 
-def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row], begun: int | None) -> dict[str, Any]:
+def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row]) -> dict[str, Any]:
     """For --json. The metrics' values stand under their names, too, as far as these are no words of their own here."""
     measured = []
     for row in rows:
@@ -204,7 +215,6 @@ def _facts(model: Path, against: Path | None, dataset: Dataset, rows: list[_Row]
         "model": str(model),
         "against": against and str(against),
         "samples": len(dataset),
-        "recordings": begun,
         "classes": rows[0].value.details.get("classes"),
         "metrics": measured,
     }
@@ -225,14 +235,10 @@ def _print(rows: list[_Row], against: Path | None, samples: int, confusion: bool
             (f"{row.metric.name} of {against}", row.other),
             ("lost", f"{value} {worse} (95 % confidence {low} to {high}, on the same samples)"),
         ]
-        if "only_before_right" in row.drop.details:
+        if "p_value" in row.drop.details:
             only = row.drop.details
-            facts.append(
-                (
-                    "differ",
-                    f"right only there: {only['only_before_right']}, only here: {only['only_after_right']} samples",
-                )
-            )
+            found = f"{only['only_before_right']} right only there, {only['only_after_right']} only here"
+            facts.append(("differ", f"{found} (McNemar's exact p {only['p_value']:.3g})"))
         print_facts(facts)
     if confusion:
         _print_confusion(rows, labels)

@@ -88,6 +88,15 @@ def test_against_another_on_labels_is_a_paired_comparison(
     text = edgert(*words, *labels, *against).out
     assert "lost" in text
     assert "right only there" in text
+    assert "McNemar" in text
+
+
+def test_the_part_that_is_held_back(edgert: Command, words: tuple[Any, ...], labels: tuple[Any, ...]) -> None:
+    facts = edgert(*words, *labels, "--held-back", 0.3, "--json").json
+    assert facts["samples"] == 30
+    assert facts["split"] == "70 of 100 samples with the lowest SHA-256 calibrate, the other 30 measure"
+    assert facts["split"] in edgert(*words, *labels, "--held-back", 0.3).out
+    assert_one_line(edgert(*words, *labels, "--held-back", 1), 2, "--held-back")
 
 
 def test_against_another_without_labels(edgert: Command, words: tuple[Any, ...], digits: Path, archive: Path) -> None:
