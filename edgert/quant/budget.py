@@ -5,7 +5,7 @@ All layers in the plan's default first. Where that loses too much: the sensitivi
 part of that order which holds the budget, by bisection, and of that part whatever can be taken back.
 
 The promise is about data that chose nothing. The samples are divided in two: one half chooses, and must hold the budget
-with a margin for chance; the other half, held back, must hold it as measured. When it does not, the search goes on for
+with a margin for chance where any plan has one; the other half, held back, must hold it as measured. When it does not, the search goes on for
 a smaller predicted loss, at most LOOKS times in all, and the interval that is reported is widened for every look.
 """
 
@@ -39,7 +39,9 @@ from edgert.quant.verdict import BudgetError, BudgetResult, Part, UnitVerdict
 __all__ = ["LOOKS", "TIGHTER", "Budget", "BudgetError", "BudgetResult", "search"]
 
 LOOKS = 8  # at the data held back, at most
-TIGHTER = (0.7, 0.5, *(0.25,) * (LOOKS - 3))  # of the predicted loss, after each look at these data that failed
+# Of the predicted loss, after each look at these data that failed. Often a single sample tips the balance, which any
+# other plan may decide the other way: little by little at first.
+TIGHTER = (*(0.8,) * (LOOKS - 3), 0.5, 0.25)
 _PRUNING = 24  # trials of taking units back, at most
 
 
@@ -121,18 +123,22 @@ class _Search:
 
     def _found(self, orders: Sequence[Sequence[Levels]], bound: float) -> Levels | None:
         """The cheapest that holds on the samples that choose, and whose predicted loss is within the bound where there
-        is such: of each order the shortest part, of these the cheapest, and of that what cannot be taken back."""
+        is such: of each order the shortest part, of these the cheapest, and of that what cannot be taken back.
+
+        Where none has the margin for chance, as with a strict budget on few samples, one that holds as measured.
+        """
         assert self.ladder is not None
-        found = []
-        for order in orders:
-            losses = [self.ladder.loss(levels) for levels in order]
-            first = next((i for i, loss in enumerate(losses) if loss <= bound), len(order) - 1)
-            if self.meter.holds(self._plan(order[-1])):
-                found.append(self._bisected(order, first))
-        if not found:
-            return None
-        within = [levels for levels in found if self.ladder.loss(levels) <= bound] or found
-        return self._pruned(min(within, key=self.ladder.cost), bound)
+        for cautious in (True, False):
+            found = []
+            for order in orders:
+                losses = [self.ladder.loss(levels) for levels in order]
+                first = next((i for i, loss in enumerate(losses) if loss <= bound), len(order) - 1)
+                if self.meter.holds(self._plan(order[-1]), cautious):
+                    found.append(self._bisected(order, first, cautious))
+            if found:
+                within = [levels for levels in found if self.ladder.loss(levels) <= bound] or found
+                return self._pruned(min(within, key=self.ladder.cost), bound, cautious)
+        return None
 
     def _measured(self) -> Ladder:
         meter, quantizer, plan = self.meter, self.meter.quantizer, self.plan
@@ -173,18 +179,18 @@ class _Search:
     def _default_bytes(self) -> int:
         return len(self.meter.package(self.plan))
 
-    def _bisected(self, order: Sequence[Levels], first: int) -> Levels:
+    def _bisected(self, order: Sequence[Levels], first: int, cautious: bool) -> Levels:
         """The first of the order, from `first` on, that holds; the last is known to."""
         low, high = first, len(order) - 1
         while low < high:
             middle = (low + high) // 2
-            if self.meter.holds(self._plan(order[middle])):
+            if self.meter.holds(self._plan(order[middle]), cautious):
                 high = middle
             else:
                 low = middle + 1
         return order[high]
 
-    def _pruned(self, levels: Levels, bound: float) -> Levels:
+    def _pruned(self, levels: Levels, bound: float, cautious: bool) -> Levels:
         """Takes units back down, those that matter least first and many at a time, while the budget holds."""
         assert self.ladder is not None
         left, kept = _PRUNING, set[tuple[int, int]]()
@@ -201,7 +207,7 @@ class _Search:
             if not moves:
                 break
             left -= 1
-            if self.meter.holds(self._plan(then)):
+            if self.meter.holds(self._plan(then), cautious):
                 levels = then
             elif len(moves) > 1:
                 size = len(moves) // 2

@@ -1,8 +1,8 @@
 """Orders in which units of layers are raised: from all in the network's own scheme to all as exact as may be.
 
-The best order is found from above. All units stand on the top step of the ladder, and one at a time the unit goes down whose
-going costs the least accuracy for what it saves. Going up instead would not see that two neighbours which gain nothing
-alone gain much together, as the tensor between them is rounded until both are raised.
+The best order is found from above. All units stand on the top step of the ladder, and one at a time the unit goes down
+whose going costs the least accuracy for what it saves. Going up instead would not see that two neighbours which gain
+nothing alone gain much together, as the tensor between them is rounded until both are raised.
 """
 
 from __future__ import annotations

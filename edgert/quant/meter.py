@@ -108,10 +108,10 @@ class Meter:
     def package(self, plan: Plan) -> bytes:
         return self.pack(self.quantizer.quantized(plan, self.io))
 
-    def holds(self, plan: Plan) -> bool:
-        """On the samples that choose, with a margin for chance."""
+    def holds(self, plan: Plan, cautious: bool = True) -> bool:
+        """On the samples that choose; cautious: with a margin for chance."""
         found = self.estimate(plan)
-        return found.sure and found.lost + self.margin * found.error <= self.limit
+        return found.sure and found.lost + (self.margin * found.error if cautious else 0.0) <= self.limit
 
     def estimate(self, plan: Plan) -> Estimate:
         package = self.package(plan)

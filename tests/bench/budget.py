@@ -21,7 +21,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "bench" / "quantisation")]
 
 import models  # noqa: E402
-from quant.networks import mobile_network, pack, photo_like  # noqa: E402
+from quant.networks import mobile_network, pack, trained  # noqa: E402
 from quant.plain_greedy import by_execution, by_sensitivity, greedy, network, raised_layers, sensitivity_of  # noqa: E402
 
 from edgert.compile import optimise  # noqa: E402
@@ -65,9 +65,9 @@ def shared(name: str, what: str) -> Callable[[Path], Case]:
 
 def uneven(data: Path) -> Case:
     """Like MobileNetV3, made for the tests, with channels of deliberately unequal ranges."""
-    graph = mobile_network(uneven=100.0)
-    samples = photo_like(graph, 1300)
-    return Case(graph, Dataset.of(samples[:100]), Dataset.of(samples[100:], source="made images"), "agreement")
+    graph, (samples, labels) = trained(mobile_network(uneven=100.0), 500, 2100)
+    measured = Dataset.of(samples[100:], labels[100:], "made images")
+    return Case(graph, Dataset.of(samples[:100]), measured, "top1")
 
 
 CASES: dict[str, Callable[[Path], Case]] = {

@@ -13,7 +13,9 @@ from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation, ReduceFunction, UnaryFunction
 from edgert.pack.writer import write
+from edgert.quant.clone import clone
 from edgert.quant.histogram import Histogram
+from edgert.quant.measure import run_all
 
 Inputs = Sequence[np.ndarray]
 
@@ -80,9 +82,9 @@ def residual_network(uneven: float = 100.0, activation: Activation = Activation.
     return make.outputs(make.op("softmax", scores, axis=1))
 
 
-def mobile_network(uneven: float = 1.0, size: int = 16, blocks: int = 4, classes: int = 10) -> Graph:
-    """Like MobileNetV3: hard-swish, depthwise convolutions, squeeze-excite blocks, linear bottlenecks with residual
-    additions, and a classifier. Its weights are random, but for ranges that keep its tensors alive.
+def mobile_network(uneven: float = 1.0, size: int = 16, blocks: int = 4) -> Graph:
+    """Like MobileNetV3 without its head: hard-swish, depthwise convolutions, squeeze-excite blocks, linear bottlenecks
+    with residual additions, and an average. Its weights are random, but for ranges that keep its tensors alive.
 
     uneven: ratio of the widest to the narrowest channel of what it expands to; the layers that read these make up for
     it, so that the narrow channels matter as much as the wide ones.
@@ -113,22 +115,36 @@ def mobile_network(uneven: float = 1.0, size: int = 16, blocks: int = 4, classes
     for _ in range(blocks):
         hidden = filtered(conv(x, spread, np.ones(narrow), Activation.RELU))
         x = make.op("add", x, conv(gated(hidden), np.ones(narrow), spread))
-    features = make.op("unary", conv(x, np.ones(32), np.ones(narrow)), function=UnaryFunction.HARD_SWISH)
-    mean = make.op("reduce", features, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=False)
-    weights = make.rng.normal(size=(classes, 32)).astype(np.float32)
-    return make.outputs(make.op("softmax", make.op("fully_connected", mean, weights, make.weights(classes)), axis=1))
+    features = make.op("unary", conv(x, np.ones(64), np.ones(narrow)), function=UnaryFunction.HARD_SWISH)
+    return make.outputs(make.op("reduce", features, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=False))
 
 
-def photo_like(graph: Graph, count: int, seed: int = 8) -> list[dict[str, np.ndarray]]:
-    """Smooth images of differing contrast and colour, so that a network's answers differ."""
+Labelled = tuple[list[dict[str, np.ndarray]], list[int]]
+
+
+def trained(features: Graph, count: int, measured: int, classes: int = 10, seed: int = 8) -> tuple[Graph, Labelled]:
+    """A classifier on a network's features [1, N], its head fitted by ridge regression to `count` images, and
+    `measured` other images with their classes: smooth patterns, one a class, of differing contrast under noise."""
     rng = np.random.default_rng(seed)
-    (value,) = graph.inputs
+    (value,) = features.inputs
     _, height, width, channels = value.shape
-    y, x = np.mgrid[:height, :width] / height
-    made = []
-    for _ in range(count):
-        waves = rng.normal(size=(4, 4))
-        plane = sum(a * np.sin(2 * np.pi * (b * y + c * x) + d) for a, b, c, d in waves)
-        colour = rng.normal(size=(2, channels))
-        made.append({value.name: (plane[..., None] * colour[0] + colour[1])[None].astype(np.float32)})
-    return made
+    y, x = np.mgrid[:height, :width, :1][:2] / height
+    waves = rng.normal(size=(classes, 4, 3, channels))
+    patterns = [sum(np.sin(2 * np.pi * (b * y + c * x) + d) for b, c, d in waves[k]) for k in range(classes)]
+    labels = [int(label) for label in rng.integers(0, classes, count + measured)]
+    samples = []
+    for label in labels:
+        noise = rng.normal(size=patterns[label].shape)
+        image = patterns[label] * rng.uniform(0.4, 1.6) + noise * rng.uniform(0.4, 1.6)
+        samples.append({value.name: image[None].astype(np.float32)})
+    seen = np.concatenate([run[0] for run in np.split(run_all(pack(clone(features)), samples[:count])[0], count)])
+    middle, wide = seen.mean(axis=0), seen.std(axis=0) + 1e-6
+    normal = (seen - middle) / wide
+    wanted = np.eye(classes)[labels[:count]] - 1 / classes
+    solved = np.linalg.solve(normal.T @ normal + np.eye(normal.shape[1]) * 0.01 * count, normal.T @ wanted)
+    weights = 20 * (solved / wide[:, None]).T
+    make = Maker()
+    make.graph, make.count = clone(features), 1000
+    head = weights.astype(np.float32), (-weights @ middle).astype(np.float32)
+    graph = make.outputs(make.op("softmax", make.op("fully_connected", make.graph.outputs[0], *head), axis=1))
+    return graph, (samples[count:], labels[count:])

@@ -49,13 +49,14 @@ def greedy(meter: Meter, sensitivity: Sensitivity, order: list[int]) -> tuple[Pl
         raised.append(raised[-1] + len(units[unit].weighted))
     low, looks = 0, 0
     while True:
-        high = len(plans) - 1  # float throughout loses nothing
-        while low < high:
-            middle = (low + high) // 2 if looks or low else low  # all in int8 comes first
-            if meter.holds(plans[middle]):
+        cautious = any(meter.holds(plan) for plan in (plans[low], plans[-2]))
+        start, high = low, len(plans) - 1  # float throughout loses nothing
+        while start < high:
+            middle = (start + high) // 2 if looks or start else start  # all in int8 comes first
+            if meter.holds(plans[middle], cautious):
                 high = middle
             else:
-                low = middle + 1
+                start = middle + 1
         looks += 1
         if high == len(plans) - 1 or meter.check(plans[high], looks).lost <= meter.limit:
             return plans[high], raised[high]
