@@ -27,8 +27,8 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
 
 import numpy as np  # noqa: E402
 import table  # noqa: E402
-from datasets import Data  # noqa: E402
 from job import FLOAT, Arrays, Job, load  # noqa: E402
+from model_splits import Data  # noqa: E402
 from models import NETWORKS, Network  # noqa: E402
 from scores import Score, sqnr  # noqa: E402
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import datasets
+import model_splits
 import onnx
 import scores
-from datasets import Data
 from job import Arrays
 from model_inputs import Find
+from model_splits import Data
 from onnx_form import modern, onnx_model
 from scores import Score
 
@@ -66,44 +66,44 @@ def _tflite(name: str, data: Callable[[Find], Data], score: Any, what: str, auth
 
 
 NETWORKS = (
-    _tflite("ic_resnet8_float", datasets.cifar, scores.top1, "top-1", "ic_resnet8_int8"),
-    _tflite("vww_mnv1_float", datasets.person, scores.top1, "top-1", "vww_mnv1_int8"),
-    Network("cifar_resnet20", "torch/cifar_resnet20.th", datasets.normalised_cifar, scores.top1, "top-1"),
+    _tflite("ic_resnet8_float", model_splits.cifar, scores.top1, "top-1", "ic_resnet8_int8"),
+    _tflite("vww_mnv1_float", model_splits.person, scores.top1, "top-1", "vww_mnv1_int8"),
+    Network("cifar_resnet20", "torch/cifar_resnet20.th", model_splits.normalised_cifar, scores.top1, "top-1"),
     Network(
-        "cntk_mnist", "onnx/cntk_mnist.onnx", lambda find: datasets.digits(find, 1, (1, 1, 28, 28)),
+        "cntk_mnist", "onnx/cntk_mnist.onnx", lambda find: model_splits.digits(find, 1, (1, 1, 28, 28)),
         scores.top1, "top-1",
     ),
     Network(
-        "lenet", "caffe/lenet.caffemodel", lambda find: datasets.digits(find, 1 / 256, (1, 1, 28, 28)),
+        "lenet", "caffe/lenet.caffemodel", lambda find: model_splits.digits(find, 1 / 256, (1, 1, 28, 28)),
         scores.top1, "top-1",
     ),
     _tflite(
-        "mnist_lstm_float", lambda find: datasets.digits(find, 1 / 255, (1, 28, 28)),
+        "mnist_lstm_float", lambda find: model_splits.digits(find, 1 / 255, (1, 28, 28)),
         scores.top1, "top-1", "mnist_lstm_int8",
     ),
     _tflite(
         "mobilenet_v1_0.25_224_float",
-        lambda find: datasets.photo_views(find, 224, 224, 127.5, 127.5),
+        lambda find: model_splits.photo_views(find, 224, 224, 127.5, 127.5),
         scores.agreement,
         "agreement",
     ),
-    Network("fastestdet", "onnx/fastestdet.onnx", datasets.objects, scores.average_precision, "mAP at 0.5"),
+    Network("fastestdet", "onnx/fastestdet.onnx", model_splits.objects, scores.average_precision, "mAP at 0.5"),
     Network(
-        "rfb320", "ultraface_rfb320/rfb320_raw.onnx", datasets.faces, scores.sqnr, "SQNR",
+        "rfb320", "ultraface_rfb320/rfb320_raw.onnx", model_splits.faces, scores.sqnr, "SQNR",
         "ultraface_rfb320/rfb320_raw.tflite", channels_last=True,
     ),
     Network(
-        "basic_pitch", "basic_pitch/nmp.onnx", datasets.pitch, scores.sqnr, "SQNR",
+        "basic_pitch", "basic_pitch/nmp.onnx", model_splits.pitch, scores.sqnr, "SQNR",
         "basic_pitch/nmp.tflite", audio=True,
-        options={"input_shapes": {"serving_default_input_2:0": (1, datasets.PITCH_WINDOW, 1)}},
+        options={"input_shapes": {"serving_default_input_2:0": (1, model_splits.PITCH_WINDOW, 1)}},
     ),
     Network(
-        "silero_vad", "onnx/silero_vad_16k_op15.onnx", datasets.speech, scores.decisions, "decisions", audio=True,
+        "silero_vad", "onnx/silero_vad_16k_op15.onnx", model_splits.speech, scores.decisions, "decisions", audio=True,
         options={
-            "input_shapes": {"input": (1, datasets.CONTEXT + datasets.CHUNK), "state": (2, 1, 128)},
+            "input_shapes": {"input": (1, model_splits.CONTEXT + model_splits.CHUNK), "state": (2, 1, 128)},
             "constants": {"sr": 16000},
         },
         carried=((1, 1),),
     ),
-    _tflite("ad_ae_float", datasets.log_mels, scores.sqnr, "SQNR", "ad_ae_int8", audio=True),
+    _tflite("ad_ae_float", model_splits.log_mels, scores.sqnr, "SQNR", "ad_ae_int8", audio=True),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What each network is calibrated and measured on. Every split is a fixed rule, which the benchmark prints."""
+"""What networks of the shared data are calibrated and measured on: every split is a fixed rule that can be printed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 
 import model_inputs
 import numpy as np
-from job import Array, Arrays
-from model_inputs import Find
-from PIL import Image
+import pytest
+from model_inputs import Array, Find
 
 CHUNK, CONTEXT = 512, 64  # of the speech detector, at 16 kHz
 PITCH_WINDOW = 43844  # of the pitch tracker, at 22050 Hz
@@ -21,8 +20,8 @@ MELS, FRAMES, FFT, HOP = 128, 5, 1024, 512  # of the anomaly detector, at 16 kHz
 class Data:
     """Arrays for each input, samples along a new first axis."""
 
-    calibration: Arrays
-    measured: Arrays
+    calibration: list[Array]
+    measured: list[Array]
     targets: object  # classes [N], or for each image its boxes [M, 5], or None
     rule: str
 
@@ -56,8 +55,12 @@ def normalised_cifar(find: Find) -> Data:
 
 
 def person(find: Find) -> Data:
+    """Float pixels 0 to 1, [N, 1, 96, 96, 3]."""
     images, labels = zip(*model_inputs.person(find), strict=True)
-    return every(4, np.stack(images).astype(np.float32) / np.float32(255), np.asarray(labels), "vww01")
+    measured = np.stack(images).astype(np.float32) / np.float32(255)
+    others = np.concatenate([views(path, 96, 96)[:5] for path in photographs(find)])[:, None]
+    rule = "5 views each of the other photographs calibrate, vww01 is measured"
+    return Data([others.astype(np.float32) / np.float32(255)], [measured], np.asarray(labels), rule)
 
 
 def digits(find: Find, scale: float, shape: Sequence[int]) -> Data:
@@ -68,12 +71,13 @@ def digits(find: Find, scale: float, shape: Sequence[int]) -> Data:
 
 def views(path: Path, height: int, width: int) -> Array:
     """Ten of a photograph, uint8 [10, height, width, 3]: all of it and its corners (0.7 of each side), mirrored too."""
-    image = Image.open(path).convert("RGB")
+    pil = pytest.importorskip("PIL.Image")
+    image = pil.open(path).convert("RGB")
     w, h = image.size
     part_w, part_h = round(w * 0.7), round(h * 0.7)
     boxes = [(0, 0, w, h)]
     boxes += [(x, y, x + part_w, y + part_h) for y in (0, h - part_h) for x in (0, w - part_w)]
-    upright = [np.asarray(image.crop(box).resize((width, height), Image.Resampling.BILINEAR)) for box in boxes]
+    upright = [np.asarray(image.crop(box).resize((width, height), pil.Resampling.BILINEAR)) for box in boxes]
     return np.stack([*upright, *(view[:, ::-1] for view in upright)])
 
 
@@ -83,9 +87,10 @@ def photographs(find: Find) -> list[Path]:
 
 def small_photographs(find: Find, height: int, width: int) -> Array:
     """vww01 enlarged, uint8 [120, height, width, 3]: blurred, but of many scenes."""
+    pil = pytest.importorskip("PIL.Image")
     return np.concatenate(
         [
-            np.asarray(Image.fromarray(image[0]).resize((width, height), Image.Resampling.BILINEAR))[None]
+            np.asarray(pil.fromarray(image[0]).resize((width, height), pil.Resampling.BILINEAR))[None]
             for image, _ in model_inputs.person(find)
         ]
     )
