@@ -184,7 +184,8 @@ def convert(
             raise InputError(f"{found}: give calibrate, or --calibrate DATA on the command line")
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
         names = about.labels if labels is None else labels
-        samples, outcome = _quantize(graph, plan, calibrate, normalisation, io or "float", goal, names, report)
+        samples, outcome, chosen = _quantize(graph, plan, calibrate, normalisation, io or "float", goal, names, report)
+        entries.append(("quantization", chosen))
         if outcome is not None:
             entries.append(("accuracy", json.dumps(outcome.entry(), sort_keys=True, separators=(",", ":"))))
     elif already and wanted != "none":
@@ -314,8 +315,9 @@ def _quantize(
     goal: Goal | None,
     labels: Sequence[str],
     report: Progress,
-) -> tuple[HashedSamples, BudgetResult | None]:
-    """Quantises the graph in place; the samples that it was calibrated with, and how the goal was reached."""
+) -> tuple[HashedSamples, BudgetResult | None, str]:
+    """Quantises the graph in place; the samples that it was calibrated with, how the goal was reached, and a note on
+    what was chosen (edgert.quant.note)."""
     from edgert.quant.budget import search
     from edgert.quant.quantize import Quantizer
     from edgert.runtime.model import Model
@@ -338,7 +340,7 @@ def _quantize(
         plan = outcome.plan
     made = quantizer.quantized(plan, io)
     graph.inputs, graph.outputs, graph.nodes = made.inputs, made.outputs, made.nodes
-    return samples, outcome
+    return samples, outcome, quantizer.note(plan)
 
 
 def _fits_channels(graph: Graph, numbers: Sequence[float]) -> bool:

@@ -144,6 +144,11 @@ def _kernel_text(op: dict[str, Any]) -> str:
     return f"{op['kernel']}{' (packed)' if op['packed_in_file'] else ''}"
 
 
+def _clipped(text: str, most: int = 400) -> str:
+    """Notes of the quantiser name every tensor that it rescaled; --json has all of it."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def _print(facts: dict[str, Any], model: Model) -> None:
     from edgert.report.console import print_facts, print_table, short_name
     from edgert.report.expansion import Expansion
@@ -166,7 +171,7 @@ def _print(facts: dict[str, Any], model: Model) -> None:
                 f"{len(labels)} ({', '.join(labels[:4])}{', ...' if len(labels) > 4 else ''})" if labels else None,
             ),
             ("normalisation", f"(pixel - {facts['mean']}) / {facts['std']}" if facts["mean"] else None),
-            *((key, value) for key, value in facts["metadata"].items() if value and key != "name"),
+            *((key, _clipped(value)) for key, value in facts["metadata"].items() if value and key != "name"),
         ]
     )
     rows = [

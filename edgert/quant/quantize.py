@@ -17,6 +17,7 @@ from edgert.quant.histogram import Histogram
 from edgert.quant.layers import Layer as Layer
 from edgert.quant.layers import graph_layers
 from edgert.quant.layers import node_schemes as node_schemes
+from edgert.quant.note import note
 from edgert.quant.pools import pools_to_means
 from edgert.quant.samples import KeptSamples, Sample
 from edgert.quant.schemes import Plan
@@ -82,6 +83,12 @@ class Quantizer:
         assert self._trials is not None
         assert self._choice is not None
         return self._trials.quantized(self._choice, plan or self.plan, io)
+
+    def note(self, plan: Plan) -> str:
+        """What was chosen for a plan, as edgert.quant.note has it. Only after quantized()."""
+        assert self._trials is not None
+        assert self._choice is not None
+        return note(plan, self._choice, self._trials.rescaled(self._choice))
 
     def _calibrated(self, count: int) -> None:
         self._report("calibrate", count, self._samples)

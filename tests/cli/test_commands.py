@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -126,6 +127,8 @@ def test_diff_layer_by_layer(edgert: Command, digits: Path) -> None:
     assert ranked["costs_most"]["name"] in {layer["name"] for layer in layers}
     text = edgert(*words).out
     assert layers[0]["name"] in text
+    assert any(layer["rescaled"] for layer in layers) == ("rescaled its channels" in text)
+    assert "scheme" in json.loads(edgert("inspect", digits / "int8.ert", "--json").json["metadata"]["quantization"])
     assert "costs most: " in text
 
 
