@@ -19,10 +19,13 @@ from evaluation.models import digits, summing
 
 import edgert
 from edgert.errors import MissingExtraError, WorkerError
-from edgert.evaluation import Dataset, digest_of, evaluate, evidence_of_each, load_dataset, run
+from edgert.evaluation import Dataset, digest_of, evaluate, evidence_of_each, labelled, load_dataset, run
 from edgert.evaluation.runner import workers_of
 from edgert.executors import open_executor
 from edgert.metrics import Boxes, metric
+from edgert.quant.goal import Goal
+from edgert.quant.meter import Budget
+from edgert.quickstart import sample_folder
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs distributed")
 
@@ -83,6 +86,27 @@ def test_results_equal_those_of_this_process_and_of_a_pool(scheduler: str, tmp_p
     here = results(1, None)
     assert results(2, None) == here
     assert results(1, scheduler) == here
+
+
+def test_a_search_ends_in_the_same_bytes(scheduler: str) -> None:
+    """In this process, by two processes, and by Dask's two workers."""
+    exact, _rounded, dataset = digits()
+    source = sample_folder() / "digits.onnx"
+    samples = [sample.inputs for sample in dataset[:20]]
+    plain = edgert.convert(source, calibrate=samples).data
+    data = Dataset.of([sample.inputs for sample in dataset[20:]])
+    sqnr = metric("sqnr")
+    reached = evaluate(plain, labelled(exact, data, sqnr), sqnr).value
+
+    def searched(jobs: int, address: str | None) -> bytes:
+        with open_executor(jobs, address) as executor:
+            goal = Goal(Budget(worst=reached + 2), data, metric=sqnr, executor=executor)
+            return edgert.convert(source, calibrate=samples, goal=goal).data
+
+    here = searched(1, None)
+    assert here != plain  # some layers had to be raised
+    assert searched(2, None) == here
+    assert searched(1, scheduler) == here
 
 
 def test_both_workers_work(scheduler: str) -> None:
