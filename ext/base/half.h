@@ -5,21 +5,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Exact. */
+/* Exact. Without branches: weights come in millions, and loops become vectors. */
 static inline float ert_half_to_float(uint16_t half) {
-  const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-  const uint32_t magnitude = half & 0x7fffu;
+  const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, magnitude = half & 0x7fffu, rebias = (127u - 15u) << 23;
+  const float small = (float)(int32_t)magnitude * 0x1p-24f; /* zero, subnormal: a multiple of 2^-24 */
+  const uint32_t is_normal = 0u - (magnitude >= 0x400u), is_special = 0u - (magnitude >= 0x7c00u); /* infinity, NaN */
   uint32_t bits;
+  memcpy(&bits, &small, sizeof bits);
+  bits = (((magnitude << 13) + rebias) & is_normal) + (bits & ~is_normal) + (rebias & is_special);
+  bits |= sign;
   float value;
-  if (magnitude >= 0x7c00u) { /* infinity, NaN */
-    bits = sign | 0x7f800000u | (magnitude & 0x3ffu) << 13;
-  } else if (magnitude >= 0x400u) {
-    bits = sign | ((magnitude << 13) + ((127u - 15u) << 23));
-  } else { /* zero, subnormal: a multiple of 2^-24 */
-    value = (float)magnitude * 0x1p-24f;
-    memcpy(&bits, &value, sizeof bits);
-    bits |= sign;
-  }
   memcpy(&value, &bits, sizeof value);
   return value;
 }

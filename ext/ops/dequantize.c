@@ -60,9 +60,28 @@ static void run_channel(const ert_op *op, size_t channel, size_t begin, size_t n
   }
 }
 
+/* n int8 from `begin`, a channel each: weights [K, N] and [KH, KW, C] are quantised along their last axis. */
+static void run_channels(const ert_op *op, size_t begin, size_t n) {
+  const ert_tensor *x = op->in[0];
+  const dequantize_state *s = op->state;
+  const size_t first = begin % s->channels;
+  const int8_t *q = (const int8_t *)x->data + begin;
+  const float *scales = x->scales + first;
+  const int32_t *zero_points = x->zero_points + first;
+  float *y = (float *)op->out[0]->data + begin;
+  for (size_t i = 0; i < n; i++) y[i] = (float)(q[i] - zero_points[i]) * scales[i];
+}
+
 static void run(void *arg, size_t begin, size_t end) {
   const ert_op *op = arg;
   const dequantize_state *s = op->state;
+  if (op->in[0]->dtype == ERT_DTYPE_INT8 && s->inner == 1 && s->channels > 1) {
+    for (size_t n; begin < end; begin += n) {
+      n = ert_min_size(s->channels - begin % s->channels, end - begin);
+      run_channels(op, begin, n);
+    }
+    return;
+  }
   while (begin < end) {
     const size_t row = begin / s->inner;
     const size_t n = ert_min_size((row + 1) * s->inner, end) - begin;

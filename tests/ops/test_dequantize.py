@@ -42,6 +42,14 @@ def test_per_channel_larger_than_a_chunk() -> None:
     check("dequantize", {}, [i8(3, 40_000, quant=quant)], **EXACT)
 
 
+@pytest.mark.parametrize("shape", [(5, 1000), (20_000, 3), (3, 3, 65), (2, 40_000)], ids=str)
+def test_the_last_axis(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(shape))
+    scales = tuple(float(scale) for scale in rng.uniform(0.001, 0.1, shape[-1]).astype(np.float32))
+    quant = QuantParams(scales, tuple(rng.integers(-128, 128, shape[-1]).tolist()), len(shape) - 1)
+    check("dequantize", {}, [i8(*shape, quant=quant)], **EXACT)
+
+
 def test_every_float16() -> None:
     """All 65536 of them, subnormals, infinities and NaN included."""
     every = np.arange(65536, dtype=np.uint16).view(np.float16)
