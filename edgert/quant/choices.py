@@ -19,7 +19,14 @@ from edgert.quant.clone import clone
 from edgert.quant.compact import compact
 from edgert.quant.compensate import CompensatingRounder
 from edgert.quant.equalize import equalize
-from edgert.quant.fine import MARGIN, PROMISE, fewest_layers, layers_by_noise, raised_layers
+from edgert.quant.fine import (
+    has_four_bits,
+    has_two_terms,
+    layers_by_noise,
+    raised_layers,
+    second_terms,
+    spared_layers,
+)
 from edgert.quant.groups import activation_quants
 from edgert.quant.histogram import Histogram
 from edgert.quant.judge import Judge
@@ -30,7 +37,7 @@ from edgert.quant.ranges import CLIPPING, METHODS, MINMAX, Range, input_ranges, 
 from edgert.quant.rewrite import Rewritten, quantize_graph
 from edgert.quant.roots import float_front
 from edgert.quant.samples import KeptSamples, Sample
-from edgert.quant.schemes import INT16, Plan, Weights
+from edgert.quant.schemes import INT16, Plan, Scheme, Weights, layer_name
 from edgert.quant.weights import Rounder
 
 Pack = Callable[[Graph], bytes]
@@ -58,6 +65,7 @@ class Choice:
     compensate: bool = False  # rounding errors of weights for one another (edgert.quant.compensate)
     correct: bool = False  # biases for what happens before them, layer by layer
     fine: tuple[str, ...] = ()  # int16 layers whose weights have two terms (edgert.quant.fine)
+    spared: tuple[str, ...] = ()  # layers that stay int8 where others have int4 weights
     sqnr: float = 0.0  # decibels, of the results on samples held back
 
 
@@ -86,7 +94,7 @@ class Trials:
         self.made: list[Choice] = []
         self._graph, self._plan, self._seen, self._kept = graph, plan, seen, kept
         self._pack, self._report = pack, report
-        self._judge = Judge(graph, self._samples(None if seen.whole is seen.shown else True), pack)
+        self.judge = Judge(graph, self._samples(None if seen.whole is seen.shown else True), pack)
         self._candidates: dict[float, _Candidate] = {}
         self._rounders: dict[float, Rounder] = {}
 
@@ -105,19 +113,38 @@ class Trials:
         # What mends errors layer by layer is left out only where that is better: it is what generalises.
         best = self._best([replace(best, correct=True), best])
         best = self._best([replace(best, compensate=True), best])
-        return self._refined(best) if self._plan.default == INT16 else best
+        if self._plan.default == INT16:
+            return self._refined(best)
+        return self._spared(best) if has_four_bits(self._plan.default) else best
 
     def _refined(self, choice: Choice) -> Choice:
         """With second terms of weights for as many layers as it takes to be better than int8 by what is promised."""
         int8 = Trials(self._graph, Plan(), self._seen, self._kept, self._pack, silent).search()
-        graph = self._candidate(choice.strength).graph
-        names = layers_by_noise(graph, node_schemes(graph, self._plan, "float", choice.front))
 
         def measure(fine: tuple[str, ...]) -> float:
-            return self._measured(replace(choice, fine=fine)).sqnr
+            return self._once(replace(choice, fine=fine)).sqnr
 
-        fine = fewest_layers(names, measure, choice.sqnr, int8.sqnr + PROMISE + MARGIN)
-        return next((made for made in self.made if made.fine == fine), choice) if fine else choice
+        fine = second_terms(self._noisiest(choice, has_two_terms), measure, choice.sqnr, int8.sqnr)
+        return self._once(replace(choice, fine=fine))
+
+    def _spared(self, choice: Choice) -> Choice:
+        """With as few layers int8 instead of int4 as it takes to come near to int8."""
+
+        def measure(spared: tuple[str, ...]) -> float:
+            return self._once(replace(choice, spared=spared)).sqnr
+
+        spared = spared_layers(self._noisiest(choice, has_four_bits), measure, choice.sqnr)
+        return self._once(replace(choice, spared=spared))
+
+    def _noisiest(self, choice: Choice, wanted: Callable[[Scheme], bool]) -> list[str]:
+        graph = self._candidate(choice.strength).graph
+        schemes = node_schemes(graph, self._plan, "float", choice.front)
+        return layers_by_noise(graph, schemes, lambda scheme: scheme == self._plan.default and wanted(scheme))
+
+    def _once(self, choice: Choice) -> Choice:
+        """The choice with its SQNR, measured unless it has been."""
+        alike = (made for made in self.made if replace(made, sqnr=choice.sqnr) == choice)
+        return next(alike, None) or self._measured(choice)
 
     def _strengths(self, choice: Choice) -> list[Choice]:
         """Other strengths of equalisation than the choice's."""
@@ -150,7 +177,7 @@ class Trials:
         trial = clone(candidate.graph)
         keep_results(trial)
         self._quantize(trial, self._plan, candidate, choice, "float", candidate.seen.shown)
-        choice = replace(choice, sqnr=self._judge.decibels(trial))
+        choice = replace(choice, sqnr=self.judge.decibels(trial))
         self.made.append(choice)
         self._report("quantise", len(self.made), None)
         return choice
@@ -199,6 +226,9 @@ class Trials:
     ) -> Rewritten:
         """graph: a clone of the candidate's, or of a part of it."""
         schemes = node_schemes(graph, plan, io, choice.front)
+        for node in graph.nodes if choice.spared else ():
+            if has_four_bits(schemes[node]) and layer_name(node) in choice.spared and not plan.names(node):
+                schemes[node] = replace(schemes[node], weights=Weights.INT8)
         quants: Any = {}
         if seen:
             quants = activation_quants(graph, seen, schemes, self._ranges(candidate, choice, seen))

@@ -198,7 +198,7 @@ def test_int4_grids(rows: int, columns: int, blocks: bool, seed: int) -> None:
         assert rounded.multipliers.max() <= LARGEST_MULTIPLIER
         plain = int4_grid(weights, False)
         worse = np.square(plain.nearest(weights) * plain.steps(columns) - weights).sum()
-        assert np.square(exact - weights).sum() <= worse * 1.05
+        assert np.square(exact - weights).sum() <= worse * 1.05 + 1e-9 * np.square(weights).sum()
 
 
 def test_int4_of_zeros() -> None:
