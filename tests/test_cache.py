@@ -89,6 +89,21 @@ def test_damaged_entries_are_absent_and_written_anew(tmp_path: Path, at: float) 
     assert cache.get(KEY) is not None
 
 
+def test_no_damage_raises(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.put(KEY, {"a": 1}, {"a": np.arange(50.0), "b": np.zeros((3, 4), np.float32)})
+    (path,) = entry_files(cache)
+    good, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(600):
+        bad = bytearray(good)
+        for at in rng.integers(0, len(good), 3):
+            bad[at] = rng.integers(0, 256)
+        path.write_bytes(bad[: rng.integers(0, len(bad))] if rng.random() < 0.3 else bad)
+        cache.get(KEY)
+    path.write_bytes(good)
+    assert cache.get(KEY) is not None
+
+
 def test_entries_of_another_key_or_kind_are_absent(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     cache.put(KEY, {"x": 1})
