@@ -1,7 +1,7 @@
 """What int8 costs, here and with the peers, each given the same float network and the same calibration samples.
 
 usage: python tests/bench/quantisation [NETWORK ...] [--data DIR] [--work DIR] [--json FILE]
-                                       [--peer NAME] [--scheme NAME] [--python PEER=INTERPRETER]
+                                       [--peer NAME | --alone] [--scheme NAME] [--python PEER=INTERPRETER]
 
 Prints a Markdown table. A peer's ways to quantise are all tried; the one with the best SQNR of the results on the
 calibration samples, which need no labels, is the one that counts, and the JSON file has all of them. A peer runs in
@@ -30,7 +30,7 @@ import table  # noqa: E402
 from job import FLOAT, Arrays, Job, load  # noqa: E402
 from model_splits import Data  # noqa: E402
 from models import NETWORKS, Network  # noqa: E402
-from scores import Score, sqnr  # noqa: E402
+from scores import Score, score, sqnr  # noqa: E402
 
 PEERS = {"ai-edge-quantizer": "ai_edge", "onnxruntime": "onnxruntime", "NNCF": "nncf"}
 SAME = 1e-3  # of the largest magnitude: float forms of one network differ by no more
@@ -90,9 +90,9 @@ def evaluate(
             worst = max(float(np.abs(o - e).max() / np.abs(e).max()) for o, e in zip(outputs, exact, strict=True))
             result["difference"] = worst
         judges = results(folder, way, "judges", order)
-        result["score"] = network.score(outputs, exact, data.targets)
-        result["sqnr"] = sqnr(outputs, exact, None).value
-        result["calibration_sqnr"] = sqnr(judges, judged, None).value
+        result["score"] = score(network.metric, outputs, exact, data.targets)
+        result["sqnr"] = sqnr(outputs, exact)
+        result["calibration_sqnr"] = sqnr(judges, judged)
     return found
 
 
@@ -153,12 +153,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder to keep results in")
     parser.add_argument("--json", type=Path, help="file for all that was measured")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="only these (repeatable)")
+    parser.add_argument("--alone", action="store_true", help="no peers: edgert's schemes beside one another")
     parser.add_argument("--scheme", action="append", help="of edgert (repeatable; int8 without it)")
     parser.add_argument("--python", action="append", default=[], help="PEER=INTERPRETER (repeatable)")
     parser.add_argument("--again", action="store_true", help="run peers again whose results are kept")
     options = parser.parse_args()
     options.python = dict(item.split("=", 1) for item in options.python)
-    options.peer = options.peer or list(PEERS)
+    options.peer = [] if options.alone else options.peer or list(PEERS)
     options.scheme = options.scheme or ["int8"]
     work = options.work or Path(tempfile.mkdtemp())
     reports: dict[str, Any] = {}
@@ -173,7 +174,7 @@ def main() -> None:
 
 def _plain(item: Any) -> Any:
     assert isinstance(item, Score)
-    return {key: value for key, value in asdict(item).items() if key != "hits"}
+    return asdict(item)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,9 @@ from typing import Any
 
 import model_splits
 import onnx
-import scores
-from job import Arrays
 from model_inputs import Find
 from model_splits import Data
 from onnx_form import modern, onnx_model
-from scores import Score
 
 import edgert
 
@@ -24,8 +21,8 @@ class Network:
     name: str
     source: str  # of the float network, for edgert, in the shared data
     data: Callable[[Find], Data]
-    score: Callable[[Arrays, Arrays, Any], Score]
-    what: str  # is measured
+    metric: str  # of edgert.metrics
+    what: str  # to call that
     tflite: str = ""  # its float TFLite form, which ai-edge-quantizer takes
     authors: str = ""  # its int8 TFLite form by its authors
     channels_last: bool = False  # the TFLite form takes NHWC where the source takes NCHW
@@ -60,50 +57,50 @@ def _exported(weights: Path, path: Path) -> Path:
     return path
 
 
-def _tflite(name: str, data: Callable[[Find], Data], score: Any, what: str, authors: str = "", **more: Any) -> Network:
+def _tflite(name: str, data: Callable[[Find], Data], metric: str, what: str, authors: str = "", **more: Any) -> Network:
     path = f"tflite/{name}.tflite"
-    return Network(name, path, data, score, what, path, authors and f"tflite/{authors}.tflite", **more)
+    return Network(name, path, data, metric, what, path, authors and f"tflite/{authors}.tflite", **more)
 
 
 NETWORKS = (
-    _tflite("ic_resnet8_float", model_splits.cifar, scores.top1, "top-1", "ic_resnet8_int8"),
-    _tflite("vww_mnv1_float", model_splits.person, scores.top1, "top-1", "vww_mnv1_int8"),
-    Network("cifar_resnet20", "torch/cifar_resnet20.th", model_splits.normalised_cifar, scores.top1, "top-1"),
+    _tflite("ic_resnet8_float", model_splits.cifar, "top1", "top-1", "ic_resnet8_int8"),
+    _tflite("vww_mnv1_float", model_splits.person, "top1", "top-1", "vww_mnv1_int8"),
+    Network("cifar_resnet20", "torch/cifar_resnet20.th", model_splits.normalised_cifar, "top1", "top-1"),
     Network(
         "cntk_mnist", "onnx/cntk_mnist.onnx", lambda find: model_splits.digits(find, 1, (1, 1, 28, 28)),
-        scores.top1, "top-1",
+        "top1", "top-1",
     ),
     Network(
         "lenet", "caffe/lenet.caffemodel", lambda find: model_splits.digits(find, 1 / 256, (1, 1, 28, 28)),
-        scores.top1, "top-1",
+        "top1", "top-1",
     ),
     _tflite(
         "mnist_lstm_float", lambda find: model_splits.digits(find, 1 / 255, (1, 28, 28)),
-        scores.top1, "top-1", "mnist_lstm_int8",
+        "top1", "top-1", "mnist_lstm_int8",
     ),
     _tflite(
         "mobilenet_v1_0.25_224_float",
         lambda find: model_splits.photo_views(find, 224, 224, 127.5, 127.5),
-        scores.agreement,
+        "agreement",
         "agreement",
     ),
-    Network("fastestdet", "onnx/fastestdet.onnx", model_splits.objects, scores.average_precision, "mAP at 0.5"),
+    Network("fastestdet", "onnx/fastestdet.onnx", model_splits.objects, "map50:detection:boxes", "mAP at IoU 0.5"),
     Network(
-        "rfb320", "ultraface_rfb320/rfb320_raw.onnx", model_splits.faces, scores.sqnr, "SQNR",
+        "rfb320", "ultraface_rfb320/rfb320_raw.onnx", model_splits.faces, "sqnr", "SQNR",
         "ultraface_rfb320/rfb320_raw.tflite", channels_last=True,
     ),
     Network(
-        "basic_pitch", "basic_pitch/nmp.onnx", model_splits.pitch, scores.sqnr, "SQNR",
+        "basic_pitch", "basic_pitch/nmp.onnx", model_splits.pitch, "sqnr", "SQNR",
         "basic_pitch/nmp.tflite", audio=True,
         options={"input_shapes": {"serving_default_input_2:0": (1, model_splits.PITCH_WINDOW, 1)}},
     ),
     Network(
-        "silero_vad", "onnx/silero_vad_16k_op15.onnx", model_splits.speech, scores.decisions, "decisions", audio=True,
+        "silero_vad", "onnx/silero_vad_16k_op15.onnx", model_splits.speech, "decisions:0.5", "decisions", audio=True,
         options={
             "input_shapes": {"input": (1, model_splits.CONTEXT + model_splits.CHUNK), "state": (2, 1, 128)},
             "constants": {"sr": 16000},
         },
         carried=((1, 1),),
     ),
-    _tflite("ad_ae_float", model_splits.log_mels, scores.sqnr, "SQNR", "ad_ae_int8", audio=True),
+    _tflite("ad_ae_float", model_splits.log_mels, "sqnr", "SQNR", "ad_ae_int8", audio=True),
 )  # fmt: skip

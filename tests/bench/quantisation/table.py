@@ -24,19 +24,20 @@ def luckiest(ways: dict[str, Any]) -> str:
 
 
 def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[str]) -> str:
-    heading = ["network", "measure", "float32", *(f"edgert {scheme}" for scheme in schemes), "authors' int8", *peers]
+    heading = ["network", "measure", "float32", *(f"edgert {scheme}" for scheme in schemes)]
+    heading += ["authors' int8", *peers] if peers else []
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     for name, report in reports.items():
         ways = report["ways"]
         ours = ways["edgert"]
-        exact: Score | None = ours.get(FLOAT, {}).get("score")
-        cells = [name, f"{report['what']}; {report['split']}", _cell(ours.get(FLOAT, {}), None)]
-        cells += [_cell(ours.get(scheme, {}), exact) for scheme in schemes]
-        cells.append(_cell(ways.get("ai-edge-quantizer", {}).get(AUTHORS, {}), exact))
+        cells = [name, f"{report['what']}; {report['split']}", _cell(ours.get(FLOAT, {}), exact=True)]
+        cells += [_cell(ours.get(scheme, {})) for scheme in schemes]
+        if peers:
+            cells.append(_cell(ways.get("ai-edge-quantizer", {}).get(AUTHORS, {})))
         for peer in peers:
             tried = ways.get(peer, {})
             chosen, lucky = best(tried), luckiest(tried)
-            text = _cell(tried.get(chosen, {}), exact, chosen)
+            text = _cell(tried.get(chosen, {}), chosen)
             if lucky != chosen:
                 text += f"; at best {_value(tried[lucky]['score'])} ({lucky})"
             cells.append(text)
@@ -44,14 +45,13 @@ def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[st
     return "\n".join(lines)
 
 
-def _cell(way: dict[str, Any], exact: Score | None, name: str = "") -> str:
+def _cell(way: dict[str, Any], name: str = "", exact: bool = False) -> str:
     if "score" not in way:
         return "fails" if "failed" in way else "-"
     score: Score = way["score"]
     text = f"{_value(score)} ({score.low:.1f} to {score.high:.1f}"
-    if exact is not None and score.unit == "%":
-        pairs = score.against(exact)
-        text += f"; {pairs}" if pairs else ""
+    if score.unit == "%" and not exact:
+        text += f"; {score.against}" if score.against else ""
         text += f"; {way['sqnr']:.1f} dB"
     return text + (f"; {name})" if name else ")")
 
