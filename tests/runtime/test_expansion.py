@@ -13,13 +13,14 @@ from c_build import run as c_run
 from expanded_graphs import NETS, Pair, image_net, integer_net, mixed_net
 from numpy.typing import NDArray
 
-from edgert.compile import pack_weights
+from edgert.compile import LOWER, pack_weights, run_passes
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import InputError, ModelError, OutOfMemoryError
 from edgert.ir import Graph, Node, Value
 from edgert.ops.unpack_int4 import pack_int4
 from edgert.pack.plan import EXPANDS, expanded
 from edgert.pack.writer import write
+from edgert.passes.merge_duplicates import merge_duplicates
 from edgert.runtime import _native
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
@@ -282,6 +283,34 @@ def test_a_constant_image() -> None:
         pair.add("add", pair.add("matmul", w, w), x), pair.add("gather", w, pair.constant(np.array([3, -1])), axis=0)
     )
     same(run(Model(write(pair.compact)), pair.feeds()), run(Model(write(pair.plain)), pair.feeds()), "square")
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_passes_let_them_be(name: str) -> None:
+    """What runs behind the quantiser neither folds them nor takes them for something else."""
+    pair = NETS[name]()
+    before = [(node.op, node.output.name) for node in pair.compact.nodes if node.outputs[0] in expanded(pair.compact)]
+    wanted = run(Model(write(pair.compact)), pair.feeds())
+    run_passes(pair.compact, LOWER)
+    after = [(node.op, node.output.name) for node in pair.compact.nodes if node.outputs[0] in expanded(pair.compact)]
+    assert after == before
+    same(run(Model(write(pair.compact)), pair.feeds()), wanted, name)
+
+
+def test_equal_expansions_are_merged() -> None:
+    pair = Pair("twice")
+    x, packed = pair.input((2, 40)), pair.constant(pack_int4(pair.rng.integers(-7, 8, (40, 40))))
+    quant = QuantParams((0.01,), (0,))
+    first, second = (pair.expand("unpack_int4", packed, quant=quant, shape=(40, 40)) for _ in range(2))
+    other = pair.expand("unpack_int4", packed, quant=QuantParams((0.02,), (0,)), shape=(40, 40))
+    real = [pair.expand("dequantize", value) for value in (first, second, other)]
+    y = pair.add("fully_connected", x, real[0], None)
+    y = pair.add("fully_connected", y, real[1], None)
+    pair.end(pair.add("fully_connected", y, real[2], None))
+    wanted = run(Model(write(pair.plain)), pair.feeds())
+    assert merge_duplicates(pair.compact)
+    assert len(expansions(Model(write(pair.compact)))) == 4
+    same(run(Model(write(pair.compact)), pair.feeds()), wanted, "merged")
 
 
 # --- packed beforehand ---
