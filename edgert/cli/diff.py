@@ -66,8 +66,8 @@ def command(
     With --layers, A is the float model (a package, or any source that convert reads) and B its quantised form. The own
     SQNR is that of a layer which gets the float model's values: what it loses by itself. Tensors whose channels the
     quantiser rescaled (a star at their type) are compared up to one factor a channel. The layer that costs most is
-    found by bisection: the float model runs on the quantised values of the first k layers, and k is sought where the
-    error of the results grows most.
+    found by bisection: with a part of the layers quantised and the others in float, the part that costs most is halved
+    until it is one layer.
     """
     if layers:
         differences = _layers(a, b, data, sort, samples, as_json, source_arguments(**source_words))

@@ -1,48 +1,59 @@
 """Which layer of a quantised model costs its results most, found by bisection.
 
-H(k) is the float model in which the first k layers (in the quantised model's order of execution) hold the quantised
-model's values, and everything behind them is computed in float: after the operator that writes a tensor of one of these
-layers has run, the tensor is overwritten. H(0) is the float model, H(n) has the quantised model's results, and the
-noise e(k) that H(k) has in its results, relative to the signal, grows with k. What it grows by from k - 1 to k is what
-layer k costs: the rounding of its weights and of its result, as the layers before it feed it and as the float layers
-behind it pass it on.
+H(a, b) is the float model in which the layers a to b - 1, in the quantised model's order of execution, are quantised,
+and no other. The quantised model runs up to there with the float model's values in place of its own (each tensor is
+overwritten after the operator that writes it has run), so that no error comes in; what its layers a to b - 1 make of
+them takes the place of the float model's tensors, and everything behind is computed in float. The noise e(a, b) that
+the results of H(a, b) have, relative to the signal, is what these layers cost: the rounding of their inputs, weights
+and results, as the network behind them passes it on. e(0, n) is the whole quantised model's error.
 
-The largest step is found without trying every k: the interval of layers over which e grows most is halved, again and
-again, until it is a single layer. As long as e grows, no layer in another interval can cost more than that interval
-does, and what is found is the costliest layer of all. Where e falls in places (errors cancel, or a layer's bias was
-corrected for what happens before it), it is the costliest of those that the search came to. After MOST_PROBES values
-of e (many layers that cost about the same), only the costlier half is followed.
+The layer with the largest e(k, k + 1) is found without trying every k: all layers are one interval at first, and the
+interval with the largest e is halved, again and again, until it is a single layer. As long as more layers cost more,
+no layer in another interval can cost more than that interval does, and what is found is the costliest layer of all.
+Where errors cancel (a bias is corrected for the error of the layers before it, too), it is the costliest of those that
+the search came to. After MOST_PROBES values of e, where many layers cost about the same, only the costlier half is
+followed.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgert.report.console import short_name
-from edgert.report.twins import Array, Pair, PairedSample, Twins, set_inputs, steps
+from edgert.report.twins import Array, Pair, PairedSample, Twins, restore, set_inputs, state, steps
 
 MOST_PROBES = 40
 
 
 @dataclass(frozen=True)
+class Probe:
+    """The results' SQNR in decibels when the layers `first` to `last`, both included, are quantised and no other."""
+
+    first: int
+    last: int
+    sqnr_db: float
+
+    def as_json(self) -> dict[str, object]:
+        return {"first": self.first, "last": self.last, "sqnr_db": _finite(self.sqnr_db)}
+
+
+@dataclass(frozen=True)
 class Culprit:
-    """The layer that costs most. before_db, after_db: SQNR of the results, in decibels, with the layers before it
-    quantised, and with it as well; total_db: with all layers quantised. share: what it costs as a part of the whole
-    model's error, above 1 where layers behind it make up for some. probes: e(k) by k."""
+    """The layer that costs most. sqnr_db: of the results when it alone is quantised; total_db: when all layers are.
+    share: its error as a part of that of all layers; above 1 where others make up for some."""
 
     order: int  # among the pairs, in the order of execution
     pair: Pair
     operator: str
-    before_db: float
-    after_db: float
+    sqnr_db: float
     total_db: float
     share: float
-    probes: dict[int, float]
+    probes: tuple[Probe, ...]
     layers: int
 
     def __str__(self) -> str:
@@ -52,26 +63,20 @@ class Culprit:
     @property
     def effect(self) -> str:
         """What the layer does to the results, as a clause."""
-        before = "no error" if math.isinf(self.before_db) else f"{self.before_db:.1f} dB"
-        step = f"quantising it takes the results from {before} to {self.after_db:.1f} dB"
-        if self.share > 1.0:
-            return (
-                f"{step}, of which layers behind it make up for some: all quantised, they have {self.total_db:.1f} dB"
-            )
-        return f"{step}, {100 * self.share:.0f} % of the error that they have in the end"
+        return f"quantised alone, it leaves the results {self.sqnr_db:.1f} dB; all layers leave {self.total_db:.1f} dB"
 
     def as_json(self) -> dict[str, object]:
+        """Infinities as None: JSON has none."""
         return {
             "name": self.pair.name,
             "order": self.order,
             "operator": self.operator,
             "index": self.pair.op,
             "effect": self.effect,
+            "sqnr_db": _finite(self.sqnr_db),
+            "total_db": _finite(self.total_db),
             "share": _finite(self.share),
-            "sqnr_before_db": _finite(self.before_db),
-            "sqnr_after_db": _finite(self.after_db),
-            "sqnr_total_db": _finite(self.total_db),
-            "probes": [{"layers": k, "sqnr_db": _finite(_decibels(e))} for k, e in sorted(self.probes.items())],
+            "probes": [probe.as_json() for probe in self.probes],
         }
 
 
@@ -79,86 +84,90 @@ def find_culprit(
     twins: Twins, samples: Sequence[PairedSample], progress: Callable[[int], None] | None = None
 ) -> Culprit | None:
     """The costliest layer on these samples, a handful; None where quantisation changes no result. progress: called with
-    the number of probes made. See the module's text for the method. It runs both models once a probe and sample."""
+    the number of probes made. See the module's text for the method. A probe runs the float model twice and the
+    quantised one once for each sample."""
     prober = _Prober(twins, samples, progress)
     count = len(twins.first)
-    if not prober.error(count) > 0.0:
+    total = prober.error(0, count)
+    if not total > 0.0:
         return None
-    step = _largest_step(prober.error, count)
-    before, after, total = prober.error(step - 1), prober.error(step), prober.error(count)
-    pair = twins.first[step - 1]
+    order = _costliest(prober.error, count)
+    alone = prober.error(order, order + 1)
+    pair = twins.first[order]
     return Culprit(
-        order=step - 1,
+        order=order,
         pair=pair,
         operator=twins.rounded.session.model.op(pair.op)[0],
-        before_db=_decibels(before),
-        after_db=_decibels(after),
+        sqnr_db=_decibels(alone),
         total_db=_decibels(total),
-        share=(after - before) / total if math.isfinite(total) else 1.0,
-        probes=dict(prober.known),
+        share=alone / total if math.isfinite(total) else 1.0,
+        probes=tuple(Probe(a, b - 1, _decibels(error)) for (a, b), error in sorted(prober.known.items())),
         layers=count,
     )
 
 
-def _largest_step(error: Callable[[int], float], count: int) -> int:
-    """The k from 1 to count at which error(k) - error(k - 1) is largest."""
-    probes = 2
-    heap = [(-_growth(error(0), error(count)), 0, count)]
+def _costliest(error: Callable[[int, int], float], count: int) -> int:
+    """The k for which error(k, k + 1) is largest."""
+    probes = 1
+    heap = [(-error(0, count), 0, count)]
     while True:
         _, low, high = heapq.heappop(heap)
         if high - low == 1:
-            return high
+            return low
         middle = (low + high) // 2
-        at_middle = error(middle)
-        probes += 1
-        if probes == MOST_PROBES:
-            heap.clear()
-        halves = [
-            (-_growth(error(low), at_middle), low, middle),
-            (-_growth(at_middle, error(high)), middle, high),
-        ]
-        for half in sorted(halves)[: 2 if probes < MOST_PROBES else 1]:
+        halves = sorted((-error(a, b), a, b) for a, b in ((low, middle), (middle, high)))
+        probes += 2
+        if probes > MOST_PROBES:
+            heap, halves = [], halves[:1]
+        for half in halves:
             heapq.heappush(heap, half)
 
 
-def _growth(before: float, after: float) -> float:
-    return 0.0 if math.isinf(before) else after - before
-
-
 class _Prober:
-    """Runs H(k) and remembers its error."""
+    """Runs H(a, b) and remembers its error."""
 
     def __init__(self, twins: Twins, samples: Sequence[PairedSample], progress: Callable[[int], None] | None) -> None:
-        self.known = {0: 0.0}
+        self.known: dict[tuple[int, int], float] = {}
         self._twins, self._samples, self._progress = twins, samples, progress
         outputs = [info for info in twins.exact.outputs if np.dtype(info.dtype.numpy_name).kind == "f"]
         self._outputs = outputs or list(twins.exact.outputs)
         twins.restart()
         self._exact = [self._results(twins.exact.run(mine)) for mine, _ in samples]
 
-    def error(self, layers: int) -> float:
+    def error(self, first: int, end: int) -> float:
         """Noise over signal, the mean over all outputs; infinite where a result is not finite."""
-        if layers not in self.known:
-            self.known[layers] = self._measure(layers)
+        if (first, end) not in self.known:
+            self.known[first, end] = self._measure(first, end)
             if self._progress is not None:
                 self._progress(len(self.known))
-        return self.known[layers]
+        return self.known[first, end]
 
-    def _measure(self, layers: int) -> float:
+    def _measure(self, first: int, end: int) -> float:
         twins = self._twins
-        overwritten: dict[int, list[Pair]] = {}
-        for pair in twins.first[:layers]:
-            overwritten.setdefault(pair.exact_op, []).append(pair)
+        before = {pair.name for pair in twins.first[:first]}
+        given = _by_op((pair.op, pair) for pair in twins.pairs if pair.name in before)
+        taken = _by_op((pair.exact_op, pair) for pair in twins.first[first:end])
         noise, signal = np.zeros(len(self._outputs)), np.zeros(len(self._outputs))
         twins.restart()
+        # The float model runs twice for each sample, as itself and as H: each time with its own state.
+        exact_state = own_state = state(twins.exact)
         for (mine, theirs), exact in zip(self._samples, self._exact, strict=True):
-            twins.rounded.run(theirs)
+            if first > 0:
+                restore(twins.exact, exact_state)
+                twins.exact.run(mine)
+                exact_state = state(twins.exact)
+            set_inputs(twins.rounded, theirs)
+            for op in steps(twins.rounded):
+                for pair in given.get(op, ()):
+                    twins.overwrite_rounded(pair)
+            restore(twins.exact, own_state)
             set_inputs(twins.exact, mine)
-            for pair in overwritten.get(-1, ()):
+            for pair in taken.get(-1, ()):
                 twins.overwrite_exact(pair)
             for op in steps(twins.exact):
-                for pair in overwritten.get(op, ()):
+                for pair in taken.get(op, ()):
                     twins.overwrite_exact(pair)
+            own_state = state(twins.exact)
             found = self._results({info.name: twins.exact.view(info.name) for info in self._outputs})
             with np.errstate(all="ignore"):
                 noise += [float(np.square(x - y).sum()) for x, y in zip(exact, found, strict=True)]
@@ -171,6 +180,13 @@ class _Prober:
         return [outputs[info.name].astype(np.float64) for info in self._outputs]
 
 
+def _by_op(pairs: Iterable[tuple[int, Pair]]) -> dict[int, list[Pair]]:
+    found: dict[int, list[Pair]] = {}
+    for op, pair in pairs:
+        found.setdefault(op, []).append(pair)
+    return found
+
+
 def _decibels(error: float) -> float:
     if error == 0.0:
         return math.inf
@@ -178,5 +194,4 @@ def _decibels(error: float) -> float:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinities."""
     return value if math.isfinite(value) else None

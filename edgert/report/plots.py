@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edgert.report.facts import Distribution, LayerFacts, Report
@@ -28,15 +28,15 @@ def plots(report: Report) -> list[Plot]:
         return tuple((index, float(number)) for index, number in found if number is not None)
 
     probes = (report.costliest or {}).get("probes", [])
-    ends = [layer.index for layer in layers if layer.compared]
+    first = first_layers(layers)
     made = [
         Plot("sqnr", "SQNR by layer", "dB", {
             "as the models run": points(lambda layer: layer.sqnr_db),
             "by itself": points(lambda layer: layer.own_sqnr_db),
-            "results": tuple(
-                (ends[probe["layers"] - 1], probe["sqnr_db"])
+            "results with it alone": tuple(
+                (first[probe["first"]].index, probe["sqnr_db"])
                 for probe in probes
-                if probe["sqnr_db"] is not None and 0 < probe["layers"] <= len(ends)
+                if probe["sqnr_db"] is not None and probe["first"] == probe["last"]
             ),
         }),
         Plot("size", "Size by layer", "bytes", {
@@ -53,6 +53,15 @@ def plots(report: Report) -> list[Plot]:
     ]  # fmt: skip
     known = [Plot(p.name, p.title, p.unit, {name: s for name, s in p.series.items() if s}) for p in made]
     return [plot for plot in known if plot.series]
+
+
+def first_layers(layers: Sequence[LayerFacts]) -> list[LayerFacts]:
+    """Those that are compared, each tensor once: what the bisection counts."""
+    named: dict[str, LayerFacts] = {}
+    for layer in layers:
+        if layer.compared:
+            named.setdefault(layer.name, layer)
+    return list(named.values())
 
 
 def histograms(report: Report) -> Iterator[tuple[LayerFacts, Distribution]]:

@@ -157,6 +157,17 @@ def _variables(model: Model) -> list[TensorInfo]:
     return [info for info in infos if info.kind == "variable"]
 
 
+def state(model: Model) -> list[Array]:
+    """Copies of a model's variables."""
+    return [tensor_array(model.session, info.index).copy() for info in _variables(model)]
+
+
+def restore(model: Model, held: list[Array]) -> None:
+    """Gives a model the variables of state()."""
+    for info, values in zip(_variables(model), held, strict=True):
+        tensor_array(model.session, info.index)[...] = values
+
+
 def store(values: Array, info: TensorInfo, memory: Array) -> None:
     """Writes real numbers into a tensor's memory, as near as its type can hold them."""
     quantize = info.quant is not None and values.dtype.kind == "f" and memory.dtype.kind in "iu"

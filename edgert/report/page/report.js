@@ -268,7 +268,7 @@
     const series = (points, kind, title) => {
       area.chart.append(svg("polyline", { class: `line ${kind}`, points: points.map((p) => `${p.x},${height(p.db)}`).join(" ") }));
       for (const point of points) {
-        area.chart.append(svg("circle", { class: `dot ${kind}`, cx: point.x, cy: height(point.db), r: kind === "result" ? 4.5 : 3.2,
+        area.chart.append(svg("circle", { class: `dot ${kind}`, cx: point.x, cy: height(point.db), r: 3.2,
           "data-select": point.layer.index }, svg("title", null, `${title}, ${point.layer.name}: ${decibels(point.db, false)}`)));
       }
     };
@@ -278,10 +278,19 @@
     for (const layer of compared) if (!names.has(layer.name)) { names.add(layer.name); first.push(layer); }
     series(points("own_sqnr_db"), "own", "by itself");
     series(points("sqnr_db"), "running", "as the models run");
-    series(probes.filter((p) => p.sqnr_db !== null && first[p.layers - 1]).map((p) => (
-      { x: middle(first[p.layers - 1].index), db: p.sqnr_db, layer: first[p.layers - 1] })), "result", "results, when quantised up to here");
+    for (const probe of probes) {
+      const [from, to] = [first[probe.first], first[probe.last]];
+      if (probe.sqnr_db === null || !from || !to) continue;
+      const text = `results with layers ${from.index} to ${to.index} alone quantised: ${decibels(probe.sqnr_db, false)}`;
+      const y = height(probe.sqnr_db);
+      const mark = from === to
+        ? svg("circle", { class: "dot result", cx: middle(from.index), cy: y, r: 4.5, "data-select": from.index })
+        : svg("line", { class: "line result", x1: middle(from.index), x2: middle(to.index), y1: y, y2: y });
+      mark.append(svg("title", null, text));
+      area.chart.append(mark);
+    }
     const key = html("p", { class: "key" });
-    for (const [text, colour] of [["as the models run", "--after"], ["by itself", "--before"], ["results, when quantised up to there", "--range-edge"]]) {
+    for (const [text, colour] of [["as the models run", "--after"], ["by itself", "--before"], ["results, with these layers alone quantised", "--range-edge"]]) {
       const item = html("span", null, text);
       item.style.setProperty("--c", `var(${colour})`);
       key.append(item);
