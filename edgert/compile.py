@@ -184,7 +184,9 @@ def convert(
             raise InputError(f"{found}: give calibrate, or --calibrate DATA on the command line")
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
         names = about.labels if labels is None else labels
-        samples, outcome, chosen = _quantize(graph, plan, calibrate, normalisation, io or "float", goal, names, report)
+        samples, outcome, chosen = _quantize(
+            graph, plan, calibrate, normalisation, io or "float", goal, names, report, notes
+        )
         entries.append(("quantization", chosen))
         if outcome is not None:
             entries.append(("accuracy", json.dumps(outcome.entry(), sort_keys=True, separators=(",", ":"))))
@@ -315,6 +317,7 @@ def _quantize(
     goal: Goal | None,
     labels: Sequence[str],
     report: Progress,
+    notes: list[str],
 ) -> tuple[HashedSamples, BudgetResult | None, str]:
     """Quantises the graph in place; the samples that it was calibrated with, how the goal was reached, and a note on
     what was chosen (edgert.quant.note)."""
@@ -332,7 +335,8 @@ def _quantize(
         run_passes(candidate, LOWER)
         return write(candidate)
 
-    quantizer = Quantizer(graph, samples if source is not None else None, pack, plan, report)
+    quantizer = Quantizer(graph, samples if source is not None else None, pack, plan, report, normalisation)
+    notes += quantizer.warnings
     outcome = None
     if goal is not None and data is not None:
         metric = goal.chosen_metric(data)

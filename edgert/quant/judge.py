@@ -28,16 +28,16 @@ class Judge:
         self.samples = some(max(1, min(_MOST_SAMPLES, _MOST_BYTES // (4 * largest))))
         self._pack = pack
         self._axes: list[int | None] = []
-        self._exact: Results = []
+        self.exact: Results = []  # the float results on them
         if self.samples:
             results = clone(graph)
             keep_results(results)
             self._axes = _shift_axes(graph, [value.name for value in results.outputs])
-            self._exact = self._comparable(run_all(pack(results), self.samples))
+            self.exact = self._comparable(run_all(pack(results), self.samples))
 
     def decibels(self, graph: Graph) -> float:
         """Signal to noise of the results that a quantised graph computes; it may be changed. See keep_results."""
-        return sqnr(self._exact, self._comparable(run_all(self._pack(graph), self.samples)))
+        return sqnr(self.exact, self._comparable(run_all(self._pack(graph), self.samples)))
 
     def _comparable(self, results: Results) -> Results:
         return [_centred(result, axis) for result, axis in zip(results, self._axes, strict=True)]

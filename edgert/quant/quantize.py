@@ -9,6 +9,7 @@ from edgert.errors import InputError
 from edgert.ir import Graph
 from edgert.progress import Progress, silent
 from edgert.quant.calibrate import Calibration, calibrate_apart
+from edgert.quant.checks import Normalisation, SampleWatch, data_warnings
 from edgert.quant.choices import Choice as Choice
 from edgert.quant.choices import Pack as Pack
 from edgert.quant.choices import Trials
@@ -19,10 +20,12 @@ from edgert.quant.layers import graph_layers
 from edgert.quant.layers import node_schemes as node_schemes
 from edgert.quant.note import note
 from edgert.quant.pools import pools_to_means
+from edgert.quant.ranges import Range
 from edgert.quant.samples import KeptSamples, Sample
 from edgert.quant.schemes import Plan
 
 _KEPT_BYTES = 256 << 20
+_LOOKED_AT = 64  # samples, for warnings
 
 
 class Quantizer:
@@ -35,12 +38,14 @@ class Quantizer:
         pack: Pack,
         plan: Plan | None = None,
         progress: Progress | None = None,
+        normalisation: Normalisation = ((), ()),
     ) -> None:
         """Calibrates on the samples, which may be None for a plan that rounds weights alone.
 
         graph: is not changed. pack: makes a package of a graph, which it may change. plan: for which the ways to
         quantise are compared; int8 throughout unless given. progress: called for the stages "calibrate", by samples,
-        and "quantise", by choices tried. Raises InputError as edgert.quant.calibrate.calibrate does.
+        and "quantise", by choices tried. normalisation: mean and std per channel that the model states for pixels, by
+        which warnings tell whether the samples fit. Raises InputError as edgert.quant.calibrate.calibrate does.
         """
         self._report = progress or silent
         self.plan = plan or Plan()
@@ -48,21 +53,32 @@ class Quantizer:
         pools_to_means(self.graph)
         self.kept = KeptSamples(_KEPT_BYTES)
         self._samples = length_hint(samples or ()) or None
-        self._seen = Calibration()
+        self._seen, self._watch = Calibration(), SampleWatch()
         if samples is not None:
-            self._seen = calibrate_apart(pack(clone(self.graph)), self.kept.passing(samples), self._calibrated)
+            passing = self.kept.passing(self._watch.passing(samples))
+            self._seen = calibrate_apart(pack(clone(self.graph)), passing, self._calibrated)
         elif self.plan.calibrates:
             raise InputError(
                 f"{self.plan.default.name} needs calibration samples, by which activations get their ranges"
             )
-        self._pack = pack
-        self._trials: Trials | None = None
         self._choice: Choice | None = None
+        self.warnings: list[str] = []  # what is wrong with the samples, one sentence each
+        self._trials = Trials(self.graph, self.plan, self._seen, self.kept, pack, self._report)
+        if self.histograms:
+            known, exact = self.kept.some(_LOOKED_AT), self._trials.judge.exact
+            self.warnings = data_warnings(self.graph, self._watch, known, normalisation, self.histograms, exact)
 
     @property
     def histograms(self) -> Mapping[str, Histogram]:
         """What calibration saw of every float32 tensor of the graph, by name; nothing without samples."""
         return self._seen.whole
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """The range chosen for every tensor of histograms, by name; of a tensor whose channels were rescaled, in new
+        units. Only after quantized()."""
+        assert self._choice is not None
+        return self._trials.ranges(self._choice) if self.histograms else {}
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -72,7 +88,6 @@ class Quantizer:
     def choose(self) -> list[Choice]:
         """What was tried, the choice taken first. quantized() uses it, and calls this when nobody has."""
         self._report("quantise", 0, None)
-        self._trials = Trials(self.graph, self.plan, self._seen, self.kept, self._pack, self._report)
         self._choice = best = self._trials.search()
         return [best, *(choice for choice in self._trials.made if choice is not best)]
 
@@ -80,13 +95,11 @@ class Quantizer:
         """A new quantised graph: of the plan chosen for, or of another. io: see edgert.quant.rewrite.quantize_graph."""
         if self._choice is None:
             self.choose()
-        assert self._trials is not None
         assert self._choice is not None
         return self._trials.quantized(self._choice, plan or self.plan, io)
 
     def note(self, plan: Plan) -> str:
         """What was chosen for a plan, as edgert.quant.note has it. Only after quantized()."""
-        assert self._trials is not None
         assert self._choice is not None
         return note(plan, self._choice, self._trials.rescaled(self._choice))
 
