@@ -143,10 +143,11 @@
         tabindex: 0, role: "button", "aria-label": `${layer.operator} ${layer.name}`,
       }, svg("title", null, layer.name), svg("rect", corner));
       const db = decibels(layer.sqnr_db, layer.exact);
+      const shape = (layer.dtype === layer.computes ? "" : `${layer.dtype} `) + layer.shape.join("×");
       group.append(
         svg("text", { x: x - width / 2 + 10, y: y - 5, class: "title" }, clip(layer.operator, 17)),
         svg("text", { x: x + width / 2 - 10, y: y - 5, "text-anchor": "end" }, clip(layer.operator.length > 12 ? "" : type, 15)),
-        svg("text", { x: x - width / 2 + 10, y: y + 14 }, clip(`${layer.dtype} ${layer.shape.join("×")}`, 19)),
+        svg("text", { x: x - width / 2 + 10, y: y + 14 }, clip(shape, 18)),
         svg("text", { x: x + width / 2 - 10, y: y + 14, "text-anchor": "end" }, db));
       group.addEventListener("click", () => {
         if (!dragged) select(layer.index, false);
