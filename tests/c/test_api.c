@@ -206,6 +206,21 @@ static void refuse_shapes(const ert_model *model) {
   ert_session_destroy(session);
 }
 
+/* Each step of binding meets the memory limit once. */
+static void meet_every_limit(const ert_model *model) {
+  ert_error error;
+  ert_session *session = NULL;
+  size_t least = 0;
+  for (size_t bytes = 1; least == 0 && bytes < 1 << 20; bytes += 4) {
+    const ert_status status =
+        ert_session_create(model, &(ert_session_options){.memory_limit = bytes}, &session, &error);
+    EXPECT(status == ERT_OK || (status == ERT_OUT_OF_MEMORY && session == NULL && error.message[0] != 0));
+    if (status == ERT_OK) least = bytes;
+  }
+  EXPECT(least != 0 && ert_session_peak_bytes(session) <= least);
+  ert_session_destroy(session);
+}
+
 static void limit(const ert_model *model) {
   ert_error error;
   ert_session *session = NULL;
@@ -217,15 +232,7 @@ static void limit(const ert_model *model) {
                  ERT_INVALID_ARGUMENT, "z80");
   EXPECT_FAILURE(ert_session_create(model, &(ert_session_options){.fusion = (ert_fusion)3}, &session, &error),
                  ERT_INVALID_ARGUMENT, "fusion is 3");
-  size_t least = 0;
-  for (size_t bytes = 1; least == 0 && bytes < 1 << 20; bytes += 64) { /* each step of binding meets the limit once */
-    const ert_status status =
-        ert_session_create(model, &(ert_session_options){.memory_limit = bytes}, &session, &error);
-    EXPECT(status == ERT_OK || (status == ERT_OUT_OF_MEMORY && session == NULL && error.message[0] != 0));
-    if (status == ERT_OK) least = bytes;
-  }
-  EXPECT(least != 0 && ert_session_total_bytes(session) <= least);
-  ert_session_destroy(session);
+  meet_every_limit(model);
 
   for (uint32_t i = 0; ert_cpu_isa(i) != NULL; i++) {
     EXPECT(ert_session_create(model, &(ert_session_options){.isa_max = ert_cpu_isa(i)}, &session, &error) == ERT_OK);
@@ -238,6 +245,55 @@ static void limit(const ert_model *model) {
   EXPECT(ert_session_create(model, &(ert_session_options){.keep_all_tensors = true}, &session, &error) == ERT_OK);
   EXPECT(ert_session_invoke(session, &error) == ERT_OK);
   ert_session_destroy(session);
+}
+
+/* Weights of four bits: expanded when a session is made, and given back when they are packed. */
+static void expand(void) {
+  enum { UNPACK, DEQUANTIZE, MULTIPLY };
+  static const float x[3] = {2, 4, 6}, wanted[2] = {6, 27}, weights[6] = {0.5f, -1, 1.5f, -2, 2.5f, 3.5f};
+  ert_error error;
+  ert_model *model = NULL;
+  EXPECT(ert_model_open_memory(small_package, sizeof small_package, &model, &error) == ERT_OK);
+  ert_op_info multiply, dequantize;
+  EXPECT(ert_model_op(model, MULTIPLY, &multiply) == ERT_OK && ert_model_op(model, DEQUANTIZE, &dequantize) == ERT_OK);
+  EXPECT(multiply.inputs[1] == dequantize.outputs[0]);
+  const uint32_t made = (uint32_t)dequantize.outputs[0], unpacked = (uint32_t)dequantize.inputs[0];
+  for (int keep = 0; keep < 2; keep++) {
+    const ert_session_options options = {.keep_all_tensors = keep, .threads = 2};
+    ert_session *session = NULL;
+    EXPECT(ert_session_create(model, &options, &session, &error) == ERT_OK);
+    ert_expansion first, second;
+    EXPECT(ert_session_expansion(session, UNPACK, &first) && ert_session_expansion(session, DEQUANTIZE, &second));
+    EXPECT(first.bytes == 6 && second.bytes == sizeof weights);
+    EXPECT(first.kept_bytes == (keep ? 6 : 0) && second.kept_bytes == (keep ? sizeof weights : 0));
+    EXPECT(!ert_session_expansion(session, MULTIPLY, &first) && !ert_session_expansion(session, 3, NULL));
+    EXPECT(ert_session_expansion(session, UNPACK, NULL));
+    EXPECT(ert_session_peak_bytes(session) >= ert_session_total_bytes(session));
+
+    const ert_tensor_info info = tensor(session, made);
+    EXPECT(info.kind == ERT_CONSTANT && tensor(session, unpacked).kind == ERT_CONSTANT);
+    EXPECT(keep ? memcmp(info.data, weights, sizeof weights) == 0 : info.data == NULL);
+    EXPECT((tensor(session, unpacked).data != NULL) == (keep != 0));
+
+    memcpy(tensor(session, ert_model_input(model, 0)).data, x, sizeof x);
+    uint32_t op = 0, count = 0;
+    for (int run = 0; run < 2; run++) { /* they are no steps, whoever steps */
+      EXPECT(ert_session_step(session, &op, &error) == ERT_OK && op == MULTIPLY);
+      EXPECT(ert_session_step(session, &op, &error) == ERT_END);
+      EXPECT(ert_session_step_group(session, &op, &count, &error) == ERT_OK && op == MULTIPLY && count == 1);
+      EXPECT(ert_session_step_group(session, &op, &count, &error) == ERT_END);
+    }
+    EXPECT(ert_session_invoke(session, &error) == ERT_OK);
+    EXPECT(memcmp(tensor(session, ert_model_output(model, 0)).data, wanted, sizeof wanted) == 0);
+    const int32_t rows[2] = {5, 3};
+    EXPECT(ert_session_resize_input(session, 0, 2, rows, &error) == ERT_OK);
+    memcpy((float *)tensor(session, ert_model_input(model, 0)).data + 4 * 3, x, sizeof x);
+    EXPECT(ert_session_invoke(session, &error) == ERT_OK);
+    EXPECT(memcmp((float *)tensor(session, ert_model_output(model, 0)).data + 4 * 2, wanted, sizeof wanted) == 0);
+    ert_session_destroy(session);
+  }
+  meet_every_limit(model);
+  ert_model_close(model);
 }
 
 static void names(void) {
@@ -259,6 +315,7 @@ int main(void) {
   refuse_shapes(model);
   limit(model);
   ert_model_close(model);
+  expand();
   printf("test_api: %d cases passed\n", cases);
   return 0;
 }

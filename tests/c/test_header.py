@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from c.make_tiny_package import HEADER, header, package
+from c.make_tiny_package import HEADER, header, packages
 from c_build import ROOT, skip_or_fail
 
 USE = """
@@ -52,5 +52,5 @@ def test_the_header_stands_alone(compiler: str, language: str, standard: str, tm
     assert done.returncode == 0, done.stderr
 
 
-def test_the_tiny_package_is_up_to_date() -> None:
-    assert HEADER.read_text() == header(package()), "run: python tests/c/make_tiny_package.py"
+def test_the_tiny_packages_are_up_to_date() -> None:
+    assert HEADER.read_text() == header(packages()), "run: python tests/c/make_tiny_package.py"
