@@ -73,6 +73,7 @@ class _Writer:
         flatbuffers, self.schema = load_schema()
         self.packed = packed
         self.builder = flatbuffers.Builder(1 << 16)
+        self.vectors: dict[tuple[str, bytes], int] = {}  # equal ones stand once: most zero points are all 0
         self.buffers: list[bytes] = [b""]  # buffer 0 is empty
         self.buffer_index: dict[bytes, int] = {b"": 0}
 
@@ -255,7 +256,10 @@ class _Writer:
         array = np.array(items, dtype=dtype)
         if dtype is not np.float32 and tuple(array.tolist()) != items:
             raise ModelError(f"{items} does not fit into {np.dtype(dtype).name}")
-        return int(self.builder.CreateNumpyVector(array))
+        key = (array.dtype.name, array.tobytes())
+        if key not in self.vectors:
+            self.vectors[key] = int(self.builder.CreateNumpyVector(array))
+        return self.vectors[key]
 
     def offsets(self, items: Sequence[int]) -> int:
         self.builder.StartVector(4, len(items), 4)
