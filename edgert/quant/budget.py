@@ -5,8 +5,9 @@ All layers in the plan's default first. Where that loses too much: the sensitivi
 part of that order which holds the budget, by bisection, and of that part whatever can be taken back.
 
 The promise is about data that chose nothing. The samples are divided in two: one half chooses, and must hold the budget
-with a margin for chance where any plan has one; the other half, held back, must hold it as measured. When it does not, the search goes on for
-a smaller predicted loss, at most LOOKS times in all, and the interval that is reported is widened for every look.
+with a margin for chance where any plan has one; the other half, held back, must hold it as measured. When it does not,
+the search goes on for a smaller predicted loss, at most LOOKS times in all, and the interval that is reported is
+widened for every look.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from functools import cached_property
 from typing import NoReturn
 
@@ -28,7 +28,6 @@ from edgert.metrics.classify import TopK
 from edgert.progress import Progress, silent
 from edgert.quant.costs import Costs
 from edgert.quant.ladder import Ladder, Levels, steps
-from edgert.quant.layers import node_schemes
 from edgert.quant.meter import Budget, Meter
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, Plan, Weights
@@ -82,10 +81,10 @@ class _Search:
         self.meter, self.plan = meter, meter.quantizer.plan
         self.looks = 0
         self.looked: tuple[Plan, Part] | None = None  # held back, the last look
-        self.network = network_of(
-            meter.quantizer.graph, node_schemes(meter.quantizer.graph, self.plan, meter.io), self.plan
-        )
-        self.costs = Costs(self.network, self.plan.default)
+        made = meter.quantizer.quantized(self.plan, meter.io)
+        ladder = steps(self.plan.default, meter.budget.raise_to)
+        self.network = network_of(meter.quantizer.graph, made, self.plan, ladder)
+        self.costs = Costs(self.network)
         self.ladder: Ladder | None = None
 
     def run(self) -> BudgetResult:
@@ -141,14 +140,17 @@ class _Search:
         return None
 
     def _measured(self) -> Ladder:
-        meter, quantizer, plan = self.meter, self.meter.quantizer, self.plan
-        ladder = steps(plan.default, meter.budget.raise_to)
-        # float16 rounds a thousandth of what int8 does
-        schemes = [scheme for scheme in ladder if scheme.weights not in (Weights.FLOAT16, Weights.FLOAT32)]
+        meter, quantizer = self.meter, self.meter.quantizer
+        layers = [name for unit in self.network.units for name in unit.layers]
+        rounded: list[Graph | None] = [quantizer.quantized(self.plan)]
+        for scheme in self.network.steps[1:]:
+            # float16 rounds a thousandth of what int8 does
+            exact = scheme.weights in (Weights.FLOAT16, Weights.FLOAT32)
+            rounded.append(None if exact else quantizer.quantized(self.plan.changed(layers, scheme)))
         sensitivity = measure_sensitivity(
             self.network,
             quantizer.quantized(Plan(FLOAT)),
-            {scheme: quantizer.quantized(replace(plan, default=scheme)) for scheme in schemes},
+            rounded,
             quantizer.kept.some,
             meter.pack,
             isinstance(meter.metric, (TopK, Agreement)),
@@ -157,23 +159,21 @@ class _Search:
             meter.progress,
             meter.threads,
         )
-        return Ladder(ladder, sensitivity, self.costs)
+        return Ladder(sensitivity, self.costs)
 
     def _plan(self, levels: Levels) -> Plan:
         plan = self.plan
-        if self.ladder is not None:
-            for unit, level in zip(self.network.units, levels, strict=True):
-                if level:
-                    plan = plan.changed(unit.layers, self.ladder.steps[level])
+        for unit, level in zip(self.network.units, levels, strict=True):
+            if level:
+                plan = plan.changed(unit.layers, self.network.steps[level])
         return plan
 
     def _fits(self, levels: Levels) -> bool:
         """Under the caps."""
-        assert self.ladder is not None
-        budget, schemes = self.meter.budget, self.ladder.schemes(levels)
-        if budget.max_slowdown is not None and self.costs.slowdown(schemes) > budget.max_slowdown:
+        budget = self.meter.budget
+        if budget.max_slowdown is not None and self.costs.slowdown(levels) > budget.max_slowdown:
             return False
-        return budget.max_bytes is None or self._default_bytes + self.costs.more_bytes(schemes) <= budget.max_bytes
+        return budget.max_bytes is None or self._default_bytes + self.costs.more_bytes(levels) <= budget.max_bytes
 
     @cached_property
     def _default_bytes(self) -> int:
@@ -235,7 +235,6 @@ class _Search:
     def _result(self, met: bool, levels: Levels, reason: str = "") -> BudgetResult:
         meter, budget = self.meter, self.meter.budget
         plan = self._plan(levels)
-        schemes = (plan.default,) * len(levels) if self.ladder is None else self.ladder.schemes(levels)
         limit = budget.max_drop if budget.max_drop is not None else budget.worst
         assert limit is not None
         return BudgetResult(
@@ -250,8 +249,8 @@ class _Search:
             held_back=self.looked[1] if self.looked is not None and self.looked[0] == plan else None,
             looks=self.looks,
             trials=meter.count,
-            slowdown=self.costs.slowdown(schemes),
-            more_bytes=self.costs.more_bytes(schemes),
+            slowdown=self.costs.slowdown(levels),
+            more_bytes=self.costs.more_bytes(levels),
             units=self._units(levels, met),
             sensitivity_samples=self.ladder.sensitivity.samples if self.ladder else 0,
             reason=reason,
@@ -262,18 +261,19 @@ class _Search:
         ladder = self.ladder
         if ladder is None:
             return ()
-        bottom = ladder.schemes((0,) * len(levels))
-        schemes, total = ladder.schemes(levels), ladder.sensitivity.loss(bottom) or 1.0
+        bottom = (0,) * len(levels)
+        total = ladder.loss(bottom) or 1.0
         verdicts = [
             UnitVerdict(
                 unit.name,
                 unit.source,
                 unit.op,
                 unit.layers,
-                schemes[i].name,
+                self.network.scheme(i, levels[i]).name,
+                levels[i] > 0,
                 ladder.sensitivity.share(i, bottom) / total,
-                ladder.sensitivity.share(i, schemes) / total,
-                self.costs.of(i, ladder.steps[-1]),
+                ladder.sensitivity.share(i, levels) / total,
+                self.costs.of(i, ladder.top),
                 "" if met else self._why(i, levels),
             )
             for i, unit in enumerate(self.network.units)
@@ -283,15 +283,12 @@ class _Search:
     def _why(self, unit: int, levels: Levels) -> str:
         """What keeps a unit from rising further."""
         assert self.ladder is not None
-        if levels[unit] == len(self.ladder.steps) - 1:
-            if self.ladder.steps[-1] == FLOAT:
-                return ""
-            return f"{self.ladder.steps[-1].name} is the most that is allowed"
-        above = self.ladder.steps[levels[unit] + 1 :]
-        for scheme, level in zip(above, range(levels[unit] + 1, len(self.ladder.steps)), strict=True):
-            then = (*levels[:unit], level, *levels[unit + 1 :])
+        steps, level = self.network.steps, levels[unit]
+        if level == self.ladder.top:
+            return "" if steps[-1] == FLOAT else f"{steps[-1].name} is the most that is allowed"
+        for above in range(level + 1, len(steps)):
+            then = (*levels[:unit], above, *levels[unit + 1 :])
             if self._fits(then):
-                return (
-                    "" if self.ladder.quantised(then) else f"in {scheme.name}, too, nothing would be quantised any more"
-                )
-        return f"in {above[0].name} the model would be beyond the caps"
+                left = self.ladder.quantised(then)
+                return "" if left else f"with it in {steps[above].name} nothing would be quantised any more"
+        return f"in {steps[level + 1].name} the model would be beyond the caps"

@@ -1,4 +1,4 @@
-"""What it costs to compute a unit of layers in another scheme than the network's: time, size and conversions.
+"""What it costs to compute a unit of layers in a more exact scheme: time, size and conversions.
 
 Modelled and not measured: the same model gets the same plan on every machine.
 """
@@ -28,37 +28,44 @@ A_LAYER = 6.0
 
 
 class Costs:
-    """Of raising units of a network whose layers are in `base` otherwise."""
+    """Of raising units of a network."""
 
-    def __init__(self, network: Network, base: Scheme) -> None:
-        self._network, self._base = network, base
+    def __init__(self, network: Network) -> None:
+        self._network = network
         units = network.units
         self._layers = sum(len(unit.weighted) or 1 for unit in units) or 1
-        self._time = max(sum(unit.work for unit in units) * TIME[base.activations], 1.0)
-        self._bytes = max(sum(unit.weights for unit in units) * BYTES[base.weights], 1.0)
+        self._time = max(sum(unit.work * TIME[unit.scheme.activations] for unit in units), 1.0)
+        self._bytes = max(sum(unit.weights * BYTES[unit.scheme.weights] for unit in units), 1.0)
         self._other_time = network.fixed_work * TIME[Activations.FLOAT]
 
-    def of(self, unit: int, scheme: Scheme) -> float:
-        """Time and weights that the unit takes more, each as a share of the network's, and A_LAYER times its share of
-        the layers."""
-        if scheme == self._base:
+    def of(self, unit: int, level: int) -> float:
+        """Time and weights that the unit takes more on a step, each as a share of the network's, and A_LAYER times its
+        share of the layers."""
+        if level == 0:
             return 0.0
-        this = self._network.units[unit]
-        slower = this.work * (TIME[scheme.activations] - TIME[self._base.activations]) / self._time
-        larger = this.weights * (BYTES[scheme.weights] - BYTES[self._base.weights]) / self._bytes
-        return max(slower, 0.0) + max(larger, 0.0) + A_LAYER * (len(this.weighted) or 1) / self._layers
+        slower = (self._time_of(unit, level) - self._time_of(unit, 0)) / self._time
+        larger = (self._bytes_of(unit, level) - self._bytes_of(unit, 0)) / self._bytes
+        layers = len(self._network.units[unit].weighted) or 1
+        return max(slower, 0.0) + max(larger, 0.0) + A_LAYER * layers / self._layers
 
-    def slowdown(self, schemes: Sequence[Scheme]) -> float:
-        """Modelled time with a scheme for every unit, against all in the network's own."""
-        units = self._network.units
-        now = sum(unit.work * TIME[scheme.activations] for unit, scheme in zip(units, schemes, strict=True))
+    def slowdown(self, levels: Sequence[int]) -> float:
+        """Modelled time with every unit on its step, against none raised."""
+        now = sum(self._time_of(unit, level) for unit, level in enumerate(levels))
         return (now + self._other_time) / (self._time + self._other_time)
 
-    def more_bytes(self, schemes: Sequence[Scheme]) -> int:
+    def more_bytes(self, levels: Sequence[int]) -> int:
         """By which the weights grow."""
-        units = self._network.units
-        grown = (
-            unit.weights * (BYTES[scheme.weights] - BYTES[self._base.weights])
-            for unit, scheme in zip(units, schemes, strict=True)
-        )
+        grown = (self._bytes_of(unit, level) - self._bytes_of(unit, 0) for unit, level in enumerate(levels))
         return round(sum(grown))
+
+    def _time_of(self, unit: int, level: int) -> float:
+        this, scheme = self._network.units[unit], self._network.scheme(unit, level)
+        return this.work * TIME[scheme.activations] * self._terms(scheme, level)
+
+    def _bytes_of(self, unit: int, level: int) -> float:
+        this, scheme = self._network.units[unit], self._network.scheme(unit, level)
+        return this.weights * BYTES[scheme.weights] * self._terms(scheme, level)
+
+    def _terms(self, scheme: Scheme, level: int) -> int:
+        """Of weights: a layer that is raised to int16 has two, as rounding to one would limit it."""
+        return 2 if level and scheme.activations == Activations.INT16 else 1

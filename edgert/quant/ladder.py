@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from edgert.quant.costs import Costs
 from edgert.quant.schemes import FLOAT, SCHEMES, Activations, Scheme, Weights
 from edgert.quant.sensitivity import Sensitivity
+from edgert.quant.units import Network
 
 Levels = tuple[int, ...]  # of every unit, a step of the ladder
 
@@ -37,33 +38,36 @@ def steps(base: Scheme, allowed: Sequence[Scheme]) -> tuple[Scheme, ...]:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Steps that units can stand on, and what is known of them."""
+    """What is known of the steps that units can stand on."""
 
-    steps: tuple[Scheme, ...]
     sensitivity: Sensitivity
     costs: Costs
 
-    def schemes(self, levels: Levels) -> tuple[Scheme, ...]:
-        return tuple(self.steps[level] for level in levels)
+    @property
+    def network(self) -> Network:
+        return self.sensitivity.network
+
+    @property
+    def top(self) -> int:
+        return len(self.network.steps) - 1
 
     def loss(self, levels: Levels) -> float:
-        return self.sensitivity.loss(self.schemes(levels))
+        return self.sensitivity.loss(levels)
 
     def cost(self, levels: Levels) -> float:
-        return sum(self.costs.of(unit, self.steps[level]) for unit, level in enumerate(levels))
+        return sum(self.costs.of(unit, level) for unit, level in enumerate(levels))
 
     def quantised(self, levels: Levels) -> bool:
         """Whether anything is left that is not plain float."""
-        return any(self.steps[level] != FLOAT for level in levels)
+        return any(self.network.scheme(unit, level) != FLOAT for unit, level in enumerate(levels))
 
     def lower(self, levels: Levels, by_cost: bool = True) -> Iterator[tuple[float, int, int, Levels]]:
         """Every way to bring one unit down: loss (per cost saved), the unit, its new step, and all steps then."""
-        schemes = self.schemes(levels)
         for unit, level in enumerate(levels):
             for below in range(level):
-                saved = self.costs.of(unit, self.steps[level]) - self.costs.of(unit, self.steps[below])
+                saved = self.costs.of(unit, level) - self.costs.of(unit, below)
                 if saved > 0.0:
-                    more = max(self.sensitivity.change(schemes, unit, self.steps[below]), 0.0)
+                    more = max(self.sensitivity.change(levels, unit, below), 0.0)
                     then = (*levels[:unit], below, *levels[unit + 1 :])
                     yield more / saved if by_cost else more, unit, below, then
 
@@ -84,7 +88,7 @@ class Ladder:
         return found
 
     def _from_above(self, by_cost: bool) -> list[Levels]:
-        levels = (len(self.steps) - 1,) * len(self.sensitivity.network.units)
+        levels = (self.top,) * len(self.network.units)
         found = [levels]
         while any(levels):
             *_, levels = min(self.lower(levels, by_cost))
@@ -92,7 +96,7 @@ class Ladder:
         return found[::-1]
 
     def _from_below(self) -> list[Levels]:
-        count, top = len(self.sensitivity.network.units), len(self.steps) - 1
+        count, top = len(self.network.units), self.top
         alone = [self.loss(tuple(0 if i == unit else top for i in range(count))) for unit in range(count)]
         levels = (0,) * count
         found = [levels]
@@ -108,12 +112,12 @@ class Ladder:
         levels = order[-1]
         tried: set[tuple[int, int]] = set()
         while True:
-            schemes, ways = self.schemes(levels), []
+            ways = []
             for unit, level in enumerate(levels):
-                for above in range(level + 1, len(self.steps)):
-                    gain = -self.sensitivity.change(schemes, unit, self.steps[above])
+                for above in range(level + 1, self.top + 1):
+                    gain = -self.sensitivity.change(levels, unit, above)
                     if gain > 0.0 and (unit, above) not in tried:
-                        cost = self.costs.of(unit, self.steps[above]) - self.costs.of(unit, self.steps[level])
+                        cost = self.costs.of(unit, above) - self.costs.of(unit, level)
                         then = (*levels[:unit], above, *levels[unit + 1 :])
                         ways.append((-gain / max(cost, 1e-9), unit, above, then))
             if not ways:

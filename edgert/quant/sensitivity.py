@@ -29,7 +29,7 @@ from edgert.progress import Progress, silent
 from edgert.quant.clone import clone
 from edgert.quant.measure import keep_results
 from edgert.quant.samples import Sample
-from edgert.quant.schemes import Activations, Scheme, layer_name
+from edgert.quant.schemes import layer_name
 from edgert.quant.units import Network, work_of
 
 Pack = Callable[[Graph], bytes]
@@ -40,17 +40,20 @@ _WORK = 10**12  # multiply-adds of all experiments together, within those number
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Errors of the results by their source, in units that add up; see `loss`."""
+    """Errors of the results by their source, in units that add up; see OutputLoss.
+
+    Levels are steps of the network's ladder, one for every unit.
+    """
 
     network: Network
-    weights: tuple[Mapping[Scheme, float], ...]  # of each unit, with its weights rounded as in a scheme
+    weights: tuple[tuple[float, ...], ...]  # of each unit's rounded weights, by level
     cells: tuple[float, ...]  # of each cell, rounded to eight bits
     samples: int
 
-    def loss(self, schemes: Sequence[Scheme]) -> float:
-        """Of the results, predicted, with a scheme for every unit."""
-        own = sum(of.get(scheme, 0.0) for of, scheme in zip(self.weights, schemes, strict=True))
-        rounded = [scheme.activations == Activations.INT8 for scheme in schemes]
+    def loss(self, levels: Sequence[int]) -> float:
+        """Of the results, predicted."""
+        own = sum(by_level[level] for by_level, level in zip(self.weights, levels, strict=True))
+        rounded = [self.network.rounds(unit, level) for unit, level in enumerate(levels)]
         return own + sum(
             loss
             for cell, loss in zip(self.network.cells, self.cells, strict=True)
@@ -65,24 +68,23 @@ class Sensitivity:
             tuple(i for i, cell in enumerate(cells) if unit in cell.units) for unit in range(len(self.network.units))
         )
 
-    def change(self, schemes: Sequence[Scheme], unit: int, scheme: Scheme) -> float:
-        """By which the loss grows when the unit gets another scheme."""
-        own = self.weights[unit]
-        grown = own.get(scheme, 0.0) - own.get(schemes[unit], 0.0)
-        before, after = (one.activations == Activations.INT8 for one in (schemes[unit], scheme))
-        if before == after:
-            return grown
-        for i in self._touching[unit]:
-            others = (other for other in self.network.cells[i].units if other != unit)
-            if not any(schemes[other].activations == Activations.INT8 for other in others):
-                grown += self.cells[i] if after else -self.cells[i]
+    def change(self, levels: Sequence[int], unit: int, level: int) -> float:
+        """By which the loss grows when the unit goes to another level."""
+        rounds, own = self.network.rounds, self.weights[unit]
+        grown = own[level] - own[levels[unit]]
+        before, after = rounds(unit, levels[unit]), rounds(unit, level)
+        if before != after:
+            for i in self._touching[unit]:
+                others = (other for other in self.network.cells[i].units if other != unit)
+                if not any(rounds(other, levels[other]) for other in others):
+                    grown += self.cells[i] if after else -self.cells[i]
         return grown
 
-    def share(self, unit: int, schemes: Sequence[Scheme]) -> float:
+    def share(self, unit: int, levels: Sequence[int]) -> float:
         """The unit's part of the loss: its weights', and an equal part of each tensor's that it and others round."""
-        own = self.weights[unit].get(schemes[unit], 0.0)
+        own = self.weights[unit][levels[unit]]
         for i in self._touching[unit]:
-            rounding = [u for u in self.network.cells[i].units if schemes[u].activations == Activations.INT8]
+            rounding = [u for u in self.network.cells[i].units if self.network.rounds(u, levels[u])]
             if unit in rounding:
                 own += self.cells[i] / len(rounding)
         return own
@@ -153,7 +155,7 @@ def _equal(some: _Constants, others: _Constants) -> bool:
 def measure_sensitivity(
     network: Network,
     exact: Graph,
-    rounded: Mapping[Scheme, Graph],
+    rounded: Sequence[Graph | None],
     samples: Callable[[int], Sequence[Sample]],
     pack: Pack,
     classifies: bool = False,
@@ -164,23 +166,23 @@ def measure_sensitivity(
 ) -> Sensitivity:
     """Measures every unit's weights and every cell.
 
-    exact: the float graph that quantised ones are made of. rounded: what is made of it with all layers in a scheme; the
-    first scheme is the network's, others matter for how they round weights. samples: gives at most so many.
-    pack: makes a package of a graph, which it may change. classifies: whether a result's highest element is what
-    counts. cache: keeps what was measured.
+    exact: the float graph that quantised ones are made of. rounded: for every level what is made of it with all units
+    there, None where weights are as good as exact. samples: gives at most so many. pack: makes a package of a graph,
+    which it may change. classifies: whether a result's highest element is what counts. cache: keeps what was measured.
     """
-    made = [_Rounded(graph) for graph in rounded.values()]
+    made = [None if graph is None else _Rounded(graph) for graph in rounded]
+    assert made[0] is not None
     experiments: list[_Experiment] = []
-    places: list[tuple[int, tuple[Scheme, ...]]] = []  # a unit whose weights these schemes round so; or a cell
+    places: list[tuple[int, tuple[int, ...]]] = []  # a unit whose weights these levels round so; or a cell
     for number, unit in enumerate(network.units):
-        ways: list[tuple[_Constants, list[Scheme]]] = []
-        for scheme, source in zip(rounded, made, strict=True):
-            constants = source.constants(unit.weighted)
+        ways: list[tuple[_Constants, list[int]]] = []
+        for level, source in enumerate(made):
+            constants = () if source is None else source.constants(unit.weighted)
             same = next((alike for known, alike in ways if _equal(known, constants)), None)
             if same is not None:
-                same.append(scheme)
+                same.append(level)
             elif constants:
-                ways.append((constants, [scheme]))
+                ways.append((constants, [level]))
         experiments += [_Experiment(constants=constants) for constants, _ in ways]
         places += [(number, tuple(alike)) for _, alike in ways]
     for number, cell in enumerate(network.cells):
@@ -197,16 +199,16 @@ def measure_sensitivity(
     data = Dataset.of(chosen, source="calibration samples")
     data = labelled(pack(clone(trial)), data, metric, executor, threads=threads)
     packages = (pack(_with_errors(trial, experiment)) for experiment in experiments)
-    weights: list[dict[Scheme, float]] = [{} for _ in network.units]
+    weights = [[0.0] * len(rounded) for _ in network.units]
     cells = [0.0] * len(network.cells)
     losses = _losses(packages, data, metric, executor, cache, threads)
-    for done, ((number, schemes), loss) in enumerate(zip(places, losses, strict=True), 1):
-        if schemes:
-            weights[number].update(dict.fromkeys(schemes, loss))
-        else:
+    for done, ((number, levels), loss) in enumerate(zip(places, losses, strict=True), 1):
+        for level in levels:
+            weights[number][level] = loss
+        if not levels:
             cells[number] = loss
         progress("sensitivity", done, len(experiments))
-    return Sensitivity(network, tuple(weights), tuple(cells), len(chosen))
+    return Sensitivity(network, tuple(map(tuple, weights)), tuple(cells), len(chosen))
 
 
 def _losses(

@@ -19,9 +19,10 @@ from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import ReduceFunction
 from edgert.quant.groups import rule_of
-from edgert.quant.schemes import Activations, Plan, Scheme, layer_name
+from edgert.quant.schemes import Activations, Plan, Scheme, Weights, layer_name
 
 _MOVES = (QuantRule.SAME, QuantRule.SHARED)  # what they write is rounded already
+_INTEGERS = {DType.INT8: Activations.INT8, DType.INT16: Activations.INT16}
 _LONGEST_GATE = 12  # nodes of a squeeze-excite block
 
 
@@ -36,6 +37,7 @@ class Unit:
     weighted: tuple[str, ...]  # those that have weights
     work: int  # multiply-adds, or elements written by a layer that has none
     weights: int  # elements
+    scheme: Scheme  # unless it is raised: the default, or what the quantiser thinks better, as for a classifier's head
 
 
 @dataclass(frozen=True)
@@ -49,30 +51,57 @@ class Cell:
 
 @dataclass(frozen=True)
 class Network:
-    """A float graph as a budget sees it."""
+    """A float graph as a budget sees it. steps: what units can be raised to, the first being the plan's default."""
 
     units: tuple[Unit, ...]  # in order of execution
     cells: tuple[Cell, ...]
+    steps: tuple[Scheme, ...]
     fixed_work: int  # of layers that are in no unit
 
+    def scheme(self, unit: int, level: int) -> Scheme:
+        """Of a unit on a step; on the first its own, which need not be the default: see Unit.scheme."""
+        return self.steps[level] if level else self.units[unit].scheme
 
-def network_of(graph: Graph, schemes: Mapping[Node, Scheme], plan: Plan) -> Network:
-    """Units of a float graph's layers that compute in what the plan's default says; what the plan names stays as named.
+    def rounds(self, unit: int, level: int) -> bool:
+        """Whether the unit rounds tensors to eight bits there."""
+        return self.scheme(unit, level).activations == Activations.INT8
 
-    schemes: of every node under this plan (edgert.quant.layers.node_schemes).
+
+def network_of(graph: Graph, quantized: Graph, plan: Plan, steps: tuple[Scheme, ...]) -> Network:
+    """Units of a float graph's layers that compute on integers, or with rounded weights; what the plan names stays.
+
+    quantized: what is made of the graph by this plan, which says what every layer really computes in.
     """
-    free = {
-        node: _rises(node)
-        for node in graph.nodes
-        if node.outputs and schemes[node] == plan.default and not plan.names(node)
-    }
-    members = {node for node, rises in free.items() if rises}
-    groups = _Grouping(graph, members).groups()
-    units = tuple(_unit(nodes) for nodes in groups)
+    made = _made_schemes(graph, quantized, plan)
+    members = {node: scheme for node, scheme in made.items() if not plan.names(node) and _rises(node)}
+    groups = _Grouping(graph, set(members)).groups()
+    units = tuple(_unit(nodes, members) for nodes in groups)
     number = {node: i for i, nodes in enumerate(groups) for node in nodes}
     cells = _cells(graph, number) if plan.default.activations != Activations.FLOAT else ()
     fixed = sum(work_of(node) for node in graph.nodes if node not in number)
-    return Network(units, cells, fixed)
+    return Network(units, cells, steps, fixed)
+
+
+def _made_schemes(graph: Graph, quantized: Graph, plan: Plan) -> dict[Node, Scheme]:
+    """The scheme of every layer that computes on integers; where the default is to compute on floats, of those that
+    have weights."""
+    default = plan.default
+    if default.activations == Activations.FLOAT:
+        return {node: default for node in graph.nodes if node.outputs and rule_of(node) == QuantRule.WEIGHTED}
+    expanded = {value for node in quantized.nodes if node.op == "unpack_int4" for value in node.outputs}
+    found: dict[str, Node] = {}
+    for node in quantized.nodes:
+        if node.op not in ("quantize", "dequantize"):
+            found.update((value.name, node) for value in node.outputs if value.dtype in _INTEGERS)
+    schemes = {}
+    for node in graph.nodes:
+        names = (f"{layer_name(node)}_int8", f"{layer_name(node)}_int16", layer_name(node))
+        made = next((found[name] for name in names if name in found), None)
+        if made is not None and node.outputs:
+            four_bits = any(value in expanded for value in made.inputs)
+            weights = default.weights if four_bits else Weights.INT8
+            schemes[node] = Scheme(_INTEGERS[made.outputs[0].dtype], weights)
+    return schemes
 
 
 def work_of(node: Node) -> int:
@@ -176,7 +205,7 @@ def _averages(node: Node) -> bool:
     return node.op == "average_pool2d" or (node.op == "reduce" and node.attrs["function"] == ReduceFunction.MEAN)
 
 
-def _unit(nodes: list[Node]) -> Unit:
+def _unit(nodes: list[Node], schemes: Mapping[Node, Scheme]) -> Unit:
     heads = [node for node in nodes if _heads(node)]
     named = max(heads, key=work_of) if heads else nodes[0]
     return Unit(
@@ -187,6 +216,7 @@ def _unit(nodes: list[Node]) -> Unit:
         weighted=tuple(layer_name(node) for node in heads),
         work=sum(work_of(node) for node in nodes),
         weights=sum(_weights(node) for node in nodes),
+        scheme=schemes[named],
     )
 
 

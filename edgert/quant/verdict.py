@@ -26,6 +26,7 @@ class UnitVerdict:
     op: str
     layers: tuple[str, ...]
     scheme: str
+    raised: bool
     share: float
     left: float
     cost: float
@@ -80,7 +81,7 @@ class BudgetResult:
 
     @property
     def raised(self) -> tuple[UnitVerdict, ...]:
-        return tuple(unit for unit in self.units if unit.scheme != self.plan.default.name)
+        return tuple(unit for unit in self.units if unit.raised)
 
     @property
     def in_the_way(self) -> tuple[UnitVerdict, ...]:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from edgert.ir import Graph
 from edgert.quant.budget import LOOKS, TIGHTER
-from edgert.quant.layers import node_schemes
 from edgert.quant.meter import Meter
 from edgert.quant.quantize import Quantizer
-from edgert.quant.schemes import FLOAT, INT8, Plan
+from edgert.quant.schemes import FLOAT, Plan
 from edgert.quant.sensitivity import Sensitivity, measure_sensitivity
 from edgert.quant.units import Network, network_of
 
@@ -17,11 +16,12 @@ Pack = Callable[[Graph], bytes]
 
 
 def network(quantizer: Quantizer) -> Network:
-    return network_of(quantizer.graph, node_schemes(quantizer.graph, quantizer.plan, "float"), quantizer.plan)
+    return network_of(quantizer.graph, quantizer.quantized(), quantizer.plan, (quantizer.plan.default, FLOAT))
 
 
 def sensitivity_of(quantizer: Quantizer, pack: Pack, classifies: bool) -> Sensitivity:
-    exact, rounded = quantizer.quantized(Plan(FLOAT)), {INT8: quantizer.quantized()}
+    rounded = [quantizer.quantized(), None]
+    exact = quantizer.quantized(Plan(FLOAT))
     return measure_sensitivity(network(quantizer), exact, rounded, quantizer.kept.some, pack, classifies)
 
 
@@ -32,7 +32,7 @@ def by_execution(sensitivity: Sensitivity) -> list[int]:
 def by_sensitivity(sensitivity: Sensitivity) -> list[int]:
     """First the unit that costs the results most when it alone is quantised."""
     count = len(sensitivity.network.units)
-    alone = [sensitivity.loss([INT8 if i == unit else FLOAT for i in range(count)]) for unit in range(count)]
+    alone = [sensitivity.loss([int(i != unit) for i in range(count)]) for unit in range(count)]
     return sorted(range(count), key=lambda unit: -alone[unit])
 
 
@@ -40,12 +40,12 @@ def greedy(meter: Meter, sensitivity: Sensitivity, order: list[int]) -> tuple[Pl
     """The shortest part of the order that holds by the search's rules, found by bisection, too, with the same looks at
     the data held back; and how many weighted layers it raises. Where nothing else holds, all layers are raised."""
     units, plans, losses, raised = sensitivity.network.units, [meter.quantizer.plan], [], [0]
-    schemes = [INT8] * len(units)
-    losses.append(sensitivity.loss(schemes))
+    levels = [0] * len(units)
+    losses.append(sensitivity.loss(levels))
     for unit in order:
-        schemes[unit] = FLOAT
+        levels[unit] = 1
         plans.append(plans[-1].changed(units[unit].layers, FLOAT))
-        losses.append(sensitivity.loss(schemes))
+        losses.append(sensitivity.loss(levels))
         raised.append(raised[-1] + len(units[unit].weighted))
     low, looks = 0, 0
     while True:
