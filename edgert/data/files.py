@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from edgert.data.sample import Normalisation, Sample, from_numbers, from_pixels, image_size, is_image
 from edgert.data.wav import decode_wav
 from edgert.errors import InputError, MissingExtraError
+from edgert.functions import failure
 from edgert.runtime.tensors import TensorInfo
 
 Array = NDArray[Any]
@@ -70,20 +70,24 @@ def stack_samples(
         )
 
 
-def read_npz(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
+def arrays_of(path: Path) -> dict[str, Array]:
+    """All arrays of an .npz. Raises InputError for whatever is wrong with it."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no .npz archive of plain arrays: {error}") from error
-    yield from stack_samples(arrays, inputs, normalisation, path.name)
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # damaged archives raise what their reader happens to stumble over
+        raise InputError(f"{path} is no .npz archive of plain arrays: {failure(error)}") from error
+
+
+def read_npz(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
+    yield from stack_samples(arrays_of(path), inputs, normalisation, path.name)
 
 
 def read_npy(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalisation) -> Iterator[Sample]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is no .npy file of plain numbers: {error}") from error
+        array = np.asarray(np.load(path, allow_pickle=False))
+    except Exception as error:  # the same
+        raise InputError(f"{path} is no .npy file of plain numbers: {failure(error)}") from error
     yield from stack_samples({only(inputs, path).name: array}, inputs, normalisation, path.name)
 
 
@@ -129,8 +133,8 @@ def read_image(path: Path, inputs: Sequence[TensorInfo], normalisation: Normalis
             if scaled.size != (width, height):
                 scaled = scaled.resize((width, height), Image.Resampling.BILINEAR)
             pixels = np.asarray(scaled, np.uint8).reshape(height, width, channels)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is no readable image: {error}") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is no readable image: {failure(error)}") from error
     yield Sample(path.name, {info.name: from_pixels(pixels, info, normalisation)})
 
 

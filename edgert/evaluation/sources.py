@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgert.data import Normalisation, Sample, load_files, load_samples, read_labels
-from edgert.data.files import BESIDE, READERS, only, stack_samples
+from edgert.data.files import BESIDE, READERS, arrays_of, only, stack_samples
 from edgert.errors import InputError
 from edgert.evaluation.dataset import Array, Dataset, Item, item_of
 from edgert.evaluation.targets import boxes_of, checked_class, class_folders, masks_of
@@ -161,11 +160,7 @@ def _reader(file: Path, form: _Form, index: int, count: int) -> Callable[[], Sam
 
 
 def _archive(path: Path, form: _Form, classes: int | None) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no .npz archive of plain arrays: {error}") from error
+    arrays = arrays_of(path)
     taken = {info.name for info in form.inputs}
     known = {name: arrays.pop(name) for name in BESIDE if name in arrays and name not in taken}
     samples = list(stack_samples(arrays, form.inputs, form.normalisation, path.name))

@@ -11,6 +11,7 @@ from edgert.data.files import READERS, read_image
 from edgert.data.sample import image_size, is_image
 from edgert.errors import InputError, MissingExtraError
 from edgert.evaluation.dataset import Array
+from edgert.functions import failure
 from edgert.metrics.boxes import Boxes
 from edgert.runtime.tensors import TensorInfo
 
@@ -87,9 +88,9 @@ def masks_of(files: Sequence[Path], labels: Path) -> Iterator[Array]:
             raise InputError(f"{file.name} has no mask: there is no {labels / file.stem}.png")
         try:
             with Image.open(path) as image:
-                if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
-                    raise InputError(f"{path} is an image of mode {image.mode}, needed one number a pixel: its class")
-                mask = np.asarray(image)  # of a palette, the indices
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path} is no readable image: {error}") from error
+                mode, mask = image.mode, np.asarray(image)  # of a palette, the indices
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"{path} is no readable image: {failure(error)}") from error
+        if mode not in ("1", "L", "P") and not mode.startswith("I"):
+            raise InputError(f"{path} is an image of mode {mode}, needed one number a pixel: its class")
         yield mask.astype(np.uint8 if mask.max(initial=0) < 256 else np.int32)

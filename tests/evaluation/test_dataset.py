@@ -237,6 +237,41 @@ def test_windows_of_a_recording_belong_together(tmp_path: Path) -> None:
     assert alone.begins == (True, False, False)
 
 
+@pytest.mark.parametrize("kind", ["npz", "npy", "csv", "txt", "png"])
+def test_damaged_files_are_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    """Whatever the damage: the error is edgert's own, or the file still means something."""
+    if kind in ("txt", "png"):
+        images(tmp_path / "images", 1)
+        (tmp_path / "labels").mkdir()
+        (tmp_path / "labels" / "0.txt").write_text("1 0.5 0.5 0.2 0.2\n3 0.25 0.5 0.1 0.3\n")
+        path = tmp_path / ("images/0.png" if kind == "png" else "labels/0.txt")
+        source: tuple[Any, ...] = (tmp_path, IMAGE)
+    elif kind == "csv":
+        vectors(tmp_path / "data", 2)
+        path = tmp_path / "labels.csv"
+        path.write_text("file,label\n0.npy,1\n1.npy,0\n")
+        source = (tmp_path / "data", VECTOR, path)
+    else:
+        path = tmp_path / f"a.{kind}"
+        if kind == "npz":
+            np.savez_compressed(path, x=np.arange(20.0).reshape(10, 2), labels=np.arange(10))
+        else:
+            np.save(path, np.arange(20.0).reshape(10, 2))
+        source = (path, VECTOR)
+    good, rng, refusals = path.read_bytes(), np.random.default_rng(0), []
+    for _ in range(200):
+        bad = bytearray(good)
+        for at in rng.integers(0, len(good), 3):
+            bad[at] = rng.integers(0, 256)
+        path.write_bytes(bad[: rng.integers(0, len(bad))] if rng.random() < 0.2 else bad)
+        try:
+            list(load_dataset(*source))
+        except InputError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 20
+    assert not any("\n" in refusal for refusal in refusals)
+
+
 # --- what every data set does ---
 
 
