@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from edgert.errors import MissingExtraError
 
-NODE_WIDTH, NODE_HEIGHT = 184, 48
-_COLUMN, _ROW = 216, 84  # pixels from centre to centre
+NODE_WIDTH, NODE_HEIGHT = 208, 48
+_COLUMN, _ROW = 240, 84  # pixels from centre to centre
 _GAP = 48  # between components
 
 Point = tuple[float, float]

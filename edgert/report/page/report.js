@@ -137,7 +137,7 @@
         return;
       }
       const layer = layers[node - 1];
-      const type = layer.weights && layer.weights !== layer.computes ? `${layer.computes} · ${layer.weights}` : layer.computes;
+      const type = layer.weights && layer.weights !== layer.computes ? `${layer.computes}/${layer.weights}` : layer.computes;
       const group = svg("g", {
         class: `node ${level(layer)}${notInt8.has(layer.index) ? " other" : ""}`, "data-layer": layer.index,
         tabindex: 0, role: "button", "aria-label": `${layer.operator} ${layer.name}`,
@@ -145,8 +145,8 @@
       const db = decibels(layer.sqnr_db, layer.exact);
       const shape = (layer.dtype === layer.computes ? "" : `${layer.dtype} `) + layer.shape.join("×");
       group.append(
-        svg("text", { x: x - width / 2 + 10, y: y - 5, class: "title" }, clip(layer.operator, 17)),
-        svg("text", { x: x + width / 2 - 10, y: y - 5, "text-anchor": "end" }, clip(layer.operator.length > 12 ? "" : type, 15)),
+        svg("text", { x: x - width / 2 + 10, y: y - 5, class: "title" }, clip(layer.operator, 29 - type.length)),
+        svg("text", { x: x + width / 2 - 10, y: y - 5, "text-anchor": "end" }, clip(type, 16)),
         svg("text", { x: x - width / 2 + 10, y: y + 14 }, clip(shape, 18)),
         svg("text", { x: x + width / 2 - 10, y: y + 14, "text-anchor": "end" }, db));
       group.addEventListener("click", () => {
