@@ -335,7 +335,8 @@ def _quantize(
         run_passes(candidate, LOWER)
         return write(candidate)
 
-    quantizer = Quantizer(graph, samples if source is not None else None, pack, plan, report, normalisation)
+    given, cache = samples if source is not None else None, None if goal is None else goal.cache
+    quantizer = Quantizer(graph, given, pack, plan, report, normalisation, cache)
     notes += quantizer.warnings
     outcome = None
     if goal is not None and data is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgert.cache import Cache, cache_key
 from edgert.dtypes import DType
 from edgert.errors import InputError
-from edgert.quant.histogram import Histogram
+from edgert.quant.histogram import KINDS, Histogram
 from edgert.quant.samples import held_back
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
 
 _NO_SAMPLE = "the calibration data hold no sample; give at least one, better 100 to 500"
 _ENOUGH = 8  # samples, to hold some of them back
+_BLOCK, _BLOCK_BYTES = 64, 64 << 20  # samples that are kept by one entry of a cache, at most
 _MOST_LANES = 4  # each has its own activations in memory
 
 
@@ -39,7 +42,8 @@ def calibrate(
     """
     merged: dict[str, Histogram] = {}
     done = 0
-    for done, seen in enumerate(observed(package, samples, threads), 1):
+    copies = (sample for block in _blocks(samples) for sample in block)
+    for done, seen in enumerate(_Lanes(package, threads).observed(copies, 0), 1):
         merge(merged, seen)
         if progress is not None:
             progress(done)
@@ -71,22 +75,89 @@ class Calibration:
 
 
 def calibrate_apart(
-    package: bytes, samples: Iterable[Mapping[str, NDArray[Any]]], progress: Callable[[int], None] | None = None
+    package: bytes,
+    samples: Iterable[Mapping[str, NDArray[Any]]],
+    progress: Callable[[int], None] | None = None,
+    cache: Cache | None = None,
 ) -> Calibration:
-    """Calibrates on all samples, and on those shown; see calibrate."""
-    shown: dict[str, Histogram] = {}
-    held: dict[str, Histogram] = {}
+    """Calibrates on all samples, and on those shown; see calibrate. cache: keeps what blocks of samples gave, so that
+    another run, or one that was cut off, resumes; the result is the same."""
+    parts: tuple[dict[str, Histogram], dict[str, Histogram]] = {}, {}  # shown, held back
+    lanes = _Lanes(package)
+    if lanes.has_variables:
+        cache = None
     count = 0
-    for count, seen in enumerate(observed(package, samples), 1):
-        merge(held if held_back(count - 1) else shown, seen)
-        if progress is not None:
-            progress(count)
+    for block in _blocks(samples):
+        key = None if cache is None else _block_key(package, count, block)
+        made = None if cache is None or key is None else _recalled(cache, key)
+        if made is None:
+            made = {}, {}
+            for index, seen in enumerate(lanes.observed(block, count), count):
+                merge(made[held_back(index)], seen)
+                if progress is not None:
+                    progress(index + 1)
+            if cache is not None and key is not None:
+                _remember(cache, key, made)
+        elif progress is not None:
+            progress(count + len(block))
+        count += len(block)
+        for part, more in zip(parts, made, strict=True):
+            merge(part, more)
     if count == 0:
         raise InputError(_NO_SAMPLE)
+    shown, held = parts
     whole: dict[str, Histogram] = {}
     merge(whole, shown)
     merge(whole, held)
     return Calibration(whole, shown if count >= _ENOUGH else whole)
+
+
+def _blocks(samples: Iterable[Mapping[str, NDArray[Any]]]) -> Iterator[list[dict[str, NDArray[Any]]]]:
+    """Samples in lists, copied: whoever gives them may use their memory again."""
+    block: list[dict[str, NDArray[Any]]] = []
+    size = 0
+    for sample in samples:
+        block.append({name: np.array(array) for name, array in sample.items()})
+        size += sum(array.nbytes for array in block[-1].values())
+        if len(block) == _BLOCK or size > _BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _block_key(package: bytes, first: int, block: list[dict[str, NDArray[Any]]]) -> str:
+    digest = hashlib.sha256()
+    for sample in block:
+        for name in sorted(sample):
+            array = np.ascontiguousarray(sample[name])
+            digest.update(f"{name!r} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+    return cache_key("calibration", package, first, digest.digest())
+
+
+def _remember(cache: Cache, key: str, parts: tuple[Mapping[str, Histogram], ...]) -> None:
+    arrays = {
+        f"{part}/{number}/{kind}": array
+        for part, histograms in enumerate(parts)
+        for number, histogram in enumerate(histograms.values())
+        for kind, array in histogram.arrays().items()
+    }
+    cache.put(key, [list(histograms) for histograms in parts], arrays)
+
+
+def _recalled(cache: Cache, key: str) -> tuple[dict[str, Histogram], dict[str, Histogram]] | None:
+    entry = cache.get(key)
+    if entry is None:
+        return None
+
+    def histograms(part: int) -> dict[str, Histogram]:
+        return {
+            name: Histogram.of_arrays({kind: entry.arrays[f"{part}/{number}/{kind}"] for kind in KINDS})
+            for number, name in enumerate(entry.facts[part])
+        }
+
+    return histograms(0), histograms(1)
 
 
 def merge(histograms: dict[str, Histogram], later: Mapping[str, Histogram]) -> None:
@@ -95,22 +166,27 @@ def merge(histograms: dict[str, Histogram], later: Mapping[str, Histogram]) -> N
         histograms.setdefault(name, Histogram()).merge(seen)
 
 
-def observed(
-    package: bytes, samples: Iterable[Mapping[str, NDArray[Any]]], threads: int | None = None
-) -> Iterator[dict[str, Histogram]]:
-    """The histograms of every sample by itself, in order; see calibrate."""
-    lanes = [_Lane(package)]
-    if not lanes[0].has_variables:  # their values go from one sample to the next
-        wanted = min(threads or os.cpu_count() or 1, _MOST_LANES)
-        lanes += [_Lane(package) for _ in range(wanted - 1)]
-    running: deque[Future[dict[str, Histogram]]] = deque()
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        for number, sample in enumerate(samples):
-            if len(running) == len(lanes):
+class _Lanes:
+    """Sessions that run samples at once, one a processor, and give what they saw in order."""
+
+    def __init__(self, package: bytes, threads: int | None = None) -> None:
+        self._lanes = [_Lane(package)]
+        self.has_variables = self._lanes[0].has_variables
+        if not self.has_variables:  # their values go from one sample to the next
+            wanted = min(threads or os.cpu_count() or 1, _MOST_LANES)
+            self._lanes += [_Lane(package) for _ in range(wanted - 1)]
+
+    def observed(self, samples: Iterable[Mapping[str, NDArray[Any]]], before: int) -> Iterator[dict[str, Histogram]]:
+        """The histograms of every sample by itself. before: how many samples there were."""
+        running: deque[Future[dict[str, Histogram]]] = deque()
+        with ThreadPoolExecutor(len(self._lanes)) as pool:
+            for number, sample in enumerate(samples):
+                if len(running) == len(self._lanes):
+                    yield running.popleft().result()
+                lane = self._lanes[number % len(self._lanes)]
+                running.append(pool.submit(lane.run, sample, before + number + 1))
+            while running:
                 yield running.popleft().result()
-            running.append(pool.submit(lanes[number % len(lanes)].run, sample, number + 1))
-        while running:
-            yield running.popleft().result()
 
 
 class _Lane:

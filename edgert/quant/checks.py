@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,12 @@ class SampleWatch:
     least: dict[str, float] = field(default_factory=dict)  # by input
     greatest: dict[str, float] = field(default_factory=dict)
     _known: dict[bytes, int] = field(default_factory=dict)
+    _all: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def digest(self) -> str:
+        """Of all samples that went by."""
+        return str(self._all.hexdigest())
 
     def passing(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for sample in samples:
@@ -66,6 +73,7 @@ class SampleWatch:
                     large.append(least == greatest)
         if large and all(large):
             self.constant.append(self.count)
+        self._all.update(digest.digest())
         first = self._known.setdefault(digest.digest(), self.count)
         if first != self.count:
             self.repeated[self.count] = first

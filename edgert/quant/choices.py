@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edgert.cache import Cache, cache_key
 from edgert.ir import Graph
 from edgert.progress import Progress, silent
 from edgert.quant.bias import correct_biases
@@ -88,12 +89,22 @@ class Trials:
     """
 
     def __init__(
-        self, graph: Graph, plan: Plan, seen: Calibration, kept: KeptSamples, pack: Pack, report: Progress
+        self,
+        graph: Graph,
+        plan: Plan,
+        seen: Calibration,
+        kept: KeptSamples,
+        pack: Pack,
+        report: Progress,
+        cache: Cache | None = None,
+        digest: str = "",
     ) -> None:
-        """plan: for which ways are compared. seen: of the graph; nothing for weights alone."""
+        """plan: for which ways are compared. seen: of the graph; nothing for weights alone. cache: keeps what choices
+        gave. digest: of all samples."""
         self.made: list[Choice] = []
         self._graph, self._plan, self._seen, self._kept = graph, plan, seen, kept
-        self._pack, self._report = pack, report
+        self._pack, self._report, self._cache = pack, report, cache
+        self._known_by = (pack(clone(graph)), digest) if cache is not None else ()
         self.judge = Judge(graph, self._samples(None if seen.whole is seen.shown else True), pack)
         self._candidates: dict[float, _Candidate] = {}
         self._rounders: dict[float, Rounder] = {}
@@ -173,14 +184,23 @@ class Trials:
         return best if best.sqnr >= measured[0].sqnr + least_gain else measured[0]
 
     def _measured(self, choice: Choice) -> Choice:
+        choice = replace(choice, sqnr=0.0)
+        key = "" if self._cache is None else cache_key("choice", *self._known_by, repr(self._plan), repr(choice))
+        entry = None if self._cache is None else self._cache.get(key)
+        decibels = self._decibels(choice) if entry is None else float(entry.facts)
+        if entry is None and self._cache is not None:
+            self._cache.put(key, decibels)
+        choice = replace(choice, sqnr=decibels)
+        self.made.append(choice)
+        self._report("quantise", len(self.made), None)
+        return choice
+
+    def _decibels(self, choice: Choice) -> float:
         candidate = self._candidate(choice.strength)
         trial = clone(candidate.graph)
         keep_results(trial)
         self._quantize(trial, self._plan, candidate, choice, "float", candidate.seen.shown)
-        choice = replace(choice, sqnr=self.judge.decibels(trial))
-        self.made.append(choice)
-        self._report("quantise", len(self.made), None)
-        return choice
+        return self.judge.decibels(trial)
 
     def _samples(self, held: bool | None) -> Callable[[int], list[Sample]]:
         return lambda count: self._kept.some(count, held)
@@ -217,7 +237,7 @@ class Trials:
             return Rounder()
         if choice.strength not in self._rounders:
             graph = self._candidate(choice.strength).graph
-            moments = input_moments(graph, self._pack(clone(graph)), self._shown(_MOMENTS))
+            moments = input_moments(graph, self._pack(clone(graph)), self._shown(_MOMENTS * (4 if four_bits else 1)))
             self._rounders[choice.strength] = CompensatingRounder(moments)
         return self._rounders[choice.strength]
 

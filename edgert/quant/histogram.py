@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 2048
+KINDS = ("counts", "ends", "channels", "numbers")  # of arrays that hold all of a histogram
 _COUNTED = 1 << 16  # elements of one array, about, that are sorted into bins; ends and means are of all
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from operator import length_hint
 
+from edgert.cache import Cache
 from edgert.errors import InputError
 from edgert.ir import Graph
 from edgert.progress import Progress, silent
@@ -39,13 +40,15 @@ class Quantizer:
         plan: Plan | None = None,
         progress: Progress | None = None,
         normalisation: Normalisation = ((), ()),
+        cache: Cache | None = None,
     ) -> None:
         """Calibrates on the samples, which may be None for a plan that rounds weights alone.
 
         graph: is not changed. pack: makes a package of a graph, which it may change. plan: for which the ways to
         quantise are compared; int8 throughout unless given. progress: called for the stages "calibrate", by samples,
         and "quantise", by choices tried. normalisation: mean and std per channel that the model states for pixels, by
-        which warnings tell whether the samples fit. Raises InputError as edgert.quant.calibrate.calibrate does.
+        which warnings tell whether the samples fit. cache: keeps what was calibrated and tried, so that the next run
+        resumes; it changes no result. Raises InputError as edgert.quant.calibrate.calibrate does.
         """
         self._report = progress or silent
         self.plan = plan or Plan()
@@ -56,14 +59,15 @@ class Quantizer:
         self._seen, self._watch = Calibration(), SampleWatch()
         if samples is not None:
             passing = self.kept.passing(self._watch.passing(samples))
-            self._seen = calibrate_apart(pack(clone(self.graph)), passing, self._calibrated)
+            self._seen = calibrate_apart(pack(clone(self.graph)), passing, self._calibrated, cache)
         elif self.plan.calibrates:
             raise InputError(
                 f"{self.plan.default.name} needs calibration samples, by which activations get their ranges"
             )
         self._choice: Choice | None = None
         self.warnings: list[str] = []  # what is wrong with the samples, one sentence each
-        self._trials = Trials(self.graph, self.plan, self._seen, self.kept, pack, self._report)
+        digest = self._watch.digest
+        self._trials = Trials(self.graph, self.plan, self._seen, self.kept, pack, self._report, cache, digest)
         if self.histograms:
             known, exact = self.kept.some(_LOOKED_AT), self._trials.judge.exact
             self.warnings = data_warnings(self.graph, self._watch, known, normalisation, self.histograms, exact)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 from quant.networks import images, observe, pack, residual_network
 
 import edgert
+from edgert.cache import Cache
 from edgert.errors import InputError
+from edgert.quant import calibrate as calibrate_module
 from edgert.quant.calibrate import calibrate
+from edgert.quant.quantize import Quantizer
 
 onnx = pytest.importorskip("onnx")
 GOOD = np.full((1, 3), 0.5, np.float32)
@@ -77,3 +83,48 @@ def test_histograms_are_those_of_the_reference() -> None:
         np.testing.assert_allclose(seen[name].mean(), histogram.mean(), rtol=1e-4, atol=1e-5 * histogram.limit)
         np.testing.assert_allclose(seen[name].channel_reach(), histogram.channel_reach(), rtol=1e-4, atol=1e-6)
         assert np.abs(seen[name].counts - histogram.counts).sum() <= 0.02 * max(histogram.counts.sum(), 100)
+
+
+def test_a_second_run_resumes_with_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = residual_network()
+    samples = [{graph.inputs[0].name: x} for x in images(graph, 70)]
+    plain = pack(Quantizer(graph, samples, pack).quantized())
+    cache = Cache(tmp_path)
+    first = Quantizer(graph, samples, pack, cache=cache)
+    assert pack(first.quantized()) == plain
+    told: list[tuple[str, int, int | None]] = []
+    monkeypatch.setattr(calibrate_module._Lanes, "observed", None)  # nothing is run
+    again = Quantizer(graph, samples, pack, progress=lambda *stage: told.append(stage), cache=cache)
+    assert told == [("calibrate", 64, 70), ("calibrate", 70, 70)]
+    monkeypatch.undo()
+    assert pack(again.quantized()) == plain
+    for name, histogram in first.histograms.items():
+        assert again.histograms[name].ends == histogram.ends
+        np.testing.assert_array_equal(again.histograms[name].mean(), histogram.mean())
+
+
+def test_samples_may_come_in_one_and_the_same_array() -> None:
+    graph = residual_network()
+    (value,) = graph.inputs
+    given = images(graph, 12)
+
+    def reused() -> Iterator[dict[str, np.ndarray]]:
+        buffer = np.empty(value.shape, np.float32)
+        for image in given:
+            buffer[...] = image
+            yield {value.name: buffer}
+
+    one, other = calibrate(pack(graph), reused()), calibrate(pack(graph), [{value.name: image} for image in given])
+    for name, histogram in one.items():
+        np.testing.assert_array_equal(histogram.counts, other[name].counts)
+
+
+def test_threads_change_nothing() -> None:
+    graph = residual_network()
+    samples = [{graph.inputs[0].name: x} for x in images(graph, 9)]
+    one, three = calibrate(pack(graph), samples, threads=1), calibrate(pack(graph), samples, threads=3)
+    for name, histogram in one.items():
+        assert histogram.ends == three[name].ends
+        np.testing.assert_array_equal(histogram.mean(), three[name].mean())
+        np.testing.assert_array_equal(histogram.mean_square(), three[name].mean_square())
+        np.testing.assert_array_equal(histogram.counts, three[name].counts)
