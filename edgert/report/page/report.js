@@ -267,13 +267,17 @@
     const height = (db) => area.y(Math.min(db, highest));
     const middle = (index) => area.x(index) + area.column / 2;
     const series = (points, kind, title) => {
-      area.chart.append(svg("polyline", { class: `line ${kind}`, points: points.map((p) => `${p.x},${height(p.db)}`).join(" ") }));
-      for (const point of points) {
+      let d = "";
+      points.forEach((p, i) => { // a layer that is as good as equal leaves a gap
+        if (p.db !== null) d += `${i && points[i - 1].db !== null ? "L" : "M"}${p.x} ${height(p.db)}`;
+      });
+      area.chart.append(svg("path", { class: `line ${kind}`, d }));
+      for (const point of points.filter((p) => p.db !== null)) {
         area.chart.append(svg("circle", { class: `dot ${kind}`, cx: point.x, cy: height(point.db), r: 3.2,
           "data-select": point.layer.index }, svg("title", null, `${title}, ${point.layer.name}: ${decibels(point.db, false)}`)));
       }
     };
-    const points = (key) => compared.filter((l) => l[key] !== null).map((l) => ({ x: middle(l.index), db: l[key], layer: l }));
+    const points = (key) => compared.map((l) => ({ x: middle(l.index), db: l[key], layer: l }));
     const first = [];
     const names = new Set();
     for (const layer of compared) if (!names.has(layer.name)) { names.add(layer.name); first.push(layer); }
