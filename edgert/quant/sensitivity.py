@@ -29,11 +29,21 @@ from edgert.progress import Progress, silent
 from edgert.quant.clone import clone
 from edgert.quant.measure import keep_results
 from edgert.quant.samples import Sample
-from edgert.quant.schemes import layer_name
+from edgert.quant.schemes import Weights, layer_name
 from edgert.quant.units import Network, work_of
 
 Pack = Callable[[Graph], bytes]
 
+_EXPANDING = ("unpack_int4", "dequantize", "cast", "reshape")  # what stands behind weights that are stored compactly
+
+# Power of the errors of finer weights against those of one int8 term: of two such terms, and of eleven bits.
+_FINE = {
+    Weights.INT4: 1.0,
+    Weights.INT4_BLOCK: 1.0,
+    Weights.INT8: 2.0**-16,
+    Weights.FLOAT16: 2.0**-10,
+    Weights.FLOAT32: 0.0,
+}
 _MOST_SAMPLES, _FEWEST_SAMPLES = 64, 16
 _WORK = 10**12  # multiply-adds of all experiments together, within those numbers of samples
 
@@ -53,11 +63,10 @@ class Sensitivity:
     def loss(self, levels: Sequence[int]) -> float:
         """Of the results, predicted."""
         own = sum(by_level[level] for by_level, level in zip(self.weights, levels, strict=True))
-        rounded = [self.network.rounds(unit, level) for unit, level in enumerate(levels)]
+        rounding = [self.network.rounding(unit, level) for unit, level in enumerate(levels)]
         return own + sum(
-            loss
+            loss * max(rounding[unit] for unit in cell.units)
             for cell, loss in zip(self.network.cells, self.cells, strict=True)
-            if any(rounded[unit] for unit in cell.units)
         )
 
     @cached_property
@@ -70,23 +79,21 @@ class Sensitivity:
 
     def change(self, levels: Sequence[int], unit: int, level: int) -> float:
         """By which the loss grows when the unit goes to another level."""
-        rounds, own = self.network.rounds, self.weights[unit]
+        rounding, own = self.network.rounding, self.weights[unit]
         grown = own[level] - own[levels[unit]]
-        before, after = rounds(unit, levels[unit]), rounds(unit, level)
-        if before != after:
-            for i in self._touching[unit]:
-                others = (other for other in self.network.cells[i].units if other != unit)
-                if not any(rounds(other, levels[other]) for other in others):
-                    grown += self.cells[i] if after else -self.cells[i]
+        before, after = rounding(unit, levels[unit]), rounding(unit, level)
+        for i in self._touching[unit] if before != after else ():
+            others = [rounding(other, levels[other]) for other in self.network.cells[i].units if other != unit]
+            grown += self.cells[i] * (max(after, *others) - max(before, *others) if others else after - before)
         return grown
 
     def share(self, unit: int, levels: Sequence[int]) -> float:
-        """The unit's part of the loss: its weights', and an equal part of each tensor's that it and others round."""
+        """The unit's part of the loss: its weights', and of each tensor's a part by how it and others round it."""
         own = self.weights[unit][levels[unit]]
         for i in self._touching[unit]:
-            rounding = [u for u in self.network.cells[i].units if self.network.rounds(u, levels[u])]
-            if unit in rounding:
-                own += self.cells[i] / len(rounding)
+            rounding = {other: self.network.rounding(other, levels[other]) for other in self.network.cells[i].units}
+            if rounding[unit]:
+                own += self.cells[i] * max(rounding.values()) * rounding[unit] / sum(rounding.values())
         return own
 
 
@@ -199,7 +206,7 @@ def measure_sensitivity(
     data = Dataset.of(chosen, source="calibration samples")
     data = labelled(pack(clone(trial)), data, metric, executor, threads=threads)
     packages = (pack(_with_errors(trial, experiment)) for experiment in experiments)
-    weights = [[0.0] * len(rounded) for _ in network.units]
+    weights = [[0.0] * len(network.steps) for _ in network.units]
     cells = [0.0] * len(network.cells)
     losses = _losses(packages, data, metric, executor, cache, threads)
     for done, ((number, levels), loss) in enumerate(zip(places, losses, strict=True), 1):
@@ -208,6 +215,10 @@ def measure_sensitivity(
         if not levels:
             cells[number] = loss
         progress("sensitivity", done, len(experiments))
+    for number, by_level in enumerate(weights):
+        for level in range(1, len(by_level)):
+            # What is so fine is not worth measuring, and yet not nothing.
+            by_level[level] = by_level[level] or by_level[0] * _FINE[network.scheme(number, level).weights]
     return Sensitivity(network, tuple(map(tuple, weights)), tuple(cells), len(chosen))
 
 
@@ -292,8 +303,10 @@ class _Rounded:
         if value.constant:
             return value.data
         node = self._producers.get(value)
-        arrays = [] if node is None else [None if v is None else self._data(v) for v in node.inputs]
-        if node is None or any(array is None for array in arrays):
+        if node is None or node.op not in _EXPANDING:
+            return None
+        arrays = [None if v is None else self._data(v) for v in node.inputs]
+        if any(array is None for array in arrays):
             return None
         (data,) = OPS_BY_NAME[node.op].run(node, arrays)
         return data

@@ -23,6 +23,7 @@ from edgert.quant.schemes import Activations, Plan, Scheme, Weights, layer_name
 
 _MOVES = (QuantRule.SAME, QuantRule.SHARED)  # what they write is rounded already
 _INTEGERS = {DType.INT8: Activations.INT8, DType.INT16: Activations.INT16}
+_ROUNDING = {Activations.INT8: 1.0, Activations.INT16: 2.0**-16, Activations.FLOAT: 0.0}
 _LONGEST_GATE = 12  # nodes of a squeeze-excite block
 
 
@@ -62,9 +63,10 @@ class Network:
         """Of a unit on a step; on the first its own, which need not be the default: see Unit.scheme."""
         return self.steps[level] if level else self.units[unit].scheme
 
-    def rounds(self, unit: int, level: int) -> bool:
-        """Whether the unit rounds tensors to eight bits there."""
-        return self.scheme(unit, level).activations == Activations.INT8
+    def rounding(self, unit: int, level: int) -> float:
+        """What the unit's rounding of tensors costs there, against that to eight bits: steps 256 times smaller have
+        errors with a 65536th of the power."""
+        return _ROUNDING[self.scheme(unit, level).activations]
 
 
 def network_of(graph: Graph, quantized: Graph, plan: Plan, steps: tuple[Scheme, ...]) -> Network:
