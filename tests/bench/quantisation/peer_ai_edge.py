@@ -41,10 +41,13 @@ def ways(work: Work) -> Iterable[tuple[str, Callable[[], Invoke]]]:
 
 
 def _signed(data: bytes) -> bytes:
-    """The model with a signature, which old files lack and calibration asks for."""
+    """The model with what old files lack: operator codes where they stand today, and a signature, which calibration
+    asks for."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     if model.signatureDefs:
         return data
+    for code in model.operatorCodes:
+        code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
     (graph,) = model.subgraphs
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = b"serving_default", 0

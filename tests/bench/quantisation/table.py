@@ -37,7 +37,7 @@ def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[st
         for peer in peers:
             tried = ways.get(peer, {})
             chosen, lucky = best(tried), luckiest(tried)
-            text = _cell(tried.get(chosen, {}), chosen)
+            text = _cell(tried[chosen], chosen) if chosen else "fails" if tried else "-"
             if lucky != chosen:
                 text += f"; at best {_value(tried[lucky]['score'])} ({lucky})"
             cells.append(text)
