@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from edgert.cli._goal import GOAL_WORDS, fail, goal_of, goal_options, print_outcome
-from edgert.cli._shared import FILE, check_output, json_option, print_json, size_text
+from edgert.cli._shared import (
+    FILE,
+    cache_option,
+    check_output,
+    executor_options,
+    json_option,
+    print_json,
+    size_text,
+)
 from edgert.cli._source import report_check, source_arguments, source_options
 from edgert.errors import InputError
 from edgert.quant.schemes import SCHEMES
@@ -40,9 +48,8 @@ if TYPE_CHECKING:
     help="Pack weights for NAME too, where the package then opens quicker (edgert targets). May be repeated.",
 )  # fmt: skip
 @goal_options
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that evaluate models.")
-@click.option("--scheduler", metavar="ADDRESS", help="Evaluate on Dask's workers: tcp://host:8786.")
-@click.option("--cache", metavar="DIR|off", help="Where results of a search are kept, so that the next one resumes.")
+@executor_options
+@cache_option
 @source_options
 @json_option
 def command(
