@@ -31,6 +31,7 @@ _DAMPING = 0.01  # of the mean of H's diagonal: keeps what the samples do not sh
 _TOGETHER = 128  # columns whose errors reach the columns behind them in one product
 _MOST_COLUMNS = 2048  # of one H; longer rows are cut into parts that do not make up for one another
 _STRETCHES = (0.8, 0.87, 0.94, 1.0, 1.06, 1.12)  # of an int4 channel's scale
+_INT8_STRETCHES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)  # of an int8 channel's
 _ROUNDS = 3  # of steps in turn and new scales, for int4
 
 
@@ -80,13 +81,29 @@ def compensated(
         grid = replace(grid, scales=(grid.scales * factors).astype(np.float32))
         made = grid.rounded(q, by_channel.shape)
     else:
-        scales = np.array(plain.params.scales)
+        scales = _least_error(layer, flat, np.array(plain.params.scales), floor)
         steps = np.broadcast_to(scales[:, None], flat.shape).reshape(layer.rows.shape)
         q = round_in_turn(layer, steps, WEIGHT_LIMIT)
         q = descended(layer, q, steps, WEIGHT_LIMIT)
         data = np.moveaxis(q.reshape(by_channel.shape), 0, axis).astype(np.int8)
-        made = RoundedWeights(data, plain.params)
+        made = RoundedWeights(data, replace(plain.params, scales=tuple(float(scale) for scale in scales)))
     return made if _noise(layer, made, axis) < _noise(layer, plain, axis) else plain
+
+
+def _least_error(layer: _Layer, rows: Array, largest: Array, least: Array) -> Array:
+    """int8: the scale of every channel in which rounding its weights loses least, each weighted with the mean square of
+    what it is multiplied with. A channel with one large weight may be better off clipping it.
+
+    rows: the weights of every channel. largest: scales that clip nothing. least: what they must be at the least.
+    """
+    importance = np.repeat(np.diagonal(layer.moments, axis1=1, axis2=2), layer.rows.shape[1], axis=0)
+    best, lowest = largest, np.full(len(largest), np.inf)
+    for stretch in _INT8_STRETCHES:
+        scales = np.maximum((largest * stretch).astype(np.float32), least.astype(np.float32)).astype(np.float64)
+        q = np.clip(np.rint(rows / scales[:, None]), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+        error = (importance * np.square(q * scales[:, None] - rows)).sum(axis=1)
+        best, lowest = np.where(error < lowest, scales, best), np.minimum(error, lowest)
+    return best
 
 
 @dataclass(frozen=True)
