@@ -23,37 +23,54 @@ def luckiest(ways: dict[str, Any]) -> str:
     return max(tried, key=lambda name: (tried[name]["score"].value, tried[name]["sqnr"]), default="")
 
 
+LEGEND = (
+    "A share comes with the SQNR of the network's outputs, and float's with its 95 % interval; +a -b: that many samples\n"
+    "are right here alone, and in float alone. In brackets: what a peer has at best, in the way that did best on the\n"
+    "very samples that are measured."
+)
+
+
 def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[str]) -> str:
-    heading = ["network", "measure", "float32", *(f"edgert {scheme}" for scheme in schemes)]
+    heading = ["network", "measured", "float32", *(f"edgert {scheme}" for scheme in schemes)]
     heading += ["authors' int8", *peers] if peers else []
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     for name, report in reports.items():
         ways = report["ways"]
         ours = ways["edgert"]
-        cells = [name, f"{report['what']}; {report['split']}", _cell(ours.get(FLOAT, {}), exact=True)]
-        cells += [_cell(ours.get(scheme, {})) for scheme in schemes]
+        cells = [name, report["what"], _float(ours.get(FLOAT, {}))]
+        cells += [_cell(ours.get(scheme, {}), pairs=True) for scheme in schemes]
         if peers:
             cells.append(_cell(ways.get("ai-edge-quantizer", {}).get(AUTHORS, {})))
-        for peer in peers:
-            tried = ways.get(peer, {})
-            chosen, lucky = best(tried), luckiest(tried)
-            text = _cell(tried[chosen], chosen) if chosen else "fails" if tried else "-"
-            if lucky != chosen:
-                text += f"; at best {_value(tried[lucky]['score'])} ({lucky})"
-            cells.append(text)
+        cells += [_peer(ways.get(peer, {})) for peer in peers]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    splits = [f"* {name}: {report['split']}" for name, report in reports.items()]
+    return "\n".join([*lines, "", LEGEND, "", *splits])
 
 
-def _cell(way: dict[str, Any], name: str = "", exact: bool = False) -> str:
+def _float(way: dict[str, Any]) -> str:
+    if "score" not in way or way["score"].value >= (200 if way["score"].unit == "dB" else 100):
+        return "-"  # it is what the others are compared with
+    score: Score = way["score"]
+    return f"{_value(score)} ({score.low:.1f} to {score.high:.1f})"
+
+
+def _peer(tried: dict[str, Any]) -> str:
+    chosen, lucky = best(tried), luckiest(tried)
+    if not chosen:
+        return "fails" if tried else "-"
+    text, most = _cell(tried[chosen]), _value(tried[lucky]["score"])
+    return text if most == _value(tried[chosen]["score"]) else f"{text} [{most}]"
+
+
+def _cell(way: dict[str, Any], pairs: bool = False) -> str:
     if "score" not in way:
         return "fails" if "failed" in way else "-"
     score: Score = way["score"]
-    text = f"{_value(score)} ({score.low:.1f} to {score.high:.1f}"
-    if score.unit == "%" and not exact:
-        text += f"; {score.against}" if score.against else ""
-        text += f"; {way['sqnr']:.1f} dB"
-    return text + (f"; {name})" if name else ")")
+    text = _value(score)
+    if score.unit == "%":
+        text += f", {way['sqnr']:.1f} dB"
+        text += f", {score.against}" if pairs and score.against else ""
+    return text
 
 
 def _value(score: Score) -> str:
