@@ -53,6 +53,7 @@ _CORRECTED = 32  # samples, at most, on which biases are corrected
 _WORTHWHILE = 0.1
 _WORTH_CLIPPING = 0.5
 _WORTH_FLOAT = 6.0
+_WORTH_EQUALISING = 1.0  # in another way than int8 weights would have it
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Trials:
         """The best choice found; one thing at a time, those first that the others depend on."""
         if not self._seen.whole:
             return Choice()
+        if has_four_bits(self._plan.default):
+            return self._spared()
         best = Choice()
         if float_front(self._graph):
             best = self._best([best, replace(best, front=True)], _WORTH_FLOAT)
@@ -124,13 +127,11 @@ class Trials:
         # What mends errors layer by layer is left out only where that is better: it is what generalises.
         best = self._best([replace(best, correct=True), best])
         best = self._best([replace(best, compensate=True), best])
-        if self._plan.default == INT16:
-            return self._refined(best)
-        return self._spared(best) if has_four_bits(self._plan.default) else best
+        return self._refined(best) if self._plan.default == INT16 else best
 
     def _refined(self, choice: Choice) -> Choice:
         """With second terms of weights for as many layers as it takes to be better than int8 by what is promised."""
-        int8 = Trials(self._graph, Plan(), self._seen, self._kept, self._pack, silent).search()
+        int8 = self._with(Plan()).search()
 
         def measure(fine: tuple[str, ...]) -> float:
             return self._once(replace(choice, fine=fine)).sqnr
@@ -138,14 +139,25 @@ class Trials:
         fine = second_terms(self._noisiest(choice, has_two_terms), measure, choice.sqnr, int8.sqnr)
         return self._once(replace(choice, fine=fine))
 
-    def _spared(self, choice: Choice) -> Choice:
-        """With as few layers int8 instead of int4 as it takes to come near to int8."""
+    def _spared(self) -> Choice:
+        """What is best with int8 weights, with as few layers int8 instead of int4 as it takes to come near to that.
+
+        The noise of int4 weights would hide what is best for the activations. Equalisation alone is chosen again, as it
+        makes weights uneven.
+        """
+        int8 = Plan(replace(self._plan.default, weights=Weights.INT8), self._plan.layers)
+        choice = self._once(replace(self._with(int8).search(), compensate=True))
+        choice = self._best([choice, *self._strengths(choice)], _WORTH_EQUALISING)
 
         def measure(spared: tuple[str, ...]) -> float:
             return self._once(replace(choice, spared=spared)).sqnr
 
         spared = spared_layers(self._noisiest(choice, has_four_bits), measure, choice.sqnr)
         return self._once(replace(choice, spared=spared))
+
+    def _with(self, plan: Plan) -> Trials:
+        """The same graph and samples for another plan."""
+        return Trials(self._graph, plan, self._seen, self._kept, self._pack, silent)
 
     def _noisiest(self, choice: Choice, wanted: Callable[[Scheme], bool]) -> list[str]:
         graph = self._candidate(choice.strength).graph

@@ -23,8 +23,8 @@ FOUR_BITS = (Weights.INT4, Weights.INT4_BLOCK)
 PROMISE = 20.0  # decibels of the results, of int16 above int8
 MARGIN = 3.0  # as other data are not the samples that this is measured on
 _WORTHWHILE = 3.0  # decibels that all second terms together must gain, where they do not reach the promise
-_GOOD = 22.0  # decibels at which a classifier's decisions are hardly touched
-_LOST = 1.0  # decibels that int4 may lose where int8 itself is not that good
+_GOOD = 26.0  # decibels at which a classifier's decisions are hardly touched
+_LOST = 0.5  # decibels that int4 may lose where int8 itself is not that good
 
 
 def layers_by_noise(graph: Graph, schemes: Mapping[Node, Scheme], wanted: Callable[[Scheme], bool]) -> list[str]:

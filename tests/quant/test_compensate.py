@@ -183,9 +183,9 @@ def test_second_terms_for_no_more_layers_than_the_promise_takes() -> None:
 
 def test_as_few_layers_are_spared_as_come_near_to_int8() -> None:
     names = [f"layer{i}" for i in range(8)]
-    assert spared_layers(names, lambda spared: 30.0, plain=25.0) == ()  # good enough
-    assert spared_layers(names, lambda spared: 10.0 + len(spared), plain=10.0) == tuple(names[:7])  # 18 - 1
-    assert spared_layers(names, lambda spared: 12.0 + 3 * len(spared), plain=12.0) == tuple(names[:4])  # 22
+    assert spared_layers(names, lambda spared: 30.0, plain=27.0) == ()  # good enough
+    assert spared_layers(names, lambda spared: 10.0 + len(spared) / 2, plain=10.0) == tuple(names[:7])  # 14 - 0.5
+    assert spared_layers(names, lambda spared: 12.0 + 3 * len(spared), plain=12.0) == tuple(names[:5])  # 26
     assert spared_layers(names, lambda spared: 18.0, plain=17.5) == ()
 
 
