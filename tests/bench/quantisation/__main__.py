@@ -174,7 +174,7 @@ def main() -> None:
 
 def _plain(item: Any) -> Any:
     assert isinstance(item, Score)
-    return asdict(item)
+    return {key: value for key, value in asdict(item).items() if key != "hits"}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ class Score:
     high: float
     unit: str  # "%" or "dB"
     against: str = ""  # the float network: how many samples are right here alone, and there alone
+    hits: tuple[bool, ...] = ()  # of shares: which samples are right
 
 
 def named(arrays: Arrays) -> list[dict[str, Any]]:
@@ -34,13 +35,10 @@ def score(spec: str, outputs: Arrays, exact: Arrays, targets: Any) -> Score:
     wanted = _wanted(judge, exact, targets)
     found, before = ([*map(judge.evidence, named(arrays), wanted)] for arrays in (outputs, exact))
     measured = judge.measurement(found)
-    return Score(
-        min(measured.value, FLAWLESS),
-        measured.low,
-        min(measured.high, FLAWLESS),
-        judge.unit,
-        _pairs(judge, before, found),
-    )
+    pairs = _pairs(judge, before, found)
+    hits = tuple(bool(item[0][0]) for item in found) if pairs else ()
+    value, low, high = (min(number, FLAWLESS) for number in (measured.value, measured.low, measured.high))
+    return Score(value, low, high, judge.unit, pairs, hits)
 
 
 FLAWLESS = 200.0  # decibels, where there is no noise

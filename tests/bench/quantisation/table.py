@@ -8,6 +8,8 @@ from typing import Any
 from job import FLOAT
 from scores import Score
 
+from edgert.metrics.intervals import mcnemar
+
 AUTHORS = "authors"  # the way that ran the authors' own int8 file
 
 
@@ -23,16 +25,16 @@ def luckiest(ways: dict[str, Any]) -> str:
     return max(tried, key=lambda name: (tried[name]["score"].value, tried[name]["sqnr"]), default="")
 
 
-LEGEND = (
-    "A share comes with the SQNR of the network's outputs, and float's with its 95 % interval; +a -b: that many samples\n"
-    "are right here alone, and in float alone. In brackets: what a peer has at best, in the way that did best on the\n"
-    "very samples that are measured."
-)
+LEGEND = """\
+A share comes with the SQNR of the network's outputs, and float's with its 95 % interval; +a -b: that many samples are
+right here alone, and in float alone. In brackets: what a peer has at best, in the way that did best on the very samples
+that are measured. Beside the best peer: points or decibels, and McNemar's p of no difference on the same samples.
+"""
 
 
 def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[str]) -> str:
     heading = ["network", "measured", "float32", *(f"edgert {scheme}" for scheme in schemes)]
-    heading += ["authors' int8", *peers] if peers else []
+    heading += ["authors' int8", *peers, "beside the best"] if peers else []
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     for name, report in reports.items():
         ways = report["ways"]
@@ -42,9 +44,11 @@ def markdown(reports: dict[str, Any], peers: Sequence[str], schemes: Sequence[st
         if peers:
             cells.append(_cell(ways.get("ai-edge-quantizer", {}).get(AUTHORS, {})))
         cells += [_peer(ways.get(peer, {})) for peer in peers]
+        if peers:
+            cells.append(_lead(ours.get(schemes[0], {}), ways))
         lines.append("| " + " | ".join(cells) + " |")
     splits = [f"* {name}: {report['split']}" for name, report in reports.items()]
-    return "\n".join([*lines, "", LEGEND, "", *splits])
+    return "\n".join([*lines, "", LEGEND, *splits])
 
 
 def _float(way: dict[str, Any]) -> str:
@@ -60,6 +64,21 @@ def _peer(tried: dict[str, Any]) -> str:
         return "fails" if tried else "-"
     text, most = _cell(tried[chosen]), _value(tried[lucky]["score"])
     return text if most == _value(tried[chosen]["score"]) else f"{text} [{most}]"
+
+
+def _lead(way: dict[str, Any], ways: dict[str, Any]) -> str:
+    """Points or decibels that the first scheme is ahead of the best peer by."""
+    tried = [peer[best(peer)] for name, peer in ways.items() if name != "edgert" and best(peer)]
+    if not tried or "score" not in way:
+        return "-"
+    other: Score = max(tried, key=lambda item: item["score"].value)["score"]
+    mine: Score = way["score"]
+    ahead = f"{mine.value - other.value:+.1f}"
+    if not mine.hits:
+        return ahead
+    here = sum(a > b for a, b in zip(mine.hits, other.hits, strict=True))
+    there = sum(b > a for a, b in zip(mine.hits, other.hits, strict=True))
+    return f"{ahead} (p {mcnemar(here, there):.2f})"
 
 
 def _cell(way: dict[str, Any], pairs: bool = False) -> str:
