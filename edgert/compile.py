@@ -344,6 +344,7 @@ def _quantize(
         outcome = search(quantizer, pack, data, metric, goal.budget, io, goal.executor, goal.cache, report)
         plan = outcome.plan
     made = quantizer.quantized(plan, io)
+    notes += [note for note in made.notes if note not in notes]
     graph.inputs, graph.outputs, graph.nodes = made.inputs, made.outputs, made.nodes
     return samples, outcome, quantizer.note(plan)
 

@@ -21,7 +21,7 @@ from edgert.quant.histogram import Histogram
 from edgert.quant.int4 import RoundedWeights
 from edgert.quant.scales import activation_params, quantize_bias
 from edgert.quant.schemes import Activations, Scheme, Weights, layer_name
-from edgert.quant.weights import Rounder, dequantized, nearest, round_to_float16, weight_operands
+from edgert.quant.weights import SMALL, Rounder, dequantized, nearest, round_to_float16, weight_operands
 
 FLOAT, INT8, INT16 = Activations.FLOAT, Activations.INT8, Activations.INT16
 _DTYPES = {INT8: DType.INT8, INT16: DType.INT16}
@@ -52,6 +52,7 @@ class _Rewriter:
         self.forms: dict[tuple[Value, Activations], Value] = {}
         self.stored: dict[Value, Stored] = {}
         self.float_weights: dict[tuple[Value, Weights, int | None], Value] = {}
+        self.kept_float: list[str] = []  # constants that float16 cannot hold
         self.names = {value.name for value in graph.values()}
 
     def fresh_name(self, wanted: str) -> str:
@@ -112,6 +113,8 @@ class _Rewriter:
         key = (value, Weights.FLOAT16, None)
         if key not in self.float_weights:
             data = round_to_float16(value)
+            if data is None and value.constant and value.data is not None and value.data.size > SMALL:
+                self.kept_float.append(value.name)
             self.float_weights[key] = value if data is None else self._float_constant(value, data.astype(np.float32))
             if data is not None:
                 self.stored[self.float_weights[key]] = Stored(data, None)
@@ -291,6 +294,11 @@ def quantize_graph(
         if value is not float_value:  # it takes the name of the float tensor that it replaces
             float_value.name, value.name = value.name, float_value.name
     graph.inputs, graph.outputs, graph.nodes = inputs, outputs, rewriter.nodes
+    if rewriter.kept_float:
+        names = ", ".join(rewriter.kept_float[:3]) + (" ..." if len(rewriter.kept_float) > 3 else "")
+        graph.notes.append(
+            f"These constants stay float32 ({len(rewriter.kept_float)} in all), as float16 would lose too much: {names}"
+        )
     graph.verify()
     return Rewritten({twin: name for twin, name in sources.items() if not twin.constant}, rewriter.stored)
 

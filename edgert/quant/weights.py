@@ -13,7 +13,7 @@ from edgert.quant.int4 import RoundedWeights, int4_grid
 from edgert.quant.scales import quantize_weights, weight_scales
 from edgert.quant.schemes import Weights
 
-_SMALL = 256  # elements up to which a constant is not worth two bytes instead of four
+SMALL = 256  # elements up to which a constant is not worth two bytes instead of four
 _FLOAT16_LARGEST = 65504.0
 _FLOAT16_NOISE = 1e-5  # of the power: 50 dB, a hundred times what rounding to 11 bits does to ordinary numbers
 
@@ -86,7 +86,7 @@ def dequantized(rounded: RoundedWeights) -> NDArray[np.float32]:
 
 def round_to_float16(value: Value) -> NDArray[np.float16] | None:
     """A float32 constant in float16; None for one that is small, beyond float16's range, or too fine for it."""
-    if not value.constant or value.dtype != DType.FLOAT32 or value.data is None or value.data.size <= _SMALL:
+    if not value.constant or value.dtype != DType.FLOAT32 or value.data is None or value.data.size <= SMALL:
         return None
     exact = value.data.astype(np.float64)
     if not np.isfinite(exact).all() or np.abs(exact).max() > _FLOAT16_LARGEST:

@@ -179,6 +179,22 @@ def test_float16_leaves_what_it_cannot_hold() -> None:
     assert round_to_float16(constant(np.append(ordinary, np.inf))) is None
 
 
+def test_what_stays_float32_is_said() -> None:
+    make = Maker()
+    large = make.op(
+        "fully_connected", make.input(1, 20), make.rng.normal(size=(20, 20)).astype(np.float32) * np.float32(1e6)
+    )
+    graph = make.outputs(make.op("fully_connected", large, make.weights(20, 20)))
+    result = Quantizer(graph, None, pack, Plan(SCHEMES["float16"])).quantized()
+    assert [weights_of(result, n) for n in result.nodes if n.op == "fully_connected"] == [
+        ("float32",),
+        ("float16", "float32"),
+    ]
+    (note,) = [note for note in result.notes if "float16" in note]
+    assert graph.nodes[0].inputs[1] is not None
+    assert graph.nodes[0].inputs[1].name in note
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 100), st.booleans(), st.integers(0, 2**32 - 1))
 def test_int4_grids(rows: int, columns: int, blocks: bool, seed: int) -> None:
