@@ -108,7 +108,7 @@ class _Search:
         orders = ladder.orders(self._fits)
         if not all(orders):
             self._fail(bottom, "the default itself is beyond the caps")
-        bound, looked = ladder.loss(bottom) * (TIGHTER[0] if self.looks else math.inf), bottom
+        bound, looked = (ladder.loss(bottom) * TIGHTER[0], bottom) if self.looks else (math.inf, None)
         while True:
             found = self._found(orders, bound)
             if found is None:

@@ -111,6 +111,20 @@ def test_int8_throughout_where_it_holds(made: tuple[Quantizer, Dataset], kept: C
     assert (result.units, result.looks) == ((), 1)
 
 
+def test_the_default_is_looked_at_though_it_has_no_margin(made: tuple[Quantizer, Dataset], kept: Cache) -> None:
+    """Where caps allow nothing else, and it holds as measured on the samples that choose."""
+    quantizer, data = made
+    limit = max(Meter(quantizer, pack, data, TOP1, Budget(0.0)).estimate(quantizer.plan).lost, 0.0)
+    capped = Budget(limit, max_slowdown=1.0)
+    try:
+        result = search(quantizer, pack, data, TOP1, capped, cache=kept)
+    except BudgetError as error:
+        result = error.result
+    assert result.looks == 1
+    assert result.held_back is not None
+    assert result.met == (result.held_back.lost <= limit)
+
+
 def test_samples_without_labels_are_compared_with_float(made: tuple[Quantizer, Dataset], kept: Cache) -> None:
     quantizer, data = made
     samples = plain(data, 400)
