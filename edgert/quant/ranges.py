@@ -27,7 +27,7 @@ MINMAX = "minmax"
 _NORMS = {"cubic": 3.0, "mse": 2.0}  # of the error
 _PERCENTILES = {"percentile99.999": 99.999, "percentile99.99": 99.99, "percentile99.9": 99.9}
 EMA = "ema"
-_WIDER = {"wider1.1": 1.1, "wider1.3": 1.3}  # by which the ends of minmax are multiplied
+_WIDER = {"wider1.1": 1.1, "wider1.2": 1.2, "wider1.3": 1.3}  # by which the ends of minmax are multiplied
 METHODS = (MINMAX, *_WIDER, *_NORMS, *_PERCENTILES, EMA)
 CLIPPING = (*_NORMS, *_PERCENTILES, EMA)
 

@@ -65,6 +65,11 @@ class KeptSamples:
         self._every = 1
         self._seen = 0
 
+    @property
+    def passed(self) -> int:
+        """How many went by."""
+        return self._seen
+
     def passing(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """The same samples, noted as they go by."""
         for sample in samples:
