@@ -12,6 +12,7 @@ from job import Arrays
 
 from edgert.metrics import Metric, metric
 from edgert.metrics.boxes import Boxes
+from edgert.metrics.shares import Share
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _wanted(judge: Metric, exact: Arrays, targets: Any) -> Sequence[Any]:
 
 
 def _pairs(judge: Metric, before: Sequence[Any], found: Sequence[Any]) -> str:
-    if judge.unit != "%":
+    if not isinstance(judge, Share):
         return ""
     details = judge.drop(before, found).details
-    return f"+{details['only_after_right']} -{details['only_before_right']}" if "only_after_right" in details else ""
+    return f"+{details['only_after_right']} -{details['only_before_right']}"
