@@ -126,7 +126,16 @@ class BudgetResult:
             ("plan", f"{groups} in {default}" + (f" but {raised}" if raised else "")),
             ("modelled", f"{self.slowdown:.2f} times the time of {default} throughout, {self.more_bytes} bytes more"),
             ("reason", self.reason or None),
+            ("note", self._resolution()),
         ]
+
+    def _resolution(self) -> str | None:
+        """Where a budget is finer than the data can tell."""
+        count = (self.held_back or self.search).samples
+        if self.unit != "%" or not self.limits_drop or 100.0 / count <= self.limit:
+            return None
+        lost = "as many samples must be gained as are lost"
+        return f"one of {count} samples is {100.0 / count:.2f} points, more than the budget: {lost}"
 
     COLUMNS = (
         "layer",

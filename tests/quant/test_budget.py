@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_what_is_promised_names_its_data(strict: BudgetResult) -> None:
     assert "400 held-back samples" in strict.promise
     assert "95 % confidence" in strict.promise
     assert "lowest SHA-256 choose" in str(text["data"])
+    assert text["note"] is None  # one of 400 samples is just a quarter of a point
+    assert "one of 400 samples is 0.25 points" in str(dict(replace(strict, limit=0.1).facts())["note"])
     entry = strict.entry()
     assert (entry["metric"], entry["samples"], entry["max_drop"]) == ("top1", 400, 0.25)
     assert entry["confidence_95"][0] <= entry["drop"] <= entry["confidence_95"][1]
