@@ -185,6 +185,12 @@ class Trials:
         candidate = self._candidate(choice.strength)
         graph = clone(candidate.graph)
         compact(graph, self._quantize(graph, plan, candidate, choice, io, candidate.seen.whole).stored)
+        if choice.spared and has_four_bits(plan.default):
+            names = ", ".join(choice.spared[:3]) + (" ..." if len(choice.spared) > 3 else "")
+            graph.notes.append(
+                f"These layers have int8 weights ({len(choice.spared)} in all), as the results lose too much with int4, "
+                f"unless they are named: {names}"
+            )
         return graph
 
     def ranges(self, choice: Choice) -> dict[str, Range]:
