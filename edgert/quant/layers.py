@@ -14,8 +14,8 @@ from edgert.quant.roots import float_front, float_roots
 from edgert.quant.schemes import FLOAT, INT8, INT16, Activations, Plan, Scheme, layer_name
 from edgert.quant.tail import float_tail
 
-# Of a network's multiply-adds, which int16 layers may take for better results. One of theirs takes some 25 times as long
-# as one of int8's (a fully connected layer of 1.28 million beside MobileNetV2's 300 million: 10 % of the time).
+# Of a network's multiply-adds, which int16 layers may take for better results. One of theirs takes some 25 times as
+# long as one of int8's: a fully connected layer of 1.28 million, beside MobileNetV2's 300 million, 10 % of the time.
 _SMALL_SHARE = 0.001
 
 

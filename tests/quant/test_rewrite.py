@@ -35,15 +35,26 @@ def int8_inputs(node: Node) -> list[Value]:
     return [value for value in node.inputs if value is not None and not value.constant]
 
 
-def test_int8_everywhere_between_input_and_scores() -> None:
+def test_int8_everywhere_between_input_and_softmax() -> None:
     graph = quantised(residual_network(uneven=3.0))
     assert graph.nodes[0].op == "quantize"
-    assert [n.op for n in graph.nodes[-4:]] == ["quantize", "fully_connected", "dequantize", "softmax"]
-    assert graph.nodes[-3].output.dtype == DType.INT16  # the scores
-    for inner in graph.nodes[1:-4]:
+    assert [n.op for n in graph.nodes[-2:]] == ["dequantize", "softmax"]
+    for inner in graph.nodes[1:-2]:
         assert {value.dtype for value in (*int8_inputs(inner), *inner.outputs)} == {DType.INT8}, inner
     assert [(v.name, v.dtype) for v in graph.inputs] == [("input1", DType.FLOAT32)]
     assert [v.dtype for v in graph.outputs] == [DType.FLOAT32]
+
+
+def test_scores_are_int16_where_their_layer_takes_next_to_no_time() -> None:
+    def network(size: int) -> Graph:
+        make = Maker(seed=3)
+        hidden = scaled_conv(make, make.input(1, size, size, 16), np.ones(32))
+        mean = make.op("reduce", hidden, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=False)
+        return make.outputs(make.op("fully_connected", mean, make.weights(4, 32), make.weights(4)))
+
+    assert node(quantised(network(4)), "fully_connected").output.dtype == DType.INT8
+    assert node(quantised(network(32)), "fully_connected").output.dtype == DType.INT16
+    assert node(quantised(network(32), io="int8"), "fully_connected").output.dtype == DType.INT8
 
 
 def test_weights_and_biases() -> None:
