@@ -188,8 +188,8 @@ class Trials:
         if choice.spared and has_four_bits(plan.default):
             names = ", ".join(choice.spared[:3]) + (" ..." if len(choice.spared) > 3 else "")
             graph.notes.append(
-                f"These layers have int8 weights ({len(choice.spared)} in all), as the results lose too much with int4, "
-                f"unless they are named: {names}"
+                f"These layers have int8 weights unless they are named ({len(choice.spared)} in all), "
+                f"as int4 would lose too much: {names}"
             )
         return graph
 

@@ -155,7 +155,7 @@ def test_recurrent_layers_compute_in_float_and_are_stored_in_eight_bits(op: str,
     graph = recurrent_network(op)
     inputs = images(graph, 4, seed=9)
     exact = [ReferenceExecutor(graph).run(x)[0] for x in inputs]
-    result = quantised(graph, scheme)
+    result = quantised(graph, scheme, samples=64)
     cell = node(result, op)
     assert {value.dtype for value in cell.inputs if value is not None} == {DType.FLOAT32}
     assert weights_of(result, cell) == ("int8", "float32")
