@@ -98,7 +98,7 @@ class Abi3Wheel(bdist_wheel):
 
 # EDGERT_RUNTIME_ONLY=1: what a device needs to run packages, without what makes them.
 RUNTIME_ONLY = os.environ.get("EDGERT_RUNTIME_ONLY", "") not in ("", "0")
-TOOLCHAIN = ["edgert.importers", "edgert.passes", "edgert.quant"]
+TOOLCHAIN = ["edgert.importers", "edgert.passes", "edgert.quant", "edgert.report.quantisation"]
 SAMPLES = ["edgert.samples", "edgert.samples.digits"]
 TOOLCHAIN_MODULES = ["compile", "quickstart"]
 

@@ -25,6 +25,7 @@ from edgert.errors import InputError
 from edgert.quant.schemes import SCHEMES
 
 if TYPE_CHECKING:
+    from edgert.compile import Conversion
     from edgert.data import Normalisation
     from edgert.data.sources import Arrays
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     "--target", "targets", multiple=True, metavar="NAME",
     help="Pack weights for NAME too, where the package then opens quicker (edgert targets). May be repeated.",
 )  # fmt: skip
+@click.option("--report", type=FILE, metavar="OUT.html", help="What quantising did, as edgert report writes it.")
 @goal_options
 @executor_options
 @cache_option
@@ -64,6 +66,7 @@ def command(
     std: str | None,
     io: Literal["float", "int8"] | None,
     targets: tuple[str, ...],
+    report: Path | None,
     jobs: int,
     scheduler: str | None,
     cache: str | None,
@@ -91,6 +94,10 @@ def command(
         raise InputError("--calibrate is for quantising, which --quantize none forbids: leave one of them out")
     for name in targets:
         target(name)  # an unknown one is reported before anything takes long
+    if report is not None:
+        check_output(report, [path for path in (source, output) if path])
+        if calibrate is None:
+            raise InputError("--report compares with the float model on the samples of --calibrate: give them too")
     goal = goal_of(**wanted, cache=cache)
     normalisation = _normalisation(mean, std)
     samples = None
@@ -116,6 +123,10 @@ def command(
         fail(error, as_json)
     model = Model(result.data)  # what is written has been opened once
     _write(output, result.data)
+    if report is not None:
+        assert samples is not None
+        plain = convert(source, quantize="none", **reading).data
+        _write_report(report, (source, plain), (output, result), samples, not as_json)
     facts = {
         "output": str(output),
         "source": str(source),
@@ -129,6 +140,7 @@ def command(
         "outputs": [str(info) for info in model.outputs],
         "targets": list(targets),
         "notes": list(result.notes),
+        "report": report and str(report),
         "budget": result.budget and result.budget.as_json(),
     }
     if as_json:
@@ -143,11 +155,27 @@ def command(
             *(("input", info) for info in model.inputs),
             *(("output", info) for info in model.outputs),
             ("packed for", ", ".join(dict.fromkeys(targets)) or None),
+            ("report", report),
             *(("note", note) for note in result.notes),
         ]
     )
     if result.budget is not None:
         print_outcome(result.budget)
+
+
+def _write_report(
+    path: Path, exact: tuple[Path, bytes], made: tuple[Path, Conversion], samples: Arrays, shown: bool
+) -> None:
+    """exact: the source's file, and its float package. made: the file that was written, and what is in it."""
+    from edgert.report.console import stages
+    from edgert.report.quantisation import quantisation_report, write_report
+
+    files = (exact[0].name, made[0].name)
+    with stages(shown) as bar:
+        report = quantisation_report(
+            exact[1], made[1].data, lambda: samples, files=files, notes=made[1].notes, progress=bar
+        )
+        write_report(report, html=path)
 
 
 def _samples(source: Path, data: str, normalisation: Normalisation, reading: dict[str, Any]) -> Arrays:

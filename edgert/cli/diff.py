@@ -115,10 +115,10 @@ def _layers(
 ) -> Sequence[Difference]:
     from edgert.engines import package_of
     from edgert.report.console import print_table, progress
-    from edgert.report.culprit import MOST_PROBES, find_culprit
     from edgert.report.inputs import Spread
-    from edgert.report.layers import COLUMNS, compare_layers, ranked, row
-    from edgert.report.twins import Twins, other_source
+    from edgert.report.quantisation.culprit import MOST_PROBES, find_culprit
+    from edgert.report.quantisation.layers import COLUMNS, compare_layers, ranked, row
+    from edgert.report.quantisation.twins import Twins, other_source
     from edgert.runtime.model import Model
 
     twins = Twins(*(Model(package_of(path, reading), keep_all_tensors=True) for path in (a, b)))

@@ -15,7 +15,7 @@ from edgert.errors import InputError
 if TYPE_CHECKING:
     from edgert.evaluation import Dataset
     from edgert.progress import Progress
-    from edgert.report.facts import Accuracy
+    from edgert.report.quantisation.facts import Accuracy
     from edgert.runtime.model import Model
 
 
@@ -57,8 +57,8 @@ def command(
     from edgert.engines import package_of
     from edgert.evaluation import load_dataset
     from edgert.report.console import print_facts, stages
-    from edgert.report.gather import MOST_SAMPLES, quantisation_report
-    from edgert.report.write import write_report
+    from edgert.report.quantisation.gather import MOST_SAMPLES, quantisation_report
+    from edgert.report.quantisation.write import write_report
     from edgert.runtime.model import Model
 
     if output is None and json_file is None and tensorboard is None and visdom is None:
@@ -117,7 +117,7 @@ def _accuracies(
 ) -> tuple[list[Accuracy], list[str]]:
     """Rows of the table of accuracy, and a note where a metric that nobody asked for cannot be measured."""
     from edgert.metrics import metric
-    from edgert.report.accuracy import accuracies
+    from edgert.report.quantisation.accuracy import accuracies
 
     chosen = metric(wanted or _default_metric(datasets[0], model))
     try:

@@ -9,7 +9,7 @@ import pytest
 from cli.helpers import DIGITS, Command, assert_one_line
 from report.twin_models import chain
 
-from edgert.report import facts
+from edgert.report.quantisation import facts
 
 
 def test_a_page_and_json_with_accuracy(edgert: Command, digits: Path, tmp_path: Path) -> None:
@@ -66,3 +66,13 @@ def test_models_that_have_nothing_in_common(edgert: Command, digits: Path, tmp_p
     (tmp_path / "other.ert").write_bytes(chain(2))
     words = ("--data", digits / "data", "--json", "-")
     assert edgert("report", digits / "float.ert", tmp_path / "other.ert", *words).code == 2
+
+
+def test_converting_with_a_report(edgert: Command, tmp_path: Path) -> None:
+    page, out = tmp_path / "report.html", tmp_path / "model.ert"
+    words = (DIGITS / "digits.onnx", "-o", out, "--report", page)
+    assert_one_line(edgert("convert", *words), 2, "--report", "--calibrate")
+    done = edgert("convert", *words, "--calibrate", DIGITS / "calibration.npz")
+    assert done.code == 0, done.err
+    assert str(page) in done.out
+    assert "digits.onnx" in page.read_text(encoding="utf-8")

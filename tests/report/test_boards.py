@@ -18,10 +18,10 @@ import pytest
 from report.twin_models import CHANNELS, chain
 
 from edgert.errors import InputError
-from edgert.report import Report, quantisation_report, write_report
-from edgert.report.facts import Accuracy
-from edgert.report.plots import label, plots
-from edgert.report.visdom import send_visdom
+from edgert.report.quantisation import Report, quantisation_report, write_report
+from edgert.report.quantisation.facts import Accuracy
+from edgert.report.quantisation.plots import label, plots
+from edgert.report.quantisation.visdom import send_visdom
 
 
 @pytest.fixture(scope="module")

@@ -22,13 +22,13 @@ from edgert.metrics import metric
 from edgert.ops._enums import Activation
 from edgert.pack.writer import write
 from edgert.quickstart import sample_folder
-from edgert.report import Report, accuracies, quantisation_report, write_report
-from edgert.report.distributions import Distributions, chosen_range
-from edgert.report.facts import FORMAT, VERSION, LayerFacts, finite
-from edgert.report.html import decibels, percent, size_text, time_text
-from edgert.report.layout import NODE_HEIGHT, NODE_WIDTH, place
-from edgert.report.memory import arena
-from edgert.report.stored import Stored
+from edgert.report.quantisation import Report, accuracies, quantisation_report, write_report
+from edgert.report.quantisation.distributions import Distributions, chosen_range
+from edgert.report.quantisation.facts import FORMAT, VERSION, LayerFacts, finite
+from edgert.report.quantisation.html import decibels, percent, size_text, time_text
+from edgert.report.quantisation.layout import NODE_HEIGHT, NODE_WIDTH, place
+from edgert.report.quantisation.memory import arena
+from edgert.report.quantisation.stored import Stored
 from edgert.runtime.model import Model
 
 Samples = list[dict[str, np.ndarray]]

@@ -12,11 +12,11 @@ from report.twin_models import CHANNELS, accumulator, chain, paired_samples, twi
 from edgert.errors import InputError
 from edgert.pack.metadata import Metadata
 from edgert.pack.writer import write
-from edgert.report import culprit as culprit_module
-from edgert.report.culprit import find_culprit
 from edgert.report.inputs import Spread
-from edgert.report.layers import COLUMNS, compare_layers, ranked, row
-from edgert.report.twins import CHOICES, Twins, noted
+from edgert.report.quantisation import culprit as culprit_module
+from edgert.report.quantisation.culprit import find_culprit
+from edgert.report.quantisation.layers import COLUMNS, compare_layers, ranked, row
+from edgert.report.quantisation.twins import CHOICES, Twins, noted
 from edgert.runtime.model import Model
 
 

@@ -12,8 +12,8 @@ from report.browser import Browser, chromium
 from report.twin_models import CHANNELS, chain
 
 from edgert.quickstart import sample_folder
-from edgert.report import Report, quantisation_report, render
-from edgert.report.facts import Accuracy
+from edgert.report.quantisation import Report, quantisation_report, render
+from edgert.report.quantisation.facts import Accuracy
 
 SECTIONS = ("summary", "graph", "error", "layers", "histograms", "cost", "memory", "choices")
 ACCURACIES = (

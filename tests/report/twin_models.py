@@ -13,7 +13,7 @@ from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation
 from edgert.pack.metadata import Metadata
 from edgert.pack.writer import write
-from edgert.report.twins import PairedSample, Twins
+from edgert.report.quantisation.twins import PairedSample, Twins
 from edgert.runtime.model import Model
 
 CHANNELS = 8

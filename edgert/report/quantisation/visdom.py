@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from edgert.errors import InputError, MissingExtraError
-from edgert.report.facts import Distribution, Report
-from edgert.report.plots import histograms, label, plots
+from edgert.report.quantisation.facts import Distribution, Report
+from edgert.report.quantisation.plots import histograms, label, plots
 
 DEFAULT_ENVIRONMENT = "edgert"
 

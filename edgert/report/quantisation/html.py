@@ -14,8 +14,8 @@ from importlib.resources import files
 from typing import Any
 
 from edgert.errors import MissingExtraError
-from edgert.report.facts import LayerFacts, Report
-from edgert.report.layout import NODE_HEIGHT, NODE_WIDTH, Placement, place
+from edgert.report.quantisation.facts import LayerFacts, Report
+from edgert.report.quantisation.layout import NODE_HEIGHT, NODE_WIDTH, Placement, place
 
 # SQNR in decibels from which on a layer has a colour, worst first.
 _STEPS = (10, 20, 30, 40, 50)
@@ -28,7 +28,7 @@ def render(report: Report) -> str:
         from markupsafe import Markup
     except ImportError as error:
         raise MissingExtraError("jinja2", "writing a report as HTML", "report") from error
-    page = files("edgert.report") / "page"
+    page = files("edgert.report.quantisation") / "page"
     style, script, template = (
         (page / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "report.html")
     )

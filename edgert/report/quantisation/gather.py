@@ -14,15 +14,15 @@ from typing import Any
 
 from edgert.errors import InputError
 from edgert.progress import Progress, silent
-from edgert.report.culprit import MOST_PROBES, find_culprit
-from edgert.report.distributions import Distributions, chosen_range
-from edgert.report.facts import Accuracy, LayerFacts, ModelFacts, OutputFacts, Report
 from edgert.report.inputs import Spread, as_input, paired
-from edgert.report.layers import LayerDifference, compare_layers
-from edgert.report.memory import arena
 from edgert.report.profile import Work, model_work, profile
-from edgert.report.stored import Stored
-from edgert.report.twins import CHOICES, PROMISE, Array, PairedSample, Twins, noted, other_source
+from edgert.report.quantisation.culprit import MOST_PROBES, find_culprit
+from edgert.report.quantisation.distributions import Distributions, chosen_range
+from edgert.report.quantisation.facts import Accuracy, LayerFacts, ModelFacts, OutputFacts, Report
+from edgert.report.quantisation.layers import LayerDifference, compare_layers
+from edgert.report.quantisation.memory import arena
+from edgert.report.quantisation.stored import Stored
+from edgert.report.quantisation.twins import CHOICES, PROMISE, Array, PairedSample, Twins, noted, other_source
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import TensorInfo, tensor_info
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edgert.report.facts import Distribution, LayerFacts, Report
+from edgert.report.quantisation.facts import Distribution, LayerFacts, Report
 
 
 @dataclass(frozen=True)

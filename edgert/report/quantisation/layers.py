@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgert.errors import InputError
 from edgert.report.compare import Difference
-from edgert.report.twins import Pair, PairedSample, Twins, Variables, set_inputs, steps
+from edgert.report.quantisation.twins import Pair, PairedSample, Twins, Variables, set_inputs, steps
 
 Visit = Callable[[Pair], None]
 

@@ -141,8 +141,8 @@ class Arena:
 class Report:
     """A quantised model beside the float model that it was made from.
 
-    samples, data: what they were compared on. costliest: the layer that costs the results most, as
-    edgert.report.culprit.Culprit.as_json() has it; None where quantisation changed nothing. choices: what the quantiser
+    samples, data: what they were compared on. costliest: the layer that costs the results most, as Culprit.as_json()
+    (edgert.report.quantisation.culprit) has it; None where quantisation changed nothing. choices: what the quantiser
     noted in the package. promise: what a budget was held with when it was converted, as the package states it.
     """
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgert.report.facts import Distribution
-from edgert.report.twins import Pair, Twins
+from edgert.report.quantisation.facts import Distribution
+from edgert.report.quantisation.twins import Pair, Twins
 from edgert.runtime.tensors import TensorInfo
 
 INNER_BINS = 64  # over the range that an integer tensor covers, or that a float one reached at first

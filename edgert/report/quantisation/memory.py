@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from edgert.errors import InputError
-from edgert.report.facts import Arena, Block
-from edgert.report.stored import Stored
+from edgert.report.quantisation.facts import Arena, Block
+from edgert.report.quantisation.stored import Stored
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
 

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from edgert.evaluation import Dataset, evidence, labelled
 from edgert.metrics import Drop, Measurement, Metric
 from edgert.progress import Progress, silent
-from edgert.report.facts import Accuracy
+from edgert.report.quantisation.facts import Accuracy
 
 
 def accuracies(

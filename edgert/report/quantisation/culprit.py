@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgert.report.console import short_name
-from edgert.report.twins import Array, Pair, PairedSample, Twins, restore, set_inputs, state, steps
+from edgert.report.quantisation.twins import Array, Pair, PairedSample, Twins, restore, set_inputs, state, steps
 
 MOST_PROBES = 40
 

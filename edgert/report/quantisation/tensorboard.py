@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgert.errors import InputError, MissingExtraError
-from edgert.report.facts import Report
-from edgert.report.plots import histograms, label, layer_list, plots
+from edgert.report.quantisation.facts import Report
+from edgert.report.quantisation.plots import histograms, label, layer_list, plots
 
 _NOT_IN_TAGS = re.compile(r"[^-/\w.]")
 

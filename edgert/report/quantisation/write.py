@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from edgert.errors import InputError
-from edgert.report.facts import Report
+from edgert.report.quantisation.facts import Report
 
 
 def write_report(
@@ -25,7 +25,7 @@ def write_report(
     """
     page = None
     if html is not None:
-        from edgert.report.html import render
+        from edgert.report.quantisation.html import render
 
         page = render(report)
     written = []
@@ -36,12 +36,12 @@ def write_report(
         _write(json_file, json.dumps(report.as_json(), indent=1, allow_nan=False) + "\n")
         written.append(str(json_file))
     if tensorboard is not None:
-        from edgert.report.tensorboard import write_tensorboard
+        from edgert.report.quantisation.tensorboard import write_tensorboard
 
         write_tensorboard(report, tensorboard)
         written.append(f"{tensorboard} (tensorboard --logdir {tensorboard})")
     if visdom is not None:
-        from edgert.report.visdom import send_visdom
+        from edgert.report.quantisation.visdom import send_visdom
 
         written.append(f"{send_visdom(report, visdom)} windows at {visdom}")
     return written
