@@ -122,7 +122,8 @@ class _Search:
 
     def _found(self, orders: Sequence[Sequence[Levels]], bound: float) -> Levels | None:
         """The cheapest that holds on the samples that choose, and whose predicted loss is within the bound where there
-        is such: of each order the shortest part, of these the cheapest, and of that what cannot be taken back.
+        is such: of each order the shortest part, of these the one with the fewest layers raised or else the cheapest,
+        and of that what cannot be taken back.
 
         Where none has the margin for chance, as with a strict budget on few samples, one that holds as measured.
         """
@@ -136,8 +137,14 @@ class _Search:
                     found.append(self._bisected(order, first, cautious))
             if found:
                 within = [levels for levels in found if self.ladder.loss(levels) <= bound] or found
-                return self._pruned(min(within, key=self.ladder.cost), bound, cautious)
+                return self._pruned(min(within, key=self._expense), bound, cautious)
         return None
+
+    def _expense(self, levels: Levels) -> tuple[int, float]:
+        """Weighted layers that are raised, and cost."""
+        assert self.ladder is not None
+        units = zip(self.network.units, levels, strict=True)
+        return sum(len(unit.weighted) for unit, level in units if level), self.ladder.cost(levels)
 
     def _measured(self) -> Ladder:
         meter, quantizer = self.meter, self.meter.quantizer
