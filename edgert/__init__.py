@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from edgert.custom import remove_custom_op as remove_custom_op
     from edgert.dtypes import DType as DType
     from edgert.errors import EdgertError as EdgertError
-    from edgert.quant.budget import Budget as Budget
-    from edgert.quant.budget import BudgetError as BudgetError
-    from edgert.quant.goal import Goal as Goal
+    from edgert.quant.budget.goal import Goal as Goal
+    from edgert.quant.budget.search import Budget as Budget
+    from edgert.quant.budget.search import BudgetError as BudgetError
     from edgert.runtime.compat import Interpreter as Interpreter
     from edgert.runtime.model import Model as Model
     from edgert.runtime.model import load as load
 
 _HOMES = {
-    "Budget": "edgert.quant.budget",
-    "BudgetError": "edgert.quant.budget",
+    "Budget": "edgert.quant.budget.search",
+    "BudgetError": "edgert.quant.budget.search",
     "CustomOp": "edgert.custom",
     "DType": "edgert.dtypes",
     "TensorType": "edgert.custom",
     "add_custom_op": "edgert.custom",
     "remove_custom_op": "edgert.custom",
     "EdgertError": "edgert.errors",
-    "Goal": "edgert.quant.goal",
+    "Goal": "edgert.quant.budget.goal",
     "Interpreter": "edgert.runtime.compat",
     "Model": "edgert.runtime.model",
     "convert": "edgert.compile",

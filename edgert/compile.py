@@ -46,14 +46,14 @@ from edgert.passes.merge_movement import merge_movement
 from edgert.passes.simplify import simplify
 from edgert.passes.upsample import upsample
 from edgert.progress import Progress, silent
-from edgert.quant.samples import HashedSamples
+from edgert.quant.observe.samples import HashedSamples
 from edgert.quant.schemes import SCHEMES, Activations, Plan, plan_of
 from edgert.runtime import _native
 from edgert.targets import Target, target
 
 if TYPE_CHECKING:
-    from edgert.quant.goal import Goal
-    from edgert.quant.verdict import BudgetResult
+    from edgert.quant.budget.goal import Goal
+    from edgert.quant.budget.verdict import BudgetResult
 
 Source = str | Path | bytes | bytearray | memoryview | Any  # Any: a model in memory, of PyTorch or TensorFlow
 Pass = Callable[[Graph], bool]
@@ -321,7 +321,7 @@ def _quantize(
 ) -> tuple[HashedSamples, BudgetResult | None, str]:
     """Quantises the graph in place; the samples that it was calibrated with, how the goal was reached, and a note on
     what was chosen (edgert.quant.note)."""
-    from edgert.quant.budget import search
+    from edgert.quant.budget.search import search
     from edgert.quant.quantize import Quantizer
     from edgert.runtime.model import Model
 

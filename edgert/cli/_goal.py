@@ -12,8 +12,8 @@ from edgert.cli._shared import FILE, CheckFailedError, print_json
 from edgert.errors import InputError
 
 if TYPE_CHECKING:
-    from edgert.quant.goal import Goal
-    from edgert.quant.verdict import BudgetError, BudgetResult
+    from edgert.quant.budget.goal import Goal
+    from edgert.quant.budget.verdict import BudgetError, BudgetResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,8 +65,8 @@ def goal_of(
     if evaluate is None:
         raise InputError("--max-drop is measured on data of its own: give --evaluate DATA")
     from edgert.cache import open_cache
-    from edgert.quant.budget import Budget
-    from edgert.quant.goal import Goal
+    from edgert.quant.budget.goal import Goal
+    from edgert.quant.budget.search import Budget
     from edgert.quant.schemes import scheme_of
 
     limits: dict[str, Any] = {"max_drop": max_drop, "worst": worst, "max_slowdown": max_slowdown, "max_bytes": max_size}

@@ -77,7 +77,7 @@ def command(
     package; --calibrate quantises a float model to int8. `edgert ops` lists what each format's importer knows."""
     from edgert.compile import convert
     from edgert.executors import open_executor
-    from edgert.quant.verdict import BudgetError
+    from edgert.quant.budget.verdict import BudgetError
     from edgert.report.console import print_facts, stages
     from edgert.runtime.model import Model
     from edgert.targets import target

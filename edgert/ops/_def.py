@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 
 class QuantRule(enum.Enum):
-    """How the quantiser treats an operator in a float graph (edgert/quant/rewrite.py)."""
+    """How the quantiser treats an operator in a float graph (edgert/quant/graph/rewrite.py)."""
 
     WEIGHTED = "weighted"  # constant weights per channel, int32 bias, its own output range
     FREE = "free"  # int8 in, int8 out, its own output range

@@ -15,13 +15,22 @@ from typing import Any
 from edgert.cache import Cache, cache_key
 from edgert.ir import Graph
 from edgert.progress import Progress, silent
-from edgert.quant.bias import correct_biases
-from edgert.quant.calibrate import Calibration, calibrate
-from edgert.quant.clone import clone
-from edgert.quant.compact import compact
-from edgert.quant.compensate import CompensatingRounder
-from edgert.quant.equalize import equalize
-from edgert.quant.fine import (
+from edgert.quant.graph.clone import clone
+from edgert.quant.graph.groups import activation_quants
+from edgert.quant.graph.layers import node_schemes
+from edgert.quant.graph.rewrite import Rewritten, quantize_graph
+from edgert.quant.graph.roots import float_front
+from edgert.quant.observe.calibrate import Calibration, calibrate
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.observe.judge import Judge
+from edgert.quant.observe.measure import keep_results
+from edgert.quant.observe.moments import input_moments
+from edgert.quant.observe.samples import KeptSamples, Sample
+from edgert.quant.rounding.bias import correct_biases
+from edgert.quant.rounding.compact import compact
+from edgert.quant.rounding.compensate import CompensatingRounder
+from edgert.quant.rounding.equalize import equalize
+from edgert.quant.rounding.fine import (
     has_four_bits,
     has_two_terms,
     layers_by_noise,
@@ -29,18 +38,9 @@ from edgert.quant.fine import (
     second_terms,
     spared_layers,
 )
-from edgert.quant.groups import activation_quants
-from edgert.quant.histogram import Histogram
-from edgert.quant.judge import Judge
-from edgert.quant.layers import node_schemes
-from edgert.quant.measure import keep_results
-from edgert.quant.moments import input_moments
-from edgert.quant.ranges import CLIPPING, METHODS, MINMAX, Range, input_ranges, tensor_ranges
-from edgert.quant.rewrite import Rewritten, quantize_graph
-from edgert.quant.roots import float_front
-from edgert.quant.samples import KeptSamples, Sample
+from edgert.quant.rounding.ranges import CLIPPING, METHODS, MINMAX, Range, input_ranges, tensor_ranges
+from edgert.quant.rounding.weights import Rounder
 from edgert.quant.schemes import INT16, Plan, Scheme, Weights, layer_name
-from edgert.quant.weights import Rounder
 
 Pack = Callable[[Graph], bytes]
 
@@ -64,13 +64,13 @@ _WORTH_EQUALISING = 1.0  # in another way than int8 weights would have it
 class Choice:
     """A way to quantise, and what it gave."""
 
-    front: bool = False  # linear layers between inputs and logarithms stay float (edgert.quant.roots)
+    front: bool = False  # linear layers between inputs and logarithms stay float (edgert.quant.graph.roots)
     strength: float = 0.0  # of equalisation; 0 is none
-    ranges: str = MINMAX  # how the activations' ranges are chosen: one of edgert.quant.ranges.METHODS
+    ranges: str = MINMAX  # how the activations' ranges are chosen: one of edgert.quant.rounding.ranges.METHODS
     exceptions: Mapping[str, str] = field(default_factory=dict)  # another way for some tensors, by name
-    compensate: bool = False  # rounding errors of weights for one another (edgert.quant.compensate)
+    compensate: bool = False  # rounding errors of weights for one another (edgert.quant.rounding.compensate)
     correct: bool = False  # biases for what happens before them, layer by layer
-    fine: tuple[str, ...] = ()  # int16 layers whose weights have two terms (edgert.quant.fine)
+    fine: tuple[str, ...] = ()  # int16 layers whose weights have two terms (edgert.quant.rounding.fine)
     spared: tuple[str, ...] = ()  # layers that stay int8 where others have int4 weights
     sqnr: float = 0.0  # decibels, of the results on samples held back
 
@@ -82,7 +82,7 @@ class _Candidate:
     graph: Graph
     seen: Calibration
     means: Mapping[str, Histogram]  # on the samples by which biases are corrected
-    inputs: Mapping[str, Range]  # edgert.quant.ranges.input_ranges
+    inputs: Mapping[str, Range]  # edgert.quant.rounding.ranges.input_ranges
     rescaled: tuple[str, ...]  # tensors whose channels were
 
 

@@ -9,20 +9,20 @@ from edgert.cache import Cache
 from edgert.errors import InputError
 from edgert.ir import Graph
 from edgert.progress import Progress, silent
-from edgert.quant.calibrate import Calibration, calibrate_apart
-from edgert.quant.checks import Normalisation, SampleWatch, data_warnings
 from edgert.quant.choices import Choice as Choice
 from edgert.quant.choices import Pack as Pack
 from edgert.quant.choices import Trials
-from edgert.quant.clone import clone
-from edgert.quant.histogram import Histogram
-from edgert.quant.layers import Layer as Layer
-from edgert.quant.layers import graph_layers
-from edgert.quant.layers import node_schemes as node_schemes
+from edgert.quant.graph.clone import clone
+from edgert.quant.graph.layers import Layer as Layer
+from edgert.quant.graph.layers import graph_layers
+from edgert.quant.graph.layers import node_schemes as node_schemes
+from edgert.quant.graph.pools import pools_to_means
 from edgert.quant.note import note
-from edgert.quant.pools import pools_to_means
-from edgert.quant.ranges import Range
-from edgert.quant.samples import KeptSamples, Sample
+from edgert.quant.observe.calibrate import Calibration, calibrate_apart
+from edgert.quant.observe.checks import Normalisation, SampleWatch, data_warnings
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.observe.samples import KeptSamples, Sample
+from edgert.quant.rounding.ranges import Range
 from edgert.quant.schemes import Plan
 
 _KEPT_BYTES = 256 << 20
@@ -48,7 +48,7 @@ class Quantizer:
         quantise are compared; int8 throughout unless given. progress: called for the stages "calibrate", by samples,
         and "quantise", by choices tried. normalisation: mean and std per channel that the model states for pixels, by
         which warnings tell whether the samples fit. cache: keeps what was calibrated and tried, so that the next run
-        resumes; it changes no result. Raises InputError as edgert.quant.calibrate.calibrate does.
+        resumes; it changes no result. Raises InputError as edgert.quant.observe.calibrate.calibrate does.
         """
         self._report = progress or silent
         self.plan = plan or Plan()
@@ -96,7 +96,7 @@ class Quantizer:
         return [best, *(choice for choice in self._trials.made if choice is not best)]
 
     def quantized(self, plan: Plan | None = None, io: str = "float") -> Graph:
-        """A new quantised graph: of the plan chosen for, or of another. io: see edgert.quant.rewrite.quantize_graph."""
+        """A new quantised graph: of the plan chosen for, or of another. io: see edgert.quant.graph.rewrite."""
         if self._choice is None:
             self.choose()
         assert self._choice is not None

@@ -29,8 +29,8 @@ from edgert.evaluation import Dataset  # noqa: E402
 from edgert.importers import formats  # noqa: E402
 from edgert.ir import Graph  # noqa: E402
 from edgert.metrics import metric  # noqa: E402
-from edgert.quant.budget import Budget, BudgetError, search  # noqa: E402
-from edgert.quant.meter import Meter  # noqa: E402
+from edgert.quant.budget.meter import Meter  # noqa: E402
+from edgert.quant.budget.search import Budget, BudgetError, search  # noqa: E402
 from edgert.quant.quantize import Quantizer  # noqa: E402
 from edgert.quant.schemes import scheme_of  # noqa: E402
 

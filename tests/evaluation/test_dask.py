@@ -23,8 +23,8 @@ from edgert.evaluation import Dataset, digest_of, evaluate, evidence_of_each, la
 from edgert.evaluation.runner import workers_of
 from edgert.executors import open_executor
 from edgert.metrics import Boxes, metric
-from edgert.quant.goal import Goal
-from edgert.quant.meter import Budget
+from edgert.quant.budget.goal import Goal
+from edgert.quant.budget.meter import Budget
 from edgert.quickstart import sample_folder
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs distributed")

@@ -13,9 +13,9 @@ from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation, ReduceFunction, UnaryFunction
 from edgert.pack.writer import write
-from edgert.quant.clone import clone
-from edgert.quant.histogram import Histogram
-from edgert.quant.measure import run_all
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.observe.measure import run_all
 
 Inputs = Sequence[np.ndarray]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgert.ir import Graph
-from edgert.quant.budget import LOOKS, TIGHTER
-from edgert.quant.meter import Meter
+from edgert.quant.budget.meter import Meter
+from edgert.quant.budget.search import LOOKS, TIGHTER
+from edgert.quant.budget.sensitivity import Sensitivity, measure_sensitivity
+from edgert.quant.budget.units import Network, network_of
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, Plan
-from edgert.quant.sensitivity import Sensitivity, measure_sensitivity
-from edgert.quant.units import Network, network_of
 
 Pack = Callable[[Graph], bytes]
 

@@ -14,11 +14,11 @@ from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME
 from edgert.ops._enums import Activation
-from edgert.quant.bias import correct_biases, mean_shift, response
-from edgert.quant.clone import clone
-from edgert.quant.groups import activation_quants
+from edgert.quant.graph.clone import clone
+from edgert.quant.graph.groups import activation_quants
+from edgert.quant.graph.rewrite import quantize_graph
 from edgert.quant.quantize import node_schemes
-from edgert.quant.rewrite import quantize_graph
+from edgert.quant.rounding.bias import correct_biases, mean_shift, response
 from edgert.quant.schemes import Plan
 
 rng = np.random.default_rng(12)

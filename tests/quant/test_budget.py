@@ -16,10 +16,10 @@ from edgert.cache import Cache
 from edgert.errors import InputError
 from edgert.evaluation import Dataset, evidence, runner, split
 from edgert.metrics import metric
-from edgert.quant.budget import Budget, BudgetError, BudgetResult, search
-from edgert.quant.clone import clone
-from edgert.quant.ladder import steps
-from edgert.quant.meter import Meter
+from edgert.quant.budget.ladder import steps
+from edgert.quant.budget.meter import Meter
+from edgert.quant.budget.search import Budget, BudgetError, BudgetResult, search
+from edgert.quant.graph.clone import clone
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, INT8, INT16, SCHEMES, Plan
 

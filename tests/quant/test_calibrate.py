@@ -12,8 +12,8 @@ from quant.networks import images, observe, pack, residual_network
 import edgert
 from edgert.cache import Cache
 from edgert.errors import InputError
-from edgert.quant import calibrate as calibrate_module
-from edgert.quant.calibrate import calibrate
+from edgert.quant.observe import calibrate as calibrate_module
+from edgert.quant.observe.calibrate import calibrate
 from edgert.quant.quantize import Quantizer
 
 onnx = pytest.importorskip("onnx")

@@ -14,12 +14,12 @@ import edgert
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation
-from edgert.quant.clone import clone
-from edgert.quant.int4 import LARGEST_MULTIPLIER, int4_grid
-from edgert.quant.measure import sqnr
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.measure import sqnr
 from edgert.quant.quantize import Quantizer
+from edgert.quant.rounding.int4 import LARGEST_MULTIPLIER, int4_grid
+from edgert.quant.rounding.weights import round_to_float16
 from edgert.quant.schemes import SCHEMES, Plan, layer_name
-from edgert.quant.weights import round_to_float16
 
 STORED = ("dequantize", "unpack_int4")
 

@@ -8,16 +8,16 @@ from passes.graphs import Maker
 from quant.networks import depthwise, images, pack, scaled_conv
 
 from edgert.ops._enums import Activation
-from edgert.quant.clone import clone
-from edgert.quant.compensate import CompensatingRounder, compensated
-from edgert.quant.fine import layers_by_noise, second_terms, spared_layers
-from edgert.quant.int4 import LARGEST_MULTIPLIER, RoundedWeights
-from edgert.quant.layers import node_schemes
-from edgert.quant.measure import sqnr
-from edgert.quant.moments import input_moments
+from edgert.quant.graph.clone import clone
+from edgert.quant.graph.layers import node_schemes
+from edgert.quant.observe.measure import sqnr
+from edgert.quant.observe.moments import input_moments
 from edgert.quant.quantize import Quantizer
+from edgert.quant.rounding.compensate import CompensatingRounder, compensated
+from edgert.quant.rounding.fine import layers_by_noise, second_terms, spared_layers
+from edgert.quant.rounding.int4 import LARGEST_MULTIPLIER, RoundedWeights
+from edgert.quant.rounding.weights import dequantized, nearest
 from edgert.quant.schemes import INT16, SCHEMES, Plan, Weights, layer_name
-from edgert.quant.weights import dequantized, nearest
 
 KINDS = (Weights.INT8, Weights.INT4, Weights.INT4_BLOCK)
 
@@ -98,8 +98,8 @@ def test_scales_are_no_less_than_a_bias_needs(kind: Weights) -> None:
 
 
 def test_parts_of_long_rows_are_rounded_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgert.quant.compensate._MOST_COLUMNS", 50)
-    monkeypatch.setattr("edgert.quant.compensate._TOGETHER", 16)
+    monkeypatch.setattr("edgert.quant.rounding.compensate._MOST_COLUMNS", 50)
+    monkeypatch.setattr("edgert.quant.rounding.compensate._TOGETHER", 16)
     rng = np.random.default_rng(5)
     weights = rng.normal(size=(8, 120)).astype(np.float32)
     covariance = correlated(rng, 1, 120)
@@ -140,7 +140,7 @@ def test_moments_are_covariances_of_windows() -> None:
 
 
 def test_few_windows_are_drawn_of_many_and_the_same_ones_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgert.quant.moments._ROWS", 16)
+    monkeypatch.setattr("edgert.quant.observe.moments._ROWS", 16)
     make = Maker()
     graph = make.outputs(scaled_conv(make, make.input(1, 16, 16, 3), np.ones(2)))
     samples = [{graph.inputs[0].name: x} for x in images(graph, 4)]

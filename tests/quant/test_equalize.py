@@ -10,8 +10,8 @@ from reference_executor import ReferenceExecutor
 
 from edgert.ir import Graph, Value
 from edgert.ops._enums import Activation, UnaryFunction
-from edgert.quant.clone import clone
-from edgert.quant.equalize import channel_factors, equalize
+from edgert.quant.graph.clone import clone
+from edgert.quant.rounding.equalize import channel_factors, equalize
 
 
 def assert_same_function(graph: Graph, changed: Graph, inputs: list[np.ndarray]) -> None:

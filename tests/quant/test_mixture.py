@@ -14,11 +14,11 @@ import edgert
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node
 from edgert.ops._enums import Activation, ReduceFunction, ResizeMode, UnaryFunction
-from edgert.quant.clone import clone
-from edgert.quant.groups import UNIT_PARAMS, activation_quants
-from edgert.quant.layers import node_schemes
-from edgert.quant.measure import sqnr
-from edgert.quant.rewrite import quantize_graph
+from edgert.quant.graph.clone import clone
+from edgert.quant.graph.groups import UNIT_PARAMS, activation_quants
+from edgert.quant.graph.layers import node_schemes
+from edgert.quant.graph.rewrite import quantize_graph
+from edgert.quant.observe.measure import sqnr
 from edgert.quant.schemes import FLOAT, INT8, INT16, Plan, Scheme, layer_name
 
 CONVERSIONS = ("quantize", "dequantize")

@@ -10,7 +10,7 @@ from reference_executor import ReferenceExecutor
 
 from edgert.ir import Graph, Value
 from edgert.ops._enums import BinaryFunction, ReduceFunction, UnaryFunction
-from edgert.quant.norms import float_norms
+from edgert.quant.graph.norms import float_norms
 from edgert.quant.quantize import quantize
 
 EPSILON = 1e-6

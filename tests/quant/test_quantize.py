@@ -11,10 +11,10 @@ from quant.networks import depthwise, images, pack, residual_network, scaled_con
 
 from edgert.ir import Graph
 from edgert.ops._enums import Activation
-from edgert.quant.clone import clone
-from edgert.quant.measure import keep_results, run_all, sqnr
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.measure import keep_results, run_all, sqnr
+from edgert.quant.observe.samples import KeptSamples
 from edgert.quant.quantize import quantize
-from edgert.quant.samples import KeptSamples
 
 
 def samples(graph: Graph, count: int = 8) -> list[dict[str, np.ndarray]]:

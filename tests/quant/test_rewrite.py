@@ -10,10 +10,10 @@ from reference_executor import ReferenceExecutor
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation, BinaryFunction, ReduceFunction, UnaryFunction
-from edgert.quant.groups import SOFTMAX_PARAMS, activation_quants
-from edgert.quant.pools import pools_to_means
+from edgert.quant.graph.groups import SOFTMAX_PARAMS, activation_quants
+from edgert.quant.graph.pools import pools_to_means
+from edgert.quant.graph.rewrite import quantize_graph
 from edgert.quant.quantize import node_schemes
-from edgert.quant.rewrite import quantize_graph
 from edgert.quant.schemes import Plan
 
 

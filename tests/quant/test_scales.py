@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgert.quant.histogram import BINS, Histogram
-from edgert.quant.ranges import choose_range
-from edgert.quant.scales import (
+from edgert.quant.observe.histogram import BINS, Histogram
+from edgert.quant.rounding.ranges import choose_range
+from edgert.quant.rounding.scales import (
     activation_params,
     quantize_bias,
     quantize_weights,

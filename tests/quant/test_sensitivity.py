@@ -10,11 +10,11 @@ from quant.networks import mobile_network, pack, trained
 from quant.plain_greedy import network
 
 from edgert.cache import Cache
-from edgert.quant import sensitivity
-from edgert.quant.measure import keep_results, run_all
+from edgert.quant.budget import sensitivity
+from edgert.quant.budget.sensitivity import OutputLoss, Sensitivity, measure_sensitivity
+from edgert.quant.observe.measure import keep_results, run_all
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, INT8, Plan
-from edgert.quant.sensitivity import OutputLoss, Sensitivity, measure_sensitivity
 
 
 @pytest.fixture(scope="module")

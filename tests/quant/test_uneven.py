@@ -18,12 +18,12 @@ from edgert.compile import optimise
 from edgert.importers import formats
 from edgert.ir import Graph
 from edgert.progress import silent
-from edgert.quant.calibrate import calibrate_apart
 from edgert.quant.choices import Choice, Trials
-from edgert.quant.clone import clone
-from edgert.quant.measure import run_all
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.calibrate import calibrate_apart
+from edgert.quant.observe.measure import run_all
+from edgert.quant.observe.samples import KeptSamples
 from edgert.quant.quantize import Quantizer
-from edgert.quant.samples import KeptSamples
 from edgert.quant.schemes import Plan
 
 torch = pytest.importorskip("torch")

@@ -8,10 +8,10 @@ from quant.networks import images, mobile_network, pack, residual_network, scale
 
 from edgert.ir import Graph
 from edgert.ops._enums import UnaryFunction
+from edgert.quant.budget.units import Network, network_of
+from edgert.quant.graph.tail import float_tail
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, INT8, INT16, Plan, layer_name
-from edgert.quant.tail import float_tail
-from edgert.quant.units import Network, network_of
 
 
 def network(graph: Graph, plan: Plan | None = None) -> Network:

@@ -14,7 +14,7 @@ from edgert.dtypes import DType
 from edgert.importers.builder import GraphBuilder
 from edgert.ir import Graph
 from edgert.pack.writer import write
-from edgert.quant.clone import clone
+from edgert.quant.graph.clone import clone
 from edgert.quant.quantize import quantize
 
 Array = NDArray[Any]

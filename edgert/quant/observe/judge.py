@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.ir import Graph, Node, Value
-from edgert.quant.clone import clone
-from edgert.quant.measure import Results, keep_results, run_all, sqnr
-from edgert.quant.samples import Sample
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.measure import Results, keep_results, run_all, sqnr
+from edgert.quant.observe.samples import Sample
 
 _MOST_SAMPLES = 32
 # Of the largest activation on all samples, for results that are as large.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType
 from edgert.ir import Graph
-from edgert.quant.samples import Sample
-from edgert.quant.tail import float_tail
+from edgert.quant.graph.tail import float_tail
+from edgert.quant.observe.samples import Sample
 from edgert.runtime.model import Model
 
 Results = list[NDArray[Any]]  # one array for every result, samples along a new first axis

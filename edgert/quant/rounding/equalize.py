@@ -6,7 +6,7 @@ it is read, the factors can be taken into the weights. Weights have a scale for 
 their outputs costs nothing; multiplying what they read does, which is why a strength below 1 may serve better.
 Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction" (arXiv:1906.04721),
 section 4.1, with the ranges of the activations measured on the calibration samples and not inferred from the weights,
-and with channels tied over residual additions, concatenations and several readers (edgert.quant.channels).
+and with channels tied over residual additions, concatenations and several readers (edgert.quant.graph.channels).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from edgert.ir import Graph, Node, Value
 from edgert.ops import QuantRule
-from edgert.quant.channels import ChannelTies
-from edgert.quant.groups import rule_of
-from edgert.quant.histogram import Histogram
+from edgert.quant.graph.channels import ChannelTies
+from edgert.quant.graph.groups import rule_of
+from edgert.quant.observe.histogram import Histogram
 
 # Of a channel, over all that was seen of it. A narrow one that fires rarely reaches further on other data; brought to
 # the whole range, each of many channels would be clipped now and then, where before the widest hid them all.

@@ -11,7 +11,7 @@ from edgert.cache import Cache
 from edgert.data import Normalisation
 from edgert.evaluation import Dataset, load_dataset
 from edgert.metrics import Metric, metric
-from edgert.quant.budget import Budget
+from edgert.quant.budget.search import Budget
 from edgert.runtime.tensors import TensorInfo
 
 

@@ -18,7 +18,7 @@ from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import ReduceFunction
-from edgert.quant.groups import rule_of
+from edgert.quant.graph.groups import rule_of
 from edgert.quant.schemes import Activations, Plan, Scheme, Weights, layer_name
 
 _MOVES = (QuantRule.SAME, QuantRule.SHARED)  # what they write is rounded already

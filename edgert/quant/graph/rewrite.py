@@ -13,15 +13,15 @@ from edgert.dtypes import DType, QuantParams
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import Activation
-from edgert.quant.bias import mean_shift
-from edgert.quant.compact import Stored
-from edgert.quant.forms import node_forms, rule_of, symmetric_params
-from edgert.quant.groups import Quants
-from edgert.quant.histogram import Histogram
-from edgert.quant.int4 import RoundedWeights
-from edgert.quant.scales import activation_params, quantize_bias
+from edgert.quant.graph.forms import node_forms, rule_of, symmetric_params
+from edgert.quant.graph.groups import Quants
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.rounding.bias import mean_shift
+from edgert.quant.rounding.compact import Stored
+from edgert.quant.rounding.int4 import RoundedWeights
+from edgert.quant.rounding.scales import activation_params, quantize_bias
+from edgert.quant.rounding.weights import SMALL, Rounder, dequantized, nearest, round_to_float16, weight_operands
 from edgert.quant.schemes import Activations, Scheme, Weights, layer_name
-from edgert.quant.weights import SMALL, Rounder, dequantized, nearest, round_to_float16, weight_operands
 
 FLOAT, INT8, INT16 = Activations.FLOAT, Activations.INT8, Activations.INT16
 _DTYPES = {INT8: DType.INT8, INT16: DType.INT16}
@@ -33,7 +33,7 @@ class Rewritten:
     """What quantize_graph knows of the graph that it made."""
 
     sources: dict[Value, str]  # the name of the float tensor that each int8 or int16 activation stands for
-    stored: dict[Value, Stored]  # how constants are kept in a file; edgert.quant.compact.compact needs it
+    stored: dict[Value, Stored]  # how constants are kept in a file; edgert.quant.rounding.compact.compact needs it
 
 
 class _Rewriter:
@@ -266,14 +266,14 @@ def quantize_graph(
     """Rewrites `graph` in place: every node computes in what its scheme says where its operator has that form, and in
     float32 otherwise; conversions stand between.
 
-    quants: parameters of every float32 activation (edgert.quant.groups.activation_quants). histograms: what
+    quants: parameters of every float32 activation (edgert.quant.graph.groups.activation_quants). histograms: what
     calibration saw, by tensor name, for bias correction. schemes: of every node. rounder: of weights; to nearest
     unless given. fine: names of layers whose weights are, with int16 activations, the sum of two int8 terms.
     io: "float" keeps the graph's float32 inputs and outputs; "int8" and "int16" make those of that type that an
     operator with an integer form reads or writes.
     Names: inputs and outputs keep theirs; the other forms of a tensor get the suffix "_int8" or "_int16".
     Weights that are stored compactly stand in the graph with the values that they are expanded to; see
-    edgert.quant.compact.compact, which comes last.
+    edgert.quant.rounding.compact.compact, which comes last.
     """
     rewriter = _Rewriter(graph, quants, histograms, rounder or Rounder(), fine)
     forms = node_forms(graph, schemes, histograms)

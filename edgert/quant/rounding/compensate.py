@@ -2,7 +2,7 @@
 
 Rounding column after column, the error of each is spread over the columns that are still to come, in the way that
 changes the layer's outputs least: by the inverse of H = E[x x^T]. Means are taken off the inputs first, as what
-rounding does to the mean of an output is taken out of its bias anyway (edgert.quant.bias). int4 does so for several
+rounding does to the mean of an output is taken out of its bias anyway (bias.py). int4 does so for several
 scales of each channel and keeps the best; then each column in turn takes the step that is best given all the others,
 and each channel the scale that is best given its steps.
 Sources: Frantar et al. 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers"
@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.ir import Node
-from edgert.quant.int4 import LIMIT, RoundedWeights, int4_grid
-from edgert.quant.scales import WEIGHT_LIMIT
+from edgert.quant.rounding.int4 import LIMIT, RoundedWeights, int4_grid
+from edgert.quant.rounding.scales import WEIGHT_LIMIT
+from edgert.quant.rounding.weights import Rounder, nearest
 from edgert.quant.schemes import Weights
-from edgert.quant.weights import Rounder, nearest
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class CompensatingRounder(Rounder):
     """Rounds with compensation what `moments` knows the inputs of, and the rest to the nearest step.
 
     moments: by the name of a weighted float node's output, the covariance of what its weights are multiplied with,
-    [groups, K, K], in the order of the weights' elements (edgert.quant.moments).
+    [groups, K, K], in the order of the weights' elements (edgert.quant.observe.moments).
     """
 
     def __init__(self, moments: Mapping[str, NDArray[Any]]) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from edgert.quant.costs import Costs
+from edgert.quant.budget.costs import Costs
+from edgert.quant.budget.sensitivity import Sensitivity
+from edgert.quant.budget.units import Network
 from edgert.quant.schemes import FLOAT, SCHEMES, Activations, Scheme, Weights
-from edgert.quant.sensitivity import Sensitivity
-from edgert.quant.units import Network
 
 Levels = tuple[int, ...]  # of every unit, a step of the ladder
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.ir import Node, Value
-from edgert.quant.int4 import RoundedWeights, int4_grid
-from edgert.quant.scales import quantize_weights, weight_scales
+from edgert.quant.rounding.int4 import RoundedWeights, int4_grid
+from edgert.quant.rounding.scales import quantize_weights, weight_scales
 from edgert.quant.schemes import Weights
 
 SMALL = 256  # elements up to which a constant is not worth two bytes instead of four

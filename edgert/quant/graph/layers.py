@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME, QuantRule
-from edgert.quant.forms import rule_of, settle
-from edgert.quant.norms import float_norms
-from edgert.quant.roots import float_front, float_roots
+from edgert.quant.graph.forms import rule_of, settle
+from edgert.quant.graph.norms import float_norms
+from edgert.quant.graph.roots import float_front, float_roots
+from edgert.quant.graph.tail import float_tail
 from edgert.quant.schemes import FLOAT, INT8, INT16, Activations, Plan, Scheme, layer_name
-from edgert.quant.tail import float_tail
 
 # Of a network's multiply-adds, which int16 layers may take for better results. One of theirs takes some 25 times as
 # long as one of int8's: a fully connected layer of 1.28 million, beside MobileNetV2's 300 million, 10 % of the time.
@@ -49,7 +49,7 @@ def _layer(node: Node, stays_float: bool) -> Layer:
 def node_schemes(graph: Graph, plan: Plan, io: str, front: bool = False) -> dict[Node, Scheme]:
     """Every node's scheme: the plan's, but float where the recipe wants it and the plan does not name the node.
 
-    front: whether a filter bank before logarithms stays float, too (edgert.quant.roots.float_front).
+    front: whether a filter bank before logarithms stays float, too (edgert.quant.graph.roots.float_front).
     """
     schemes = settle(graph, plan)
     quiet = float_norms(graph) | float_roots(graph) | (float_tail(graph) if io == "float" else set())

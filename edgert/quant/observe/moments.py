@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._conv import taps
-from edgert.quant.forms import rule_of
-from edgert.quant.samples import Sample
+from edgert.quant.graph.forms import rule_of
+from edgert.quant.observe.samples import Sample
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
 

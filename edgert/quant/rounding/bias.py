@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from edgert.dtypes import DType
 from edgert.ir import Graph, Node, Value
 from edgert.ops import OPS_BY_NAME
-from edgert.quant.clone import clone
-from edgert.quant.samples import Sample
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.samples import Sample
 from edgert.runtime.model import Model
 
 
@@ -94,7 +94,7 @@ def _as_input(value: Value, array: NDArray[Any]) -> NDArray[Any]:
 
 def _int8_weighted(node: Node, sources: Mapping[Value, str]) -> bool:
     weighted = node.op in ("conv2d", "depthwise_conv2d", "fully_connected") and node.inputs[0] in sources
-    return weighted and len(node.inputs) > 2  # the second term of weights has no bias (edgert.quant.fine)
+    return weighted and len(node.inputs) > 2  # the second term of weights has no bias (edgert.quant.rounding.fine)
 
 
 def _shift_bias(node: Node, input_shift: NDArray[np.float64]) -> None:

@@ -1,7 +1,7 @@
 """What each operator of a float graph can compute in, and what it shall compute in when a plan leaves that open.
 
 A value of the float graph has up to three forms: float32, int8 and int16. Every operator works in one of them, and
-edgert.quant.rewrite converts where a reader wants another form than the one that was written.
+edgert.quant.graph.rewrite converts where a reader wants another form than the one that was written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import UnaryFunction
 from edgert.ops._functions import unary_function
 from edgert.ops._unary_int16 import SLOPES, STEPS, look_up, table_of
-from edgert.quant.histogram import Histogram
+from edgert.quant.observe.histogram import Histogram
 from edgert.quant.schemes import Activations, Plan, Scheme, Weights
 
 _ANY_QUANT = QuantParams((2.0**-15,), (0,))  # for checks that ask only whether there is a scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgert.ir import Graph, Node, Value
 from edgert.ops import QuantRule
-from edgert.quant.groups import rule_of
+from edgert.quant.graph.groups import rule_of
 
 
 def float_tail(graph: Graph) -> set[Node]:

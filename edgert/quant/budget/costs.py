@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from edgert.quant.budget.units import Network
 from edgert.quant.schemes import Activations, Scheme, Weights
-from edgert.quant.units import Network
 
 # Time of a multiply-add against int8's: what this project's kernels take on x86-64 with dot products, for convolutions
 # of 28x28x128 and the like. int16 with int8 weights has no dot product to use, and float has four lanes for int8's

@@ -1,7 +1,7 @@
 """Which layers need finer weights than a scheme gives them.
 
 With int16 activations, rounding the weights to int8 is nearly all of the noise that is left. A layer may have a second
-int8 term, which holds what rounding to the first one left (edgert.quant.rewrite); it costs as much again, in bytes and
+int8 term, which holds what rounding to the first one left (graph/rewrite.py); it costs as much again, in bytes and
 in time. So only as many layers get one as it takes to keep the promise of int16: PROMISE above int8.
 Of the layers that int4 is for, some stay int8: as few as it takes to come near to what int8 gives. A narrow network has
 no layer to spare that a wide one would not notice.
@@ -15,9 +15,9 @@ import numpy as np
 
 from edgert.ir import Graph, Node
 from edgert.ops import QuantRule
-from edgert.quant.forms import rule_of
+from edgert.quant.graph.forms import rule_of
+from edgert.quant.rounding.weights import dequantized, nearest, weight_operands
 from edgert.quant.schemes import Activations, Plan, Scheme, Weights, layer_name
-from edgert.quant.weights import dequantized, nearest, weight_operands
 
 FOUR_BITS = (Weights.INT4, Weights.INT4_BLOCK)
 PROMISE = 20.0  # decibels of the results, of int16 above int8

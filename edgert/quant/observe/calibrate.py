@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edgert.cache import Cache, cache_key
 from edgert.dtypes import DType
 from edgert.errors import InputError
-from edgert.quant.histogram import KINDS, Histogram
-from edgert.quant.samples import held_back
+from edgert.quant.observe.histogram import KINDS, Histogram
+from edgert.quant.observe.samples import held_back
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import tensor_array, tensor_info
 
@@ -54,8 +54,8 @@ def calibrate(
 
 @dataclass(frozen=True)
 class Calibration:
-    """Histograms by tensor name, of all samples and of those shown: not held back (edgert.quant.samples.held_back).
-    They are the same object where there are too few samples to hold any back."""
+    """Histograms by tensor name, of all samples and of those shown: not held back (samples.held_back). They are the
+    same object where there are too few samples to hold any back."""
 
     whole: Mapping[str, Histogram] = field(default_factory=dict)
     shown: Mapping[str, Histogram] = field(default_factory=dict)

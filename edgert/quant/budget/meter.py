@@ -18,10 +18,10 @@ from edgert.evaluation import Dataset, evidence, labelled, split
 from edgert.ir import Graph
 from edgert.metrics import Drop, Evidence, Metric
 from edgert.progress import Progress, silent
-from edgert.quant.clone import clone
+from edgert.quant.budget.verdict import Part
+from edgert.quant.graph.clone import clone
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, INT8, INT16, Plan, Scheme
-from edgert.quant.verdict import Part
 
 _CAUTION = 1.0  # standard errors of the difference between both parts that the choosing part must have to spare
 _SURELY = 3.0  # standard errors beyond which a plan fails before all samples have been run

@@ -18,9 +18,9 @@ from edgert.dtypes import DType
 from edgert.errors import InputError
 from edgert.ir import Graph, Node, Value
 from edgert.ops._enums import Activation, UnaryFunction
-from edgert.quant.histogram import Histogram
-from edgert.quant.measure import Results
-from edgert.quant.samples import Sample
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.observe.measure import Results
+from edgert.quant.observe.samples import Sample
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std per channel; empty where none is stated
 

@@ -1,8 +1,8 @@
 """The cheapest plan whose measured loss of accuracy stays within a budget.
 
 All layers in the plan's default first. Where that loses too much: the sensitivity of every unit of layers
-(edgert.quant.sensitivity), an order in which they rise, ranked by gain per cost (edgert.quant.ladder), the shortest
-part of that order which holds the budget, by bisection, and of that part whatever can be taken back.
+(sensitivity.py), an order in which they rise, ranked by gain per cost (ladder.py), the shortest part of that order
+which holds the budget, by bisection, and of that part whatever can be taken back.
 
 The promise is about data that chose nothing. The samples are divided in two: one half chooses, and must hold the budget
 with a margin for chance where any plan has one; the other half, held back, must hold it as measured. When it does not,
@@ -26,14 +26,14 @@ from edgert.metrics import Metric
 from edgert.metrics.agreement import Agreement
 from edgert.metrics.classify import TopK
 from edgert.progress import Progress, silent
-from edgert.quant.costs import Costs
-from edgert.quant.ladder import Ladder, Levels, steps
-from edgert.quant.meter import Budget, Meter
+from edgert.quant.budget.costs import Costs
+from edgert.quant.budget.ladder import Ladder, Levels, steps
+from edgert.quant.budget.meter import Budget, Meter
+from edgert.quant.budget.sensitivity import measure_sensitivity
+from edgert.quant.budget.units import network_of
+from edgert.quant.budget.verdict import BudgetError, BudgetResult, Part, UnitVerdict
 from edgert.quant.quantize import Quantizer
 from edgert.quant.schemes import FLOAT, Plan, Weights
-from edgert.quant.sensitivity import measure_sensitivity
-from edgert.quant.units import network_of
-from edgert.quant.verdict import BudgetError, BudgetResult, Part, UnitVerdict
 
 __all__ = ["LOOKS", "TIGHTER", "Budget", "BudgetError", "BudgetResult", "search"]
 

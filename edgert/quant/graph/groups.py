@@ -12,10 +12,10 @@ from edgert.errors import InputError
 from edgert.ir import Graph, Node, Value
 from edgert.ops import QuantRule
 from edgert.ops._unary_int16 import UNIT_SCALE
-from edgert.quant.forms import HEADROOM, is_curve, node_forms, rule_of, symmetric_params
-from edgert.quant.histogram import Histogram
-from edgert.quant.ranges import Range, choose_range
-from edgert.quant.scales import WEIGHT_LIMIT, activation_params
+from edgert.quant.graph.forms import HEADROOM, is_curve, node_forms, rule_of, symmetric_params
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.rounding.ranges import Range, choose_range
+from edgert.quant.rounding.scales import WEIGHT_LIMIT, activation_params
 from edgert.quant.schemes import Activations, Scheme
 
 __all__ = ["SOFTMAX_PARAMS", "UNIT_PARAMS", "Quants", "activation_quants", "rule_of"]
@@ -60,7 +60,7 @@ def activation_quants(
     moved from it; joined with others, it is brought to their scale. In int16 the same holds for sigmoid and tanh, and
     nothing is clipped.
     A variable has the range of what is assigned to it. schemes: of every node. ranges: for int8, by name
-    (edgert.quant.ranges.tensor_ranges); all that was seen for those that are not there.
+    (edgert.quant.rounding.ranges.tensor_ranges); all that was seen for those that are not there.
     Raises InputError for a value that calibration has not seen.
     """
     forms = node_forms(graph, schemes, histograms)

@@ -26,11 +26,11 @@ from edgert.metrics import Evidence, Metric, Outputs
 from edgert.metrics._def import Score
 from edgert.ops import OPS_BY_NAME
 from edgert.progress import Progress, silent
-from edgert.quant.clone import clone
-from edgert.quant.measure import keep_results
-from edgert.quant.samples import Sample
+from edgert.quant.budget.units import Network, work_of
+from edgert.quant.graph.clone import clone
+from edgert.quant.observe.measure import keep_results
+from edgert.quant.observe.samples import Sample
 from edgert.quant.schemes import Weights, layer_name
-from edgert.quant.units import Network, work_of
 
 Pack = Callable[[Graph], bytes]
 

@@ -18,8 +18,8 @@ from edgert.ir import Graph, Node
 from edgert.ops import OPS_BY_NAME
 from edgert.ops._enums import Activation, UnaryFunction
 from edgert.ops._functions import unary_function
-from edgert.quant.histogram import Histogram
-from edgert.quant.scales import activation_params
+from edgert.quant.observe.histogram import Histogram
+from edgert.quant.rounding.scales import activation_params
 
 Range = tuple[float, float]  # (low, high) with low <= 0 <= high
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from edgert.ir import Graph, Node
 from edgert.ops import QuantRule
 from edgert.ops._enums import Activation, UnaryFunction
-from edgert.quant.forms import rule_of
+from edgert.quant.graph.forms import rule_of
 
 _ROOTS = (UnaryFunction.SQRT, UnaryFunction.RSQRT, UnaryFunction.LOG)
 

@@ -1,0 +1,1 @@
+"""The cheapest plan whose measured loss stays within a budget."""

@@ -1,0 +1,1 @@
+"""Ranges, scales, and the rounding of weights and biases."""
