@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from passes.graphs import Maker, ops
-from quant.networks import images, node, observe, residual_network, scaled_conv
+from quant.networks import headed_network, images, node, observe, residual_network, scaled_conv
 from reference_executor import ReferenceExecutor
 
 from edgert.dtypes import DType
@@ -46,15 +46,9 @@ def test_int8_everywhere_between_input_and_softmax() -> None:
 
 
 def test_scores_are_int16_where_their_layer_takes_next_to_no_time() -> None:
-    def network(size: int) -> Graph:
-        make = Maker(seed=3)
-        hidden = scaled_conv(make, make.input(1, size, size, 16), np.ones(32))
-        mean = make.op("reduce", hidden, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=False)
-        return make.outputs(make.op("fully_connected", mean, make.weights(4, 32), make.weights(4)))
-
-    assert node(quantised(network(4)), "fully_connected").output.dtype == DType.INT8
-    assert node(quantised(network(32)), "fully_connected").output.dtype == DType.INT16
-    assert node(quantised(network(32), io="int8"), "fully_connected").output.dtype == DType.INT8
+    assert node(quantised(headed_network(4)), "fully_connected").output.dtype == DType.INT8
+    assert node(quantised(headed_network(32)), "fully_connected").output.dtype == DType.INT16
+    assert node(quantised(headed_network(32), io="int8"), "fully_connected").output.dtype == DType.INT8
 
 
 def test_weights_and_biases() -> None:
