@@ -1,7 +1,7 @@
 /* q = clamp(rne(x / scale) + zero_point): float32 to int8, uint8 or int16. NaN gives the zero point.
  * int8 to uint8 and back with equal scales and zero points 128 apart: the same number under another name (q xor 128),
  * for models whose inputs and outputs are uint8.
- * int8, int16 and int32 to each other: the 32-bit rescaling of requant/fixed_point.h.
+ * int8, int16 and int32 to each other: the 32-bit rescaling of requant/fixed_point.h; from int8 to int16 by a table.
  * int8 to int8 (a change of scale) exists in the toolchain alone, which turns it into a lut. */
 #include "kernels/fvec/fvec.h"
 #include "ops/chunks.h"
@@ -14,6 +14,7 @@ typedef struct quantize_state {
   float lo, hi; /* of the output type, less the zero point */
   ert_fixed fixed; /* integers to integers */
   int32_t zero_x;
+  int16_t *table; /* int8 to int16: of every q + 128 */
 } quantize_state;
 
 static bool is_byte(const ert_tensor *t) { return t->dtype == ERT_DTYPE_INT8 || t->dtype == ERT_DTYPE_UINT8; }
@@ -33,6 +34,19 @@ static ert_status prepare_shift(ert_prepare *p, ert_op *op) {
 
 static bool is_wide(const ert_tensor *t) { return t->dtype == ERT_DTYPE_INT16 || t->dtype == ERT_DTYPE_INT32; }
 
+static inline int64_t rescaled(const quantize_state *s, int64_t x, int64_t most) {
+  const int32_t difference = (int32_t)(uint32_t)(uint64_t)(x - s->zero_x);
+  const int64_t q = (int64_t)ert_rescale_32(difference, s->fixed) + s->zero_point;
+  return q > most ? most : q < -most - 1 ? -most - 1 : q;
+}
+
+static ert_status make_table(ert_prepare *p, quantize_state *state) {
+  state->table = ert_prepare_alloc(p, 256 * sizeof *state->table);
+  if (state->table == NULL) return ERT_OUT_OF_MEMORY;
+  for (int i = 0; i < 256; i++) state->table[i] = (int16_t)rescaled(state, i - 128, INT16_MAX);
+  return ERT_OK;
+}
+
 static ert_status prepare_rescale(ert_prepare *p, ert_op *op) {
   const ert_tensor *x = op->in[0], *y = op->out[0];
   ERT_REQUIRE(p, (is_wide(x) || x->dtype == ERT_DTYPE_INT8) && (is_wide(y) || y->dtype == ERT_DTYPE_INT8),
@@ -44,6 +58,7 @@ static ert_status prepare_rescale(ert_prepare *p, ert_op *op) {
   state->zero_x = x->zero_points[0];
   state->zero_point = y->zero_points[0];
   ERT_TRY(ert_fixed_init(p, (double)x->scales[0] / (double)y->scales[0], ERT_FIXED_SHIFT_32, &state->fixed));
+  if (x->dtype == ERT_DTYPE_INT8 && y->dtype == ERT_DTYPE_INT16) ERT_TRY(make_table(p, state));
   op->state = state;
   return ert_prepare_shape(p, op->out[0], x->rank, x->dims);
 }
@@ -125,16 +140,26 @@ static void run_rescale(void *arg, size_t begin, size_t end) {
   ert_tensor *y = op->out[0];
   const int64_t most = y->dtype == ERT_DTYPE_INT8 ? INT8_MAX : y->dtype == ERT_DTYPE_INT16 ? INT16_MAX : INT32_MAX;
   for (size_t i = begin; i < end; i++) {
-    const int32_t x = (int32_t)(uint32_t)(uint64_t)(integer_at(op->in[0], i) - s->zero_x);
-    int64_t q = (int64_t)ert_rescale_32(x, s->fixed) + s->zero_point;
-    q = q > most ? most : q < -most - 1 ? -most - 1 : q;
+    const int64_t q = rescaled(s, integer_at(op->in[0], i), most);
     if (y->dtype == ERT_DTYPE_INT8) ((int8_t *)y->data)[i] = (int8_t)q;
     else if (y->dtype == ERT_DTYPE_INT16) ((int16_t *)y->data)[i] = (int16_t)q;
     else ((int32_t *)y->data)[i] = (int32_t)q;
   }
 }
 
+static void run_table(void *arg, size_t begin, size_t end) {
+  const ert_op *op = arg;
+  const int16_t *table = ((const quantize_state *)op->state)->table + 128;
+  const int8_t *x = op->in[0]->data;
+  int16_t *y = op->out[0]->data;
+  for (size_t i = begin; i < end; i++) y[i] = table[x[i]];
+}
+
 static ert_status invoke(ert_op *op) {
+  if (op->in[0]->dtype == ERT_DTYPE_INT8 && op->out[0]->dtype == ERT_DTYPE_INT16) {
+    ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run_table, op);
+    return ERT_OK;
+  }
   if (op->in[0]->dtype != ERT_DTYPE_FLOAT32 && (is_wide(op->in[0]) || is_wide(op->out[0]))) {
     ert_run_chunks(op->pool, op->out[0]->elements, ERT_CHUNK_SIMPLE, run_rescale, op);
     return ERT_OK;

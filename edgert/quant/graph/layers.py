@@ -14,9 +14,11 @@ from edgert.quant.graph.roots import float_front, float_roots
 from edgert.quant.graph.tail import float_tail
 from edgert.quant.schemes import FLOAT, INT8, INT16, Activations, Plan, Scheme, layer_name
 
-# Of a network's multiply-adds, which int16 layers may take for better results. One of theirs takes some 25 times as
-# long as one of int8's: a fully connected layer of 1.28 million, beside MobileNetV2's 300 million, 10 % of the time.
-_SMALL_SHARE = 0.001
+# What int16 layers may take for better results. Of a network's multiply-adds, which take some four times as long as
+# int8's; and of weights, as int16 doubles them in memory: the 1.28 million of MobileNetV2's last layer, which no cache
+# keeps from one invoke to the next, would cost a tenth of its time.
+_SMALL_SHARE = 0.04
+_MOST_WEIGHTS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -76,5 +78,7 @@ def fine_heads(graph: Graph) -> list[Node]:
             readers = consumers.get(node.output, [])
             if all(reader in tail for reader in readers) and (readers or node.output in outputs):
                 heads.append(node)
+    layers = [_layer(node, False) for node in heads]
     whole = sum(layer.macs for layer in graph_layers(graph))
-    return heads if sum(_layer(node, False).macs for node in heads) < _SMALL_SHARE * whole else []
+    small = sum(layer.macs for layer in layers) < _SMALL_SHARE * whole
+    return heads if small and sum(layer.weights for layer in layers) <= _MOST_WEIGHTS else []
