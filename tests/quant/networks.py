@@ -82,12 +82,12 @@ def residual_network(uneven: float = 100.0, activation: Activation = Activation.
     return make.outputs(make.op("softmax", scores, axis=1))
 
 
-def headed_network(size: int) -> Graph:
-    """A convolution over size x size pixels, an average, and a fully connected layer, small beside it for size 32."""
+def headed_network(classes: int) -> Graph:
+    """A convolution, an average, and a fully connected layer, which is small beside it for a few classes."""
     make = Maker(seed=3)
-    hidden = scaled_conv(make, make.input(1, size, size, 16), np.ones(32))
+    hidden = scaled_conv(make, make.input(1, 8, 8, 16), np.ones(32))
     mean = make.op("reduce", hidden, function=ReduceFunction.MEAN, axes=(1, 2), keep_dims=False)
-    return make.outputs(make.op("fully_connected", mean, make.weights(4, 32), make.weights(4)))
+    return make.outputs(make.op("fully_connected", mean, make.weights(classes, 32), make.weights(classes)))
 
 
 def mobile_network(uneven: float = 1.0, size: int = 16, blocks: int = 4) -> Graph:

@@ -117,7 +117,9 @@ def test_int8_throughout_where_it_holds(made: tuple[Quantizer, Dataset], kept: C
 def test_the_default_is_looked_at_though_it_has_no_margin(made: tuple[Quantizer, Dataset], kept: Cache) -> None:
     """Where caps allow nothing else, and it holds as measured on the samples that choose."""
     quantizer, data = made
-    limit = max(Meter(quantizer, pack, data, TOP1, Budget(0.0)).estimate(quantizer.plan).lost, 0.0)
+    whole = Meter(quantizer, pack, data, TOP1, Budget(100.0)).estimate(quantizer.plan)  # not given up half-way
+    assert whole.sure
+    limit = max(whole.lost, 0.0)
     capped = Budget(limit, max_slowdown=1.0)
     try:
         result = search(quantizer, pack, data, TOP1, capped, cache=kept)

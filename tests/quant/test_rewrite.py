@@ -45,10 +45,10 @@ def test_int8_everywhere_between_input_and_softmax() -> None:
     assert [v.dtype for v in graph.outputs] == [DType.FLOAT32]
 
 
-def test_scores_are_int16_where_their_layer_takes_next_to_no_time() -> None:
-    assert node(quantised(headed_network(4)), "fully_connected").output.dtype == DType.INT8
-    assert node(quantised(headed_network(32)), "fully_connected").output.dtype == DType.INT16
-    assert node(quantised(headed_network(32), io="int8"), "fully_connected").output.dtype == DType.INT8
+def test_scores_are_int16_where_their_layer_is_small() -> None:
+    assert node(quantised(headed_network(2000)), "fully_connected").output.dtype == DType.INT8
+    assert node(quantised(headed_network(4)), "fully_connected").output.dtype == DType.INT16
+    assert node(quantised(headed_network(4), io="int8"), "fully_connected").output.dtype == DType.INT8
 
 
 def test_weights_and_biases() -> None:

@@ -51,7 +51,7 @@ def test_every_layer_that_computes_on_integers_is_in_one_unit() -> None:
 
 
 def test_units_know_what_they_compute_in() -> None:
-    found = network(headed_network(32))
+    found = network(headed_network(4))
     assert [unit.scheme for unit in found.units] == [INT8, INT16]  # scores are told apart by less than a step
     assert found.scheme(1, 0) == INT16
     assert found.scheme(1, 1) == FLOAT

@@ -17,7 +17,7 @@ from edgert.quant.schemes import FLOAT, INT8, INT16, Activations, Plan, Scheme, 
 # What int16 layers may take for better results. Of a network's multiply-adds, which take some four times as long as
 # int8's; and of weights, as int16 doubles them in memory: the 1.28 million of MobileNetV2's last layer, which no cache
 # keeps from one invoke to the next, would cost a tenth of its time.
-_SMALL_SHARE = 0.04
+_SMALL_SHARE = 0.035
 _MOST_WEIGHTS = 1 << 16
 
 
