@@ -57,6 +57,7 @@ _CORRECTED = 32  # samples, at most, on which biases are corrected
 _WORTHWHILE = 0.1
 _WORTH_CLIPPING = 0.5
 _WORTH_FLOAT = 6.0
+_WORTH_ON_FEW = 1.5  # samples held back, where another range may seem better by chance
 _WORTH_EQUALISING = 1.0  # in another way than int8 weights would have it
 
 
@@ -131,6 +132,8 @@ class Trials:
             if best.ranges != MINMAX:  # headroom is what narrow channels lacked
                 best = self._best([best, *self._strengths(best)])
             best = self._best([best, *(replace(best, ranges=method) for method in CLIPPING)], _WORTH_CLIPPING)
+        else:
+            best = self._best([best, *(replace(best, ranges=method) for method in METHODS)], _WORTH_ON_FEW)
         # What mends errors layer by layer is left out only where that is better: it is what generalises.
         best = self._best([replace(best, correct=True), best])
         best = self._best([replace(best, compensate=True), best])

@@ -135,6 +135,8 @@ class _Search:
                 first = next((i for i, loss in enumerate(losses) if loss <= bound), len(order) - 1)
                 if self.meter.holds(self._plan(order[-1]), cautious):
                     found.append(self._bisected(order, first, cautious))
+                elif self.meter.holds(self._plan(order[0]), cautious):
+                    found.append(order[0])  # by chance better than what is more exact
             if found:
                 within = [levels for levels in found if self.ladder.loss(levels) <= bound] or found
                 return self._pruned(min(within, key=self._expense), bound, cautious)
