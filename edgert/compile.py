@@ -52,6 +52,7 @@ from edgert.runtime import _native
 from edgert.targets import Target, target
 
 if TYPE_CHECKING:
+    from edgert.cache import Cache
     from edgert.quant.budget.goal import Goal
     from edgert.quant.budget.verdict import BudgetResult
 
@@ -115,6 +116,7 @@ def convert(
     name: str | None = None,
     targets: Sequence[str] = (),
     goal: Goal | None = None,
+    cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Converts a trained model into the bytes of an .ert package.
@@ -138,6 +140,7 @@ def convert(
     own otherwise. targets: names (edgert.targets) of what weights are packed for beforehand: there, a package opens
     quicker. They stand in it beside the weights that every machine can use.
     goal: how accurate the quantised model must be, on what data; layers that lose too much compute in int16 or float.
+    cache: keeps what calibration saw and what was measured (edgert.cache.open_cache), so that the next run resumes.
     progress: called with the stage's name (import, optimise, calibrate, quantise, lower, write), how much of it is
     done, and of how much, or None.
 
@@ -185,7 +188,7 @@ def convert(
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
         names = about.labels if labels is None else labels
         samples, outcome, chosen = _quantize(
-            graph, plan, calibrate, normalisation, io or "float", goal, names, report, notes
+            graph, plan, calibrate, normalisation, io or "float", goal, cache, names, report, notes
         )
         entries.append(("quantization", chosen))
         if outcome is not None:
@@ -315,6 +318,7 @@ def _quantize(
     normalisation: Normalisation,
     io: str,
     goal: Goal | None,
+    cache: Cache | None,
     labels: Sequence[str],
     report: Progress,
     notes: list[str],
@@ -335,13 +339,13 @@ def _quantize(
         run_passes(candidate, LOWER)
         return write(candidate)
 
-    given, cache = samples if source is not None else None, None if goal is None else goal.cache
+    given = samples if source is not None else None
     quantizer = Quantizer(graph, given, pack, plan, report, normalisation, cache)
     notes += quantizer.warnings
     outcome = None
     if goal is not None and data is not None:
         metric = goal.chosen_metric(data)
-        outcome = search(quantizer, pack, data, metric, goal.budget, io, goal.executor, goal.cache, report)
+        outcome = search(quantizer, pack, data, metric, goal.budget, io, goal.executor, cache, report)
         plan = outcome.plan
     made = quantizer.quantized(plan, io)
     notes += [note for note in made.notes if note not in notes]

@@ -50,7 +50,6 @@ def goal_of(
     raise_to: str | None,
     max_slowdown: float | None,
     max_size: int | None,
-    cache: str | None,
 ) -> Goal | None:
     """The goal that the options name; None when they name none."""
     given = {
@@ -64,7 +63,6 @@ def goal_of(
         return None
     if evaluate is None:
         raise InputError("--max-drop is measured on data of its own: give --evaluate DATA")
-    from edgert.cache import open_cache
     from edgert.quant.budget.goal import Goal
     from edgert.quant.budget.search import Budget
     from edgert.quant.schemes import scheme_of
@@ -72,7 +70,7 @@ def goal_of(
     limits: dict[str, Any] = {"max_drop": max_drop, "worst": worst, "max_slowdown": max_slowdown, "max_bytes": max_size}
     if raise_to is not None:
         limits["raise_to"] = tuple(scheme_of(name.strip()) for name in raise_to.split(","))
-    return Goal(Budget(**limits), evaluate, evaluate_labels, metric, cache=open_cache(cache))
+    return Goal(Budget(**limits), evaluate, evaluate_labels, metric)
 
 
 def print_outcome(result: BudgetResult) -> None:

@@ -75,6 +75,7 @@ def command(
 ) -> None:
     """Convert SOURCE, a trained model of PyTorch, TensorFlow, Keras, TFLite, ONNX, Caffe, MXNet or Torch7, into an .ert
     package; --calibrate quantises a float model to int8. `edgert ops` lists what each format's importer knows."""
+    from edgert.cache import open_cache
     from edgert.compile import convert
     from edgert.executors import open_executor
     from edgert.quant.budget.verdict import BudgetError
@@ -98,7 +99,7 @@ def command(
         check_output(report, [path for path in (source, output) if path])
         if calibrate is None:
             raise InputError("--report compares with the float model on the samples of --calibrate: give them too")
-    goal = goal_of(**wanted, cache=cache)
+    goal = goal_of(**wanted)
     normalisation = _normalisation(mean, std)
     samples = None
     if calibrate is not None:
@@ -116,6 +117,7 @@ def command(
                 io=io,
                 targets=targets,
                 goal=goal and replace(goal, executor=executor),
+                cache=open_cache(cache),
                 progress=bar,
                 **reading,
             )

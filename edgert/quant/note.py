@@ -5,7 +5,8 @@
     ranges       how activations got their ranges, and under "ranges_of" {tensor: another way}
     equalised    strength of equalisation, 0 for none; "rescaled" names the float tensors whose channels it changed
     corrected    whether biases were corrected, "compensated" whether weights were rounded for one another
-    two_terms    int16 layers whose weights have two terms
+    two_terms    int16 layers whose weights have two terms; "spared": int8 layers where int4 would cost too much
+    front        whether a filter bank before logarithms stays float
     sqnr_db      of the results, on samples held back
 
 Entries that are empty or false are left out. edgert.report reads it.
@@ -35,6 +36,8 @@ def note(plan: Plan, choice: Choice, rescaled: tuple[str, ...]) -> str:
         "corrected": choice.correct,
         "compensated": choice.compensate,
         "two_terms": sorted(choice.fine),
+        "front": choice.front,
+        "spared": sorted(choice.spared),
         "sqnr_db": round(choice.sqnr, 2) if math.isfinite(choice.sqnr) else None,
     }
     stated = {key: value for key, value in known.items() if value}

@@ -7,7 +7,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgert.cache import Cache
 from edgert.data import Normalisation
 from edgert.evaluation import Dataset, load_dataset
 from edgert.metrics import Metric, metric
@@ -24,8 +23,7 @@ class Goal:
     data: samples, as edgert.evaluation.load_dataset takes them or loaded by it. labels: beside them, where they are a
     folder; without labels the quantised model is compared with the float one. metric: as edgert.metrics.metric takes
     it; None means top-1 hits where there are labels and otherwise agreement with the float model.
-    executor: where models run; None is this process. cache: keeps what was measured, so that a search that was cut
-    off resumes.
+    executor: where models run; None is this process.
     """
 
     budget: Budget
@@ -33,7 +31,6 @@ class Goal:
     labels: str | Path | None = None
     metric: Metric | str | None = None
     executor: Executor | None = None
-    cache: Cache | None = None
 
     def chosen_metric(self, dataset: Dataset | None = None) -> Metric:
         """The metric that is named, or the one that fits the data."""

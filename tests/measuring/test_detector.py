@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metrics.coco import coco_ap
+from measuring.coco import coco_ap
 from numpy.typing import NDArray
 
 import edgert

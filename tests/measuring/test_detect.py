@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metrics.coco import SIZE, coco_ap
+from measuring.coco import SIZE, coco_ap
 from numpy.typing import NDArray
 
 from edgert.errors import InputError
