@@ -6,6 +6,7 @@ with open_executor(jobs=4) as executor:
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -137,14 +138,19 @@ def _dask(address: str) -> Iterator[DaskExecutor]:
 
 
 def _connected(client_type: Any, address: str) -> Iterator[DaskExecutor]:
+    reason = ""
     try:
         client = client_type(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+    if reason:
+        # A client that never connected closes when it is collected: now, and not while another one begins, where it
+        # would wait for a lock that its own thread holds. An error that is kept as a cause would keep it, too.
+        gc.collect()
         raise WorkerError(
             f"there is no Dask scheduler at {address}: {reason}; start one with `dask scheduler` and workers with "
             "`dask worker`"
-        ) from error
+        )
     try:
         try:
             client.wait_for_workers(1, timeout=_WORKER_SECONDS)
@@ -158,4 +164,7 @@ def _connected(client_type: Any, address: str) -> Iterator[DaskExecutor]:
         finally:
             executor.shutdown(wait=False)
     finally:
-        client.close(timeout=_CONNECT_SECONDS)
+        try:
+            client.close(timeout=_CONNECT_SECONDS)
+        finally:
+            client.status = "closed"  # or it would try again when it is collected
