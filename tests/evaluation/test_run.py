@@ -226,7 +226,7 @@ def test_processes_end_with_the_one_that_began_them(how: signal.Signals, tmp_pat
         "from edgert.executors import open_executor\n"
         "if __name__ == '__main__':\n"
         "    with open_executor(jobs=2) as executor:\n"
-        "        waiting = [executor.submit(time.sleep, 60) for _ in range(2)]\n"
+        "        waiting = [executor.submit(time.sleep, 600) for _ in range(2)]\n"
         "        while len(executor._processes) < 2:\n"
         "            time.sleep(0.05)\n"
         "        time.sleep(1)\n"
@@ -239,7 +239,7 @@ def test_processes_end_with_the_one_that_began_them(how: signal.Signals, tmp_pat
         workers = [int(word) for word in main.stdout.readline().split()]
         assert len(workers) == 2
         main.send_signal(how)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120  # a busy machine needs a while to end processes that are just starting
         while any(map(_lives, workers)):
             assert time.monotonic() < deadline
             time.sleep(0.1)
