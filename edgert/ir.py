@@ -21,6 +21,26 @@ from edgert.errors import ModelError
 Array = NDArray[Any]
 
 
+class Names:
+    """Names that are taken; a further value of one gets a number behind it."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._copies: Counter[str] = Counter()  # names given so far to further values of a name
+
+    def add(self, name: str) -> None:
+        self._taken.add(name)
+
+    def unique(self, wanted: str) -> str:
+        """The name itself, or one like it that nothing has; it is taken then."""
+        name = wanted
+        while name in self._taken:
+            self._copies[wanted] += 1
+            name = f"{wanted}_{self._copies[wanted]}"
+        self._taken.add(name)
+        return name
+
+
 @dataclass(eq=False)
 class Value:
     """A tensor of the graph: an input, a constant (data is set), a variable, or the output of a node."""
@@ -122,12 +142,7 @@ class Graph:
 
     def unique_name(self, wanted: str) -> str:
         """`wanted`, or the first of wanted_1, wanted_2 ... that no value has."""
-        names = {value.name for value in self.values()}
-        name, count = wanted, 0
-        while name in names:
-            count += 1
-            name = f"{wanted}_{count}"
-        return name
+        return Names(value.name for value in self.values()).unique(wanted)
 
     def verify(self) -> None:
         """Checks what every pass must keep: order, single producers, unique names, shapes, dtypes and attributes.

@@ -8,8 +8,7 @@ converted; `Refusals` collects those, so that a user sees all of them at once.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from edgert.custom import CustomOp, encode_options
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError, Unsupported, UnsupportedError
-from edgert.ir import Graph, Node, Value
+from edgert.ir import Graph, Names, Node, Value
 from edgert.ops import OPS_BY_NAME
 from edgert.ops._enums import ReduceFunction, UnaryFunction
 
@@ -102,26 +101,6 @@ class Refusals:
         """Raises UnsupportedError when there are any."""
         if self.items:
             raise UnsupportedError(self.items)
-
-
-class Names:
-    """Names that are taken; a further value of one gets a number behind it."""
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = set(taken)
-        self._copies: Counter[str] = Counter()  # names given so far to further values of a name
-
-    def add(self, name: str) -> None:
-        self._taken.add(name)
-
-    def unique(self, wanted: str) -> str:
-        """The name itself, or one like it that nothing has; it is taken then."""
-        name = wanted
-        while name in self._taken:
-            self._copies[wanted] += 1
-            name = f"{wanted}_{self._copies[wanted]}"
-        self._taken.add(name)
-        return name
 
 
 class GraphBuilder:

@@ -29,8 +29,8 @@ Score = Callable[[Array], float]
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """A metric's value on `count` samples, and between which bounds it lies with 95 % confidence.
+class Estimate:
+    """A number that `count` samples gave, and between which bounds it lies with 95 % confidence.
 
     unit: "%" (points from 0 to 100), "dB", or "" for plain numbers; value, low and high are in it. details: what else
     was found, ready for JSON.
@@ -44,34 +44,28 @@ class Measurement:
     count: int
     details: dict[str, Any] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        interval = f"95 % confidence {number_text(self.low, self.unit)} to {number_text(self.high, self.unit)}"
-        return f"{number_text(self.value, self.unit)}{unit} ({interval}, {self.count} samples)"
-
     def as_json(self) -> dict[str, Any]:
         """Infinities stay what they are: edgert.cli prints them as null."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Drop:
+class Measurement(Estimate):
+    """A metric's value."""
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        interval = f"95 % confidence {number_text(self.low, self.unit)} to {number_text(self.high, self.unit)}"
+        return f"{number_text(self.value, self.unit)}{unit} ({interval}, {self.count} samples)"
+
+
+@dataclass(frozen=True)
+class Drop(Estimate):
     """By how much a model is worse than another on the same samples, in the metric's unit: negative where it is better.
 
     low, high: the 95 % confidence interval of the paired difference, which is far narrower than what the intervals of
     both values suggest. details: for shares, how often only one of the two was right, and McNemar's exact p-value.
     """
-
-    metric: str
-    unit: str
-    value: float
-    low: float
-    high: float
-    count: int
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Sampler(ABC):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
-from edgert.ir import Graph, Node, Value
+from edgert.ir import Graph, Names, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 
 Array = NDArray[Any]
@@ -33,7 +33,7 @@ class Sweep:
                     self.uses[value] = self.uses.get(value, 0) + 1
         for value in graph.outputs:
             self.uses[value] = self.uses.get(value, 0) + 1
-        self._names = {value.name for value in graph.values()}
+        self.names = Names(value.name for value in graph.values())
         self._nodes: list[Node] = []
         self._instead: dict[Value, Value] = {}
 
@@ -66,18 +66,10 @@ class Sweep:
     def single_use(self, value: Value) -> bool:
         return self.uses.get(value, 0) == 1
 
-    def fresh_name(self, wanted: str) -> str:
-        name, count = wanted, 0
-        while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._names.add(name)
-        return name
-
     def constant(self, array: Array, like: Value | Node, quant: QuantParams | None = None) -> Value:
         """A new constant, named after a value or after a node's output."""
         base = like.outputs[0].name if isinstance(like, Node) else like.name
-        return Value(self.fresh_name(f"{base}/constant"), tuple(array.shape), DType.of(array.dtype), quant, array)
+        return Value(self.names.unique(f"{base}/constant"), tuple(array.shape), DType.of(array.dtype), quant, array)
 
     def emit(
         self,
@@ -102,7 +94,7 @@ class Sweep:
             first = inputs[0]
             if quant is None and first is not None and definition.quant in (QuantRule.SAME, QuantRule.SHARED):
                 quant = first.quant
-            name = self.fresh_name(f"{like.outputs[0].name}/{op}")
+            name = self.names.unique(f"{like.outputs[0].name}/{op}")
             output = Value(name, spec.shape, spec.dtype, quant)
         self.keep(Node(op, list(inputs), [output], complete, like.name, like.source))
         return output
@@ -116,7 +108,7 @@ class Sweep:
             outputs = {self.current(value) for value in self.graph.outputs}
             if new not in self.producer or new in outputs or new.variable:
                 return False
-            old.name, new.name = self.fresh_name(f"{old.name}/replaced"), old.name
+            old.name, new.name = self.names.unique(f"{old.name}/replaced"), old.name
         self._instead[old] = new
         return True
 

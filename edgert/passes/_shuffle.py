@@ -160,7 +160,7 @@ def gather_to_weights(sweep: Sweep, node: Node) -> bool:
         sweep.emit(node.op, inputs, node.attrs, node, output=node.output)
         return True
     old = node.output
-    value = Value(sweep.fresh_name(f"{old.name}/{node.op}"), old.shape, old.dtype, old.quant)
+    value = Value(sweep.names.unique(f"{old.name}/{node.op}"), old.shape, old.dtype, old.quant)
     sweep.emit(node.op, inputs, node.attrs, node, output=value)
     sweep.emit("gather", [value, above.inputs[1]], {"axis": len(old.shape) - 1}, above, output=old)
     return True

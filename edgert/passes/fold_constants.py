@@ -34,5 +34,5 @@ def _visit(sweep: Sweep, node: Node) -> bool:
     arrays = [None if value is None else value.data for value in node.inputs]
     (data,) = OPS_BY_NAME[node.op].run(node, arrays)
     array = np.ascontiguousarray(data, np.dtype(output.dtype.numpy_name)).reshape(output.shape)
-    folded = Value(sweep.fresh_name(f"{output.name}/folded"), output.shape, output.dtype, output.quant, array)
+    folded = Value(sweep.names.unique(f"{output.name}/folded"), output.shape, output.dtype, output.quant, array)
     return sweep.replace(output, folded)

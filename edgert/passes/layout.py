@@ -98,7 +98,7 @@ def _finish(sweep: Sweep, node: Node, inputs: list[Value | None], attrs: dict[st
         sweep.emit(node.op, inputs, attrs, node, output=old)
         return True
     shape = tuple(permuted(old.shape, inverse(perm)))
-    moved = Value(sweep.fresh_name(f"{old.name}/{node.op}"), shape, old.dtype, old.quant)
+    moved = Value(sweep.names.unique(f"{old.name}/{node.op}"), shape, old.dtype, old.quant)
     sweep.emit(node.op, inputs, attrs, node, output=moved)
     sweep.emit("transpose", [moved], {"perm": perm}, node, output=old)
     return True
@@ -133,7 +133,7 @@ def _below_reshape(sweep: Sweep, node: Node) -> bool:
         else:
             return False
     old = node.output
-    moved = Value(sweep.fresh_name(f"{old.name}/{node.op}"), source.shape, old.dtype, old.quant)
+    moved = Value(sweep.names.unique(f"{old.name}/{node.op}"), source.shape, old.dtype, old.quant)
     sweep.emit(node.op, inputs, node.attrs, node, output=moved)
     sweep.emit("reshape", [moved], {"shape": old.shape}, node, output=old)
     return True

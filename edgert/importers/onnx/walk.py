@@ -9,13 +9,13 @@ from typing import Any
 from edgert.custom import custom_op_of_source
 from edgert.dtypes import DType
 from edgert.errors import ModelError, UnsupportedError
-from edgert.importers.builder import Names, Refusals
+from edgert.importers.builder import Refusals
 from edgert.importers.onnx import functions, quant
 from edgert.importers.onnx.builder import Array, Builder, Handler, QuantizedConstant, RefusedError, SourceNode
 from edgert.importers.onnx.constants import ONLY_FOLDED, Folder, computed
 from edgert.importers.onnx.control import CONTROL
 from edgert.importers.onnx.integers import widened
-from edgert.ir import Value
+from edgert.ir import Names, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 
 # What to do about operators that have no handler; any other gets the general advice.

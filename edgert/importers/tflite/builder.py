@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
 from edgert.errors import ModelError, Unsupported
-from edgert.importers.builder import Names, QuantizedConstant, RefusedError, foldable
+from edgert.importers.builder import QuantizedConstant, RefusedError, foldable
 from edgert.importers.tflite.read import OPTIONAL, SourceGraph, SourceOp, SourceQuant, SourceTensor
-from edgert.ir import Graph, Node, Value
+from edgert.ir import Graph, Names, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import Activation, UnaryFunction
 

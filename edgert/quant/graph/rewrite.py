@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgert.dtypes import DType, QuantParams
-from edgert.ir import Graph, Node, Value
+from edgert.ir import Graph, Names, Node, Value
 from edgert.ops import OPS_BY_NAME, QuantRule
 from edgert.ops._enums import Activation
 from edgert.quant.graph.forms import node_forms, rule_of, symmetric_params
@@ -53,20 +53,12 @@ class _Rewriter:
         self.stored: dict[Value, Stored] = {}
         self.float_weights: dict[tuple[Value, Weights, int | None], Value] = {}
         self.kept_float: list[str] = []  # constants that float16 cannot hold
-        self.names = {value.name for value in graph.values()}
-
-    def fresh_name(self, wanted: str) -> str:
-        name, count = wanted, 0
-        while name in self.names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self.names.add(name)
-        return name
+        self.names = Names(value.name for value in graph.values())
 
     def twin(self, value: Value, form: Activations) -> Value:
         """A new value for the int8 or int16 form."""
         dtype = _DTYPES[form]
-        name = self.fresh_name(f"{value.name}_{dtype.name.lower()}")
+        name = self.names.unique(f"{value.name}_{dtype.name.lower()}")
         return Value(name, value.shape, dtype, self.quants[form][value])
 
     def as_form(self, value: Value, form: Activations) -> Value:
@@ -98,7 +90,7 @@ class _Rewriter:
         limits = np.iinfo(dtype.numpy_name)
         steps = np.rint(value.data.astype(np.float64) / params.scale) + params.zero_point
         data = np.clip(steps, limits.min, limits.max).astype(dtype.numpy_name)
-        return Value(self.fresh_name(f"{value.name}_{dtype.name.lower()}"), value.shape, dtype, params, data)
+        return Value(self.names.unique(f"{value.name}_{dtype.name.lower()}"), value.shape, dtype, params, data)
 
     def float_node(self, node: Node, weights: Weights) -> None:
         inputs = [None if value is None else self.as_form(value, FLOAT) for value in node.inputs]
@@ -143,11 +135,11 @@ class _Rewriter:
             channels = node.output.shape[-1]
             real = np.zeros(channels) if bias is None or bias.data is None else bias.data.astype(np.float64)
             real = real - mean_shift(node, weights.data, self.histograms[x.name].mean())
-            name = self.fresh_name(f"{node.output.name}/bias" if bias is None else f"{bias.name}_corrected")
+            name = self.names.unique(f"{node.output.name}/bias" if bias is None else f"{bias.name}_corrected")
             made.inputs[2:] = [Value(name, (channels,), DType.FLOAT32, None, real.astype(np.float32))]
 
     def _float_constant(self, like: Value, data: NDArray[np.float32]) -> Value:
-        return Value(self.fresh_name(f"{like.name}_rounded"), like.shape, DType.FLOAT32, None, data)
+        return Value(self.names.unique(f"{like.name}_rounded"), like.shape, DType.FLOAT32, None, data)
 
     def integer_node(self, node: Node, form: Activations, weights: Weights) -> None:
         if rule_of(node) == QuantRule.WEIGHTED:
@@ -185,7 +177,7 @@ class _Rewriter:
         axis = w8.quant.axis
         rest = weights.data.astype(np.float64) - dequantized(RoundedWeights(w8.data, w8.quant))
         fine = nearest(rest, axis, Weights.INT8, None)
-        w_fine = Value(self.fresh_name(f"{weights.name}_rest"), weights.shape, DType.INT8, fine.params, fine.data)
+        w_fine = Value(self.names.unique(f"{weights.name}_rest"), weights.shape, DType.INT8, fine.params, fine.data)
         others = tuple(i for i in range(fine.data.ndim) if i != axis)
         most = np.abs(dequantized(fine).astype(np.float64)).sum(axis=others).max() * x8.quant.scale * 2.0**15
         y = self.twin(node.output, INT16)
@@ -197,7 +189,7 @@ class _Rewriter:
             ("coarse", [x8, w8, bias], y.quant),
             ("rest", [x8, w_fine], symmetric_params(float(most))),
         ):
-            term = Value(self.fresh_name(f"{node.output.name}/{suffix}"), y.shape, DType.INT16, quant)
+            term = Value(self.names.unique(f"{node.output.name}/{suffix}"), y.shape, DType.INT16, quant)
             self.nodes.append(Node(node.op, list(inputs), [term], dict(attrs), f"{node.name}/{suffix}", node.source))
             terms.append(term)
         activation = node.attrs.get("activation", Activation.NONE)
@@ -219,7 +211,7 @@ class _Rewriter:
         rounded = self.rounder.rounded(node, 1, axis, kind, least)
         assert rounded is not None
         scales = np.array(rounded.params.scales, np.float32)
-        w8 = Value(self.fresh_name(f"{weights.name}_int8"), weights.shape, DType.INT8, rounded.params, rounded.data)
+        w8 = Value(self.names.unique(f"{weights.name}_int8"), weights.shape, DType.INT8, rounded.params, rounded.data)
         if kind in (Weights.INT4, Weights.INT4_BLOCK):
             self.stored[w8] = _stored(rounded, kind)
         real = np.zeros(len(scales)) if bias is None or bias.data is None else bias.data.astype(np.float64)
@@ -231,7 +223,7 @@ class _Rewriter:
         if dtype == DType.INT32:
             params = QuantParams(tuple(float(s) for s in np.float32(step) * scales), (0,) * len(scales), 0)
         suffix = dtype.name.lower()
-        name = self.fresh_name(f"{node.output.name}/bias_{suffix}" if bias is None else f"{bias.name}_{suffix}")
+        name = self.names.unique(f"{node.output.name}/bias_{suffix}" if bias is None else f"{bias.name}_{suffix}")
         return [xq, w8, Value(name, data.shape, dtype, params, data)]
 
 

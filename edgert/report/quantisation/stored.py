@@ -11,8 +11,6 @@ import math
 from edgert.runtime.model import Model
 from edgert.runtime.tensors import TensorInfo, tensor_info
 
-_EXPANDING = ("unpack_int4", "dequantize", "cast", "reshape")
-
 
 class Stored:
     """The constants behind every operator of a model."""
@@ -28,8 +26,8 @@ class Stored:
         self._packed: set[int] = set()  # tensors that unpack_int4 wrote
         self.expanded: set[int] = set()  # operators that run when a session is prepared
         for op, (kind, _, inputs, outputs) in enumerate(self._ops):
-            given = [index for index in inputs if index >= 0]
-            if kind in _EXPANDING and given and all(index in self._sources for index in given):
+            if session.expansion(op) is not None:
+                given = [index for index in inputs if index >= 0]
                 self.expanded.add(op)
                 sources = tuple(source for index in given for source in self._sources[index])
                 self._sources.update(dict.fromkeys(outputs, sources))
