@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
     "report": ("edgert.cli.report", "Write a page on what quantisation did to a model."),
     "evaluate": ("edgert.cli.evaluate", "Measure how good a model is on data, with confidence intervals."),
+    "keys": ("edgert.cli.keys", "Make, show and trust the keys that sign what is pushed."),
 }
 
 DONE, FAILED, BAD_INPUT, FAULT = 0, 1, 2, 70
