@@ -6,8 +6,8 @@
     file:DIR
 
 Everything but the kind and what follows it may be left out. COMMAND is what stands for `edgert` in the device's shell
-(`/opt/edgert/bin/edgert`, `docker exec -i app edgert`), and %20 in it a space. The path of ssh:// and `home` of adb: are the
-agent's home on the device; `/~/dir` is relative to that of the user. A name without a colon is none of these: it is
+(`/opt/edgert/bin/edgert`, `docker exec -i app edgert`); %20 is a space in it. The path of ssh:// and `home` of adb: are
+the agent's home on the device; `/~/dir` is relative to that of the user. A name without a colon is none of these: it is
 looked up in edgert-devices.toml (edgert.device.devices_file).
 """
 
