@@ -254,7 +254,7 @@ class Trust:
 
 
 def trust(key: PublicKey, folder: Path) -> Path:
-    """Puts a public key into a folder of trusted ones; its file. Doing it again changes nothing. Raises KeyFileError."""
+    """Puts a public key into a folder of trusted ones; the file. Twice is as good as once. Raises KeyFileError."""
     path = folder / f"{key.key_id.hex()}.pub"
     partial = folder / f".{path.name}.{os.getpid()}.partial"
     try:
