@@ -1,0 +1,1 @@
+"""What lies on the device's disk: objects by their hashes, staging, generations of models and their state."""

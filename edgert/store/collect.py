@@ -1,0 +1,45 @@
+"""Removes what nothing refers to any more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from edgert.store import disk
+from edgert.store.errors import NoModelError, StoreError
+from edgert.store.home import Home
+from edgert.store.slot import Slot
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_STAGED = re.compile(r"([0-9a-f]{64})\.(part|journal\.0|journal\.1|received)")
+
+
+def collect(home: Home, keep: Collection[bytes] = (), keep_staged: bool = True) -> None:
+    """Removes generations that are neither current nor previous nor waiting, and objects that belong to none of them
+    nor are among `keep` (SHA-256 of the objects of the push that goes on). keep_staged=False: also what is staged of
+    other pushes than that one, which else stays, so that they may resume.
+
+    The caller holds the home's lock. Raises DiskError."""
+    kept = {sha256.hex() for sha256 in keep}
+    certain = True
+    for name in home.models():
+        slot = Slot(home, name)
+        try:
+            slot.settle()
+            slot.remove_others()
+            for counter in slot.generations():
+                kept.update(entry.sha256.hex() for entry in slot.manifest(counter).objects)
+        except NoModelError:
+            continue  # a file, no folder
+        except StoreError as error:
+            home.log(f"{name}: nothing is collected: {error}")
+            certain = False  # what a damaged generation refers to is not known
+    if certain:
+        for name in disk.names(home.objects):
+            if _HASH.fullmatch(name) and name not in kept:
+                disk.remove(home.objects / name)
+    for name in disk.names(home.staging):
+        staged = _STAGED.fullmatch(name)
+        installed = staged is not None and disk.file_size(home.objects / staged[1]) is not None
+        if staged is None or (staged[1] not in kept and (installed or not keep_staged)):
+            disk.remove(home.staging / name)
