@@ -14,7 +14,7 @@ ARCHITECTURES = ("x86_64", "aarch64", "armv7")
 TRANSPORTS = ("serial", "ssh", "adb", "file")  # as the addresses of `edgert push` begin
 
 _KEYS = {
-    "description", "architecture", "instruction_sets", "processor", "cores", "memory_bytes", "page_bytes", "transports",
+    "description", "architecture", "instruction_sets", "processor", "cores", "memory_mib", "page_bytes", "transports",
 }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def _of(name: str, facts: dict[str, Any]) -> Target:
         instruction_sets=tuple(facts["instruction_sets"]),
         processor=facts.get("processor", ""),
         cores=facts.get("cores"),
-        memory_sizes=tuple(int(size) for size in facts.get("memory_bytes", ())),
+        memory_sizes=tuple(int(size) << 20 for size in facts.get("memory_mib", ())),
         page_sizes=pages,
         transports=transports,
     )

@@ -30,14 +30,14 @@ class Requirement(Protocol):
 def fits(requirement: Requirement, probe: Probe) -> str | None:
     """None when the machine has all that is asked for; else what it lacks, in a line that begins after "the device"."""
     if requirement.architecture != probe.architecture:
-        return f"is {_named(probe.architecture)}; {requirement.name} is {_named(requirement.architecture)}"
+        return f"is {_named(probe.architecture)}, needed {_named(requirement.architecture)} for {requirement.name}"
     lacking = [name for name in requirement.instruction_sets if name not in {*probe.instruction_sets, *MARKS}]
     if lacking:
         has = " ".join(probe.instruction_sets) or "none"
-        return f"lacks {' and '.join(lacking)} of {requirement.name} (it has {has})"
+        return f"lacks {' and '.join(lacking)}, needed for {requirement.name} (it has {has})"
     if requirement.page_sizes and probe.page_size not in requirement.page_sizes:
         sizes = " or ".join(str(size) for size in requirement.page_sizes)
-        return f"has memory pages of {probe.page_size} bytes; {requirement.name} has {sizes}"
+        return f"has memory pages of {probe.page_size} bytes, needed {sizes} for {requirement.name}"
     return lacks_memory(requirement.memory_bytes, probe)
 
 
@@ -57,7 +57,7 @@ def lacks_memory(needed_bytes: int, probe: Probe) -> str | None:
     """None when the machine has so much memory, or nothing says how much it has."""
     if probe.memory_bytes == 0 or needed_bytes <= probe.memory_bytes:
         return None
-    return f"has {_mib(probe.memory_bytes)} of memory; the package needs {_mib(needed_bytes)}"
+    return f"has {_mib(probe.memory_bytes)} of memory, needed {_mib(needed_bytes)}"
 
 
 def _named(architecture: str) -> str:

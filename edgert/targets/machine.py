@@ -94,11 +94,12 @@ def _replaced(found: Probe, facts: Mapping[str, Any], what: str, complete: bool)
             if complete:
                 raise InputError(f"{what} has no {field.name}")
             continue
-        value = facts[field.name]
-        kind = str if field.name in ("architecture", "instruction_sets") else int
-        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
-            raise InputError(f"{what} has {field.name} {value!r}; needed {'text' if kind is str else 'a count'}")
-        values[field.name] = tuple(str(value).split()) if field.name == "instruction_sets" else value
+        value, is_text = facts[field.name], field.name in ("architecture", "instruction_sets")
+        if is_text and not isinstance(value, str):
+            raise InputError(f"{what} has {field.name} {value!r}; needed text")
+        if not is_text and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            raise InputError(f"{what} has {field.name} {value!r}; needed a count")
+        values[field.name] = tuple(value.split()) if field.name == "instruction_sets" else value
     return replace(found, **values)
 
 
