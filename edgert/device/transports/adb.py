@@ -50,6 +50,7 @@ _MENDED = (
     ("no devices", "connect one with USB debugging switched on; `adb devices` lists them"),
     ("more than one device", "say which, as adb:SERIAL; `adb devices` lists them"),
     ("no permissions", "let this user open the USB device (Debian: the package android-sdk-platform-tools-common)"),
+    ("a pty", "it runs a system before Android 7, whose shell alters bytes; push with file: instead"),
     ("pty args", "it runs a system before Android 7, whose shell alters bytes; push with file: instead"),
     ("cannot connect to daemon", "check adb's server with `adb start-server`"),
 )
