@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
     "report": ("edgert.cli.report", "Write a page on what quantisation did to a model."),
     "evaluate": ("edgert.cli.evaluate", "Measure how good a model is on data, with confidence intervals."),
+    "agent": ("edgert.cli.agent", "Receive models on a device: the other side of push."),
     "keys": ("edgert.cli.keys", "Make, show and trust the keys that sign what is pushed."),
 }
 
