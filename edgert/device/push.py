@@ -15,6 +15,7 @@ from edgert.device.bundle import push_bundle
 from edgert.device.client import Client
 from edgert.device.connect import open_stream
 from edgert.device.devices_file import Device, resolve
+from edgert.device.errors import DeviceError
 from edgert.device.installation import Installation
 from edgert.device.options import PushOptions
 from edgert.device.package import Package, prepare
@@ -27,6 +28,8 @@ Where = str | Address | Device
 Key = PrivateKey | str | Path | None
 ManyProgress = Callable[[str, str, int, int | None], None]
 """Progress of one of several devices: its name or address first."""
+Finished = Callable[[str, PushResult | EdgertError], None]
+"""What the push to one of several devices came to: its name or address first."""
 
 DEFAULTS = PushOptions()
 
@@ -63,12 +66,14 @@ def push_all(
     options: PushOptions = DEFAULTS,
     progress: ManyProgress | None = None,
     parallel: int = 16,
+    finished: Finished | None = None,
 ) -> list[PushResult | EdgertError]:
     """Pushes one package to several devices, at most `parallel` at once; what each came to, in their order.
 
-    A device that fails gives its error in place of its result. Raises what is wrong with the package or the places.
+    A device that fails gives its error in place of its result, and does not stop the others. `finished` is told of each
+    as soon as it is done. Raises what is wrong with the package or the places.
     """
-    return asyncio.run(push_all_async(package, places, key, options, progress, parallel))
+    return asyncio.run(push_all_async(package, places, key, options, progress, parallel, finished))
 
 
 async def push_all_async(
@@ -78,6 +83,7 @@ async def push_all_async(
     options: PushOptions = DEFAULTS,
     progress: ManyProgress | None = None,
     parallel: int = 16,
+    finished: Finished | None = None,
 ) -> list[PushResult | EdgertError]:
     """`push_all` within a running event loop."""
     devices = [as_device(where) for where in places]
@@ -90,12 +96,22 @@ async def push_all_async(
                 progress(device.name, stage, done, total)
 
         async with turns:
+            result: PushResult | EdgertError
             try:
-                return await push_package(prepared, device, key, options, tell)
+                result = await push_package(prepared, device, key, options, tell)
             except EdgertError as error:
-                return error
+                result = error
+            except OSError as error:  # of this machine, as processes that cannot be started
+                result = DeviceError(f"{device.name}: {error.strerror or error}")
+            if finished is not None:
+                finished(device.name, result)
+            return result
 
-    return list(await asyncio.gather(*(one(device) for device in devices)))
+    outcomes = await asyncio.gather(*(one(device) for device in devices), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, EdgertError):
+            raise outcome  # a fault of ours; the others were let finish
+    return [outcome for outcome in outcomes if isinstance(outcome, (PushResult, EdgertError))]
 
 
 async def push_package(
