@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 from edgert.device.address import FileAddress
@@ -37,6 +38,7 @@ def push_bundle(
         name=package.name,
         counter=counter,
         sha256=package.entry.sha256.hex(),
+        manifest=hashlib.sha256(manifest).hexdigest(),
         state="written",
         bytes_sent=written,
         bytes_total=package.entry.size,

@@ -97,12 +97,6 @@ class Installation:
         wanted = self._device.device_id
         if wanted is not None and found.id != wanted:
             raise DeviceError(f"{where}: the device is {found.id}, and {self._device.name!r} is {wanted}")
-        if self._key.key_id not in found.keys:
-            known = ", ".join(key.hex() for key in found.keys) or "none"
-            raise DeviceError(
-                f"{where}: the device does not trust the key {self._key.key_id.hex()} (it trusts {known}); put its "
-                "public half there with `edgert keys trust`"
-            )
         probe = Probe(found.architecture, found.instruction_sets, found.memory_bytes, found.page_size, found.cores)
         manifest = self._package.manifest(self._key, 1, self._options, (), self._device.target)
         reason = fits_any(manifest.targets, probe, manifest.memory_bytes)
@@ -220,6 +214,7 @@ class Installation:
             name=self._package.name,
             counter=counter,
             sha256=self._package.entry.sha256.hex(),
+            manifest=hashlib.sha256(self._manifest(counter)).hexdigest(),
             state=state,
             bytes_sent=self._client.bytes_sent,
             bytes_total=size,

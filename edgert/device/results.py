@@ -60,9 +60,10 @@ class DeviceStatus:
 class PushResult:
     """What a push did.
 
-    sha256: of the package. state: "verified" (not activated), "pending" or "confirmed". bytes_total: of the
-    package; bytes_sent: payload that left this machine, what was sent again included (compressed, so it may be less
-    than bytes_total); resumed_from: bytes of the package that the device had. retries: requests sent again.
+    sha256: of the package; manifest: the manifest's, by which it can be activated later. state: "verified" (not
+    activated), "pending" or "confirmed"; "written" into a folder. bytes_total: of the package; bytes_sent: what left
+    this machine of offer and package, what was sent again included (compressed, so it may be less than bytes_total);
+    resumed_from: bytes of the package that the device had. retries: requests sent again.
     """
 
     target: str
@@ -70,6 +71,7 @@ class PushResult:
     name: str
     counter: int
     sha256: str
+    manifest: str
     state: str
     bytes_sent: int
     bytes_total: int
