@@ -93,6 +93,10 @@ cdef extern from "edgert.h" nogil:
     const char *ert_model_label(const ert_model *model, uint32_t i)
     void ert_model_normalisation(const ert_model *model, const float **mean, const float **std, uint32_t *count)
 
+    uint32_t ert_model_golden_count(const ert_model *model)
+    const void *ert_model_golden_input(const ert_model *model, uint32_t run, uint32_t i, size_t *bytes)
+    const void *ert_model_golden_output(const ert_model *model, uint32_t run, uint32_t i, size_t *bytes)
+
     ctypedef struct ert_target_info:
         const char *name
         const char *architecture

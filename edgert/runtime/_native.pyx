@@ -221,6 +221,26 @@ cdef class Model:
         return tuple(text(ert_model_entry_key(self.handle, i)) for i in range(ert_model_entry_count(self.handle)))
 
     @property
+    def golden_count(self):
+        """How many runs the packer recorded."""
+        return ert_model_golden_count(self.handle)
+
+    def golden(self, uint32_t run):
+        """(inputs, outputs) of recorded run `run`: the bytes of every input's and every output's elements, copied."""
+        cdef size_t size
+        cdef const char *data
+        if run >= ert_model_golden_count(self.handle):
+            raise IndexError(f"there is no golden run {run}; the model has {self.golden_count}")
+        inputs, outputs = [], []
+        for i in range(ert_model_input_count(self.handle)):
+            data = <const char *>ert_model_golden_input(self.handle, run, i, &size)
+            inputs.append(data[:size])
+        for i in range(ert_model_output_count(self.handle)):
+            data = <const char *>ert_model_golden_output(self.handle, run, i, &size)
+            outputs.append(data[:size])
+        return tuple(inputs), tuple(outputs)
+
+    @property
     def targets(self):
         """(name, architecture, instruction sets, operators, bytes) of every target that weights are packed for."""
         cdef ert_target_info info

@@ -107,6 +107,29 @@ ert_status ert_model_op(const ert_model *model, uint32_t index, ert_op_info *inf
   return ERT_OK;
 }
 
+uint32_t ert_model_golden_count(const ert_model *model) { return ert_file_model_golden(model->root).count; }
+
+/* validate.c has seen that every run has a buffer for each input and output, of its bytes. */
+static const void *golden_data(const ert_model *model, uint32_t run, bool outputs, uint32_t i, size_t *bytes) {
+  ert_fb_vector runs = ert_file_model_golden(model->root);
+  if (run >= runs.count) return NULL;
+  ert_fb_table pair = ert_fb_table_at(runs, run);
+  ert_fb_vector side = outputs ? ert_file_golden_outputs(pair) : ert_file_golden_inputs(pair);
+  if (i >= side.count) return NULL;
+  ert_fb_table buffer = ert_fb_table_at(ert_file_model_buffers(model->root), ert_fb_u32_at(side, i));
+  ert_fb_vector data = ert_file_buffer_data(buffer);
+  if (bytes != NULL) *bytes = data.count;
+  return data.data;
+}
+
+const void *ert_model_golden_input(const ert_model *model, uint32_t run, uint32_t i, size_t *bytes) {
+  return golden_data(model, run, false, i, bytes);
+}
+
+const void *ert_model_golden_output(const ert_model *model, uint32_t run, uint32_t i, size_t *bytes) {
+  return golden_data(model, run, true, i, bytes);
+}
+
 uint32_t ert_model_target_count(const ert_model *model) { return ert_file_model_targets(model->root).count; }
 
 ert_status ert_model_target(const ert_model *model, uint32_t index, ert_target_info *info) {

@@ -100,6 +100,14 @@ const char *ert_model_label(const ert_model *model, uint32_t i); /* NULL when th
 /* Per-channel normalisation x = (pixel - mean[c]) / std[c]; count is 0 when the file has none. */
 void ert_model_normalisation(const ert_model *model, const float **mean, const float **std, uint32_t *count);
 
+/* Golden runs: inputs and outputs that the packer recorded, by which a device can check itself. They have the shapes of
+ * the file; variables start from their initial values. */
+uint32_t ert_model_golden_count(const ert_model *model);
+/* The elements of input or output i in golden run `run`, as they lie in the tensor, and their bytes (may be NULL). They
+ * stay until ert_model_close, and may lie unaligned in a file of a stranger's. NULL when there is no such one. */
+const void *ert_model_golden_input(const ert_model *model, uint32_t run, uint32_t i, size_t *bytes);
+const void *ert_model_golden_output(const ert_model *model, uint32_t run, uint32_t i, size_t *bytes);
+
 /* What the package brings packed weights for; on another processor weights are packed when a session is created. */
 typedef struct ert_target_info {
   const char *name; /* "host", "aarch64-dotprod" */

@@ -2,7 +2,8 @@
 
     python tests/c/make_tiny_package.py
 
-tiny: x float32[2,3] -> relu -> y; total (a variable, starts as 1 2 3 4 5 6) -> copy -> before, then total := y.
+tiny: x float32[2,3] -> relu -> y; total (a variable, starts as 1 2 3 4 5 6) -> copy -> before, then total := y. It
+brings a golden run.
 small: x float32[1,3] times weights of four bits, [[1, -2, 3], [-4, 5, 7]] / 2, which expand to float32. Run it after
 a change of the schema or the writer; tests/c/test_api.py says when the header is out of date.
 """
@@ -36,7 +37,9 @@ def package() -> bytes:
     metadata = Metadata(
         name="tiny", labels=("off", "on"), input_mean=(1.5,), input_std=(2.0,), entries=(("accuracy", "0.5"),)
     )
-    return write(Graph("tiny", [x], [y, before], nodes), metadata)
+    given = np.array([[-1, 2, -3], [4, -5, 6]], np.float32)
+    golden = [([given], [np.maximum(given, 0), start])]
+    return write(Graph("tiny", [x], [y, before], nodes), metadata, golden)
 
 
 def small_package() -> bytes:

@@ -137,6 +137,28 @@ static void describe(const ert_model *model) {
   EXPECT(count == 1 && mean[0] == 1.5f && deviation[0] == 2.0f);
 }
 
+static void golden(const ert_model *model) {
+  ert_error error;
+  ert_session *session = NULL;
+  size_t bytes[3] = {0, 0, 0};
+  EXPECT(ert_model_golden_count(model) == 1);
+  const void *given = ert_model_golden_input(model, 0, 0, &bytes[0]);
+  const void *wanted = ert_model_golden_output(model, 0, 0, &bytes[1]);
+  const void *before = ert_model_golden_output(model, 0, 1, &bytes[2]);
+  for (int i = 0; i < 3; i++) EXPECT(bytes[i] == sizeof X);
+  EXPECT(memcmp(given, X, sizeof X) == 0 && memcmp(before, START, sizeof START) == 0);
+  EXPECT(ert_model_golden_input(model, 0, 0, NULL) == given);
+  EXPECT(ert_model_golden_input(model, 0, 1, &bytes[0]) == NULL && ert_model_golden_input(model, 1, 0, NULL) == NULL);
+  EXPECT(ert_model_golden_output(model, 0, 2, NULL) == NULL && ert_model_golden_output(model, 1, 0, NULL) == NULL);
+  EXPECT(ert_model_golden_output(model, UINT32_MAX, UINT32_MAX, NULL) == NULL);
+
+  EXPECT(ert_session_create(model, NULL, &session, &error) == ERT_OK);
+  memcpy(tensor(session, ert_model_input(model, 0)).data, given, sizeof X);
+  EXPECT(ert_session_invoke(session, &error) == ERT_OK);
+  EXPECT(memcmp(tensor(session, ert_model_output(model, 0)).data, wanted, sizeof X) == 0);
+  ert_session_destroy(session);
+}
+
 static void step_and_remember(const ert_model *model) {
   ert_error error;
   ert_session *session = NULL;
@@ -311,6 +333,7 @@ int main(void) {
   open_at_any_address();
   ert_model *model = open_tiny();
   describe(model);
+  golden(model);
   step_and_remember(model);
   refuse_shapes(model);
   limit(model);
