@@ -14,6 +14,7 @@ from typing import Any
 
 from edgert.errors import EdgertError
 from edgert.smp import cbor
+from edgert.smp.groups import MgmtError
 
 _HEADER = struct.Struct(">BBHHBB")
 HEADER_BYTES = _HEADER.size
@@ -121,12 +122,16 @@ class Message:
         return self.reply({**error, "rsn": reason} if reason else error)
 
     def refusal(self) -> Refusal | None:
-        """The error that this reply tells, or None. (A reply may hold "rc" 0, which is success.)"""
+        """The error that this reply tells, or None. "rc" 0 is success; an error that cannot be read is still one."""
         reason = self.body.get("rsn")
         text = reason if isinstance(reason, str) else ""
         match self.body:
-            case {"err": {"group": int(group), "rc": int(rc)}} if rc != 0:
-                return Refusal(group, rc, text)
-            case {"rc": int(rc)} if rc != 0:
-                return Refusal(None, rc, text)
+            case {"err": {"group": int(group), "rc": int(rc)}}:
+                return Refusal(group, rc, text) if rc else None
+            case {"err": _}:
+                return Refusal(None, MgmtError.UNKNOWN, text)
+            case {"rc": int(rc)}:
+                return Refusal(None, rc, text) if rc else None
+            case {"rc": _}:
+                return Refusal(None, MgmtError.UNKNOWN, text)
         return None

@@ -1,9 +1,9 @@
 """Either framing, as the peer speaks it; answers go out in the framing of the last frame that came whole.
 
-What lies between two 00 belongs to one framing alone, decided by its first two bytes: an SMP header's second byte
-(flags) is always 0, so that COBS of a message begins with 02 and the byte of operation and version, or with 01 01. No
-line of a console begins so. Deciding matters: a file that is sent in COBS may hold a console's frames, which must not
-be taken for requests.
+What lies between two 00, or after a console's lines, belongs to one framing alone, decided by its first two bytes: an
+SMP header's second byte (flags) is always 0, so that COBS of a message begins with 02 and the byte of operation and
+version, or with 01 01. No line of a console's frame begins so. Deciding matters: a file that is sent in COBS may hold a
+console's frames, which must not be taken for requests.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class Auto:
         *ended, begun = data.split(b"\0")
         messages: list[bytes] = []
         for piece in ended:
-            messages += self._read(piece, b"\0")
-            self._reader = None
+            if piece or self._begun or self._reader is not None:  # a run of 00 says nothing
+                messages += self._read(piece, b"\0")
+                self._reader = None
         messages += self._read(begun, b"")
         return messages
 
@@ -61,8 +62,11 @@ class Auto:
                 self._begun = piece
                 return []
             self._reader = self._cobs if piece[:2] in _COBS_BEGINS else self._console
-        if self._reader is self._console:
+        reader = self._reader
+        if reader is self._console:
             messages = self._console.feed(piece)
+            if self._console.between:  # a peer may go on in COBS, and not all of them begin it with a 00
+                self._reader = None
         else:
             messages = self._cobs.feed(piece + end)
             if self._cobs.skipping:  # longer than any frame: no COBS after all
@@ -70,5 +74,5 @@ class Auto:
                 self._reader = self._console
         # 16 bits of CRC let noise pass now and then: it must not decide how we answer.
         if any(int.from_bytes(message[2:4], "big") == len(message) - HEADER_BYTES for message in messages):
-            self._heard = self._reader
+            self._heard = reader
         return messages

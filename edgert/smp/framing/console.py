@@ -18,6 +18,10 @@ _MAX_MESSAGE = 0xFFFF - 2  # the length's 16 bits count the CRC, too
 _BREAK = b"\n" + _NEXT
 
 
+def _last_marker(line: bytes | bytearray) -> int:
+    return max(line.rfind(_FIRST), line.rfind(_NEXT))
+
+
 class Console:
     """Frames of a console. Whatever is on no line of a frame is ignored. `max_message` bounds what is kept."""
 
@@ -52,14 +56,19 @@ class Console:
         self._line.clear()
         self._drop()
 
+    @property
+    def between(self) -> bool:
+        """Whether no line and no frame has begun that we would go on with."""
+        return not self._line and not self._needed
+
     def _begin(self, piece: bytes) -> None:
         """Add to the line that has begun: keep it from a marker on, or the byte that may be a marker's first."""
         line = self._line
         line += piece
         if not line.startswith((_FIRST, _NEXT)):
-            marker = max(line.rfind(_FIRST), line.rfind(_NEXT))
-            if marker >= 0:
-                del line[:marker]
+            at = _last_marker(line)
+            if at >= 0:
+                del line[:at]
             else:
                 del line[: -1 if line.endswith((_FIRST[:1], _NEXT[:1])) else len(line)]
         if len(line) > self._max_line:
@@ -68,20 +77,21 @@ class Console:
 
     def _add(self, line: bytes) -> bytes | None:
         """The message that this line completes."""
-        marker = line[:2]
-        if marker not in (_FIRST, _NEXT):
-            at = max(line.rfind(_FIRST), line.rfind(_NEXT))
+        if not line.startswith((_FIRST, _NEXT)):
+            at = _last_marker(line)
             if at < 0:
                 return None
             line = line[at:]
-            marker = line[:2]
+        marker = line[:2]
         if marker == _NEXT and not self._needed:
             return None  # the rest of a frame whose beginning was lost, and counted
         try:
             piece = a2b_base64(line[2:].rstrip(b"\r"), strict_mode=True)
         except Error:
             self._drop(begun=True)
-            return None
+            # Base64 has no marker's bytes: where one is, the newline before it was lost.
+            at = _last_marker(line[2:])
+            return self._add(line[2 + at :]) if at >= 0 else None
         if marker == _FIRST:
             self._drop()
             self._needed = int.from_bytes(piece[:2], "big") + 2
