@@ -148,12 +148,18 @@ def _open(path: str | os.PathLike[str]) -> _native.Model:
 def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str | None = None, fusion: bool = True) -> Model:
     """Opens a package for running.
 
-    path: an .ert file. threads: how many share the work, the caller's included. isa: the highest instruction set to
-    use ("scalar", "avx2", ...); None: the environment's ERT_ISA_MAX, or all that the processor has.
+    path: an .ert file; or "device:NAME" for what was pushed to this device under that name, which is opened as a
+    DeviceModel from $EDGERT_HOME or the default home (for a file that has such a name, give a Path).
+    threads: how many share the work, the caller's included. isa: the highest instruction set to use ("scalar",
+    "avx2", ...); None: the environment's ERT_ISA_MAX, or all that the processor has.
     fusion: operators run together where it pays, with the same results; False is for comparing.
     A forked process (multiprocessing's "fork") has none of its parent's threads; a model loaded before runs there on
     one.
     Raises InputError when the file cannot be opened, FileFormatError when it is damaged or no package, ModelError
     when this build cannot run it.
     """
+    if isinstance(path, str) and path.startswith("device:"):
+        from edgert.runtime.device import load_device
+
+        return load_device(path.removeprefix("device:"), threads=threads, isa=isa, fusion=fusion)
     return Model(path, threads=threads, isa=isa, fusion=fusion)

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from edgert.store.errors import BusyError, DiskError, NoSpaceError
 PIECE_BYTES = 1 << 18  # read at a time where a whole file is looked at
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# Locks of an open file, not of a process as POSIX has them, which any close of the same file would take away.
+_GET_LOCK, _SET_LOCK = getattr(fcntl, "F_OFD_GETLK", 36), getattr(fcntl, "F_OFD_SETLK", 37)
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock with offsets of 64 bits, aligned as the machine does
 
 
 @contextmanager
@@ -97,6 +101,26 @@ class File:
     def sync(self) -> None:
         with _step("sync", self.path):
             os.fsync(self.fd)
+
+    def lock_byte(self, offset: int) -> None:
+        """Holds the byte until the file is closed or the process, with all that it forked since, has ended. It may lie
+        beyond the end of the file. Raises DiskError when another holds it."""
+        with _step("lock a byte of", self.path):
+            fcntl.fcntl(self.fd, _SET_LOCK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
+
+    def locked_bytes(self, start: int, end: int) -> int:
+        """How many bytes of this range others hold."""
+        count = 0
+        with _step("look at the locks of", self.path):
+            while start < end:
+                asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, end - start, 0)
+                kind, _, first, length, _ = _FLOCK.unpack(fcntl.fcntl(self.fd, _GET_LOCK, asked))
+                if kind == fcntl.F_UNLCK:
+                    break
+                until = min(first + length, end) if length else end
+                count += until - max(first, start)
+                start = until
+        return count
 
 
 def open_file(path: Path) -> File:
