@@ -55,6 +55,13 @@ class Reception:
         """The offset that is expected when all of an object is here."""
         return len(entry.chunks) * (entry.chunk_bytes + HEAD_BYTES) if compressed else entry.size
 
+    def restart_chunk(self) -> None:
+        """Forgets what came of a chunk that is not whole: a client that offers anew goes on at a chunk's beginning."""
+        self._record.clear()
+        if not self.complete and self.received % self.entry.chunk_bytes:
+            self.incoming.close()
+            self.incoming = Incoming(self.incoming.home, self.entry)
+
     def close(self) -> None:
         """What is whole stays, for the next offer."""
         self._record.clear()

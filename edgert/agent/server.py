@@ -91,13 +91,10 @@ class Server:
         except EdgertError as error:
             return request.refuse(MgmtError.UNKNOWN, reason=str(error) if reasons else "")
         except Exception as error:  # the last resort: a fault of ours must not end the agent
-            self.session.home.log(
-                f"a fault of edgert's own in group {header.group}, command {header.command}: {error!r}"
-            )
+            text = f"a fault of edgert's own, please report it: {error!r}"[:300]
+            self.session.home.log(f"group {header.group}, command {header.command}: {text}")
             traceback.print_exc()
-            return request.refuse(
-                MgmtError.UNKNOWN, reason=f"a fault of edgert's own: {error!r}"[:200] if reasons else ""
-            )
+            return request.refuse(MgmtError.UNKNOWN, reason=text if reasons else "")
 
     def tick(self) -> None:
         """To be called about every second."""

@@ -139,14 +139,14 @@ class Session:
     def _accept(self, offer: Offer) -> tuple[State, list[Need]]:
         state = self.state
         same = self._push is not None and self._push.offer.sha256 == offer.sha256
-        if same and state in (State.RECEIVING, State.RECEIVED) and self._lock is not None:
+        if same and state in (State.RECEIVING, State.RECEIVED) and self._lock is not None and self._push is not None:
+            for reception in self._push.receptions.values():
+                reception.restart_chunk()
             return state, self._needs()
         if state is State.VERIFYING:
             if same:
                 return state, []
-            raise RefusedError(
-                Rc.BUSY, f"{self._push and self._push.offer} is being checked; try again when that is done"
-            )
+            raise RefusedError(Rc.BUSY, "another package is being checked; try again when that is done")
         if generations.is_current(self.home, offer):
             self._forget(generations.state_of(self.home, offer), _Push(offer))
             self._unlock()
@@ -252,10 +252,8 @@ class Session:
             self._state = State.VERIFYING
             self.detail = f"{push.offer} is being checked"
         elif state in (State.IDLE, State.RECEIVING, State.REVERTED):
-            missing = (
-                f"; objects are lacking: {len(self._needs())}" if state is State.RECEIVING else "; offer one first"
-            )
-            raise RefusedError(Rc.BAD_STATE, f"there is nothing to verify: the state is {state}{missing}")
+            todo = f"send {len(self._needs())} objects first" if state is State.RECEIVING else "offer a package first"
+            raise RefusedError(Rc.BAD_STATE, f"there is nothing to verify, the state is {state}: {todo}")
         return self._state
 
     def wait(self, seconds: float | None = None) -> State:
@@ -303,9 +301,7 @@ class Session:
         if self._state is State.REJECTED and self._push is not None and self._push.offer.sha256 == sha256:
             raise RefusedError(Rc.CHECK_FAILED, self.detail)
         if self.state is State.VERIFYING:
-            raise RefusedError(
-                Rc.BAD_STATE, "the package is still being checked; ask for the status until it is verified"
-            )
+            raise RefusedError(Rc.BAD_STATE, "the package is being checked; ask for the status until it is verified")
         self._take_lock()
         try:
             found = generations.find(self.home, sha256, Trust(self.home.trusted_keys()))

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import termios
+import time
 from collections.abc import Callable
 
 from edgert.agent.serve import Answering, Framing, Stop, serve
@@ -13,6 +14,7 @@ from edgert.errors import EdgertError, InputError
 
 # A USB gadget's port (/dev/ttyGS0) hangs up with every cable that is pulled, and is soon there again.
 REOPEN_SECONDS = (0.2, 0.5, 1.0, 2.0)
+STEADY_SECONDS = 10.0  # a port that stayed open for so long was there
 
 SPEEDS = {
     int(name[1:]): getattr(termios, name)
@@ -72,31 +74,29 @@ def _make_raw(fd: int, speed: int) -> None:
 def serve_tty(
     path: str, baud: int, new_framing: Callable[[], Framing], server: Answering, stop: Stop, say: Callable[[str], None]
 ) -> None:
-    """Serves at a serial port until `stop` is set. A port that hangs up, vanishes or fails is opened again and again;
-    `say` is told once when that begins and once when it is over. Raises TtyError only when it never could be opened."""
+    """Serves at a serial port until `stop` is set. A port that hangs up, vanishes or fails is opened again and again,
+    and `say` told when that begins. Raises TtyError only when it could not be opened at all."""
     fd = open_tty(path, baud)
+    attempt = 0
     while True:
+        opened = time.monotonic()
         try:
             ended = serve(fd, fd, new_framing(), server, stop, lossy=True)
         finally:
             os.close(fd)
         if stop.is_set():
             return
-        say(f"{path}: {ended}; waiting for it to come back")
-        again = _reopen(path, baud, server, stop)
-        if again is None:
-            return
-        fd = again
-        say(f"{path}: open again")
-
-
-def _reopen(path: str, baud: int, server: Answering, stop: Stop) -> int | None:
-    attempt = 0
-    while not stop.wait(REOPEN_SECONDS[min(attempt, len(REOPEN_SECONDS) - 1)]):
-        attempt += 1
-        server.tick()  # a push that waits for the line gives its lock back in time
-        try:
-            return open_tty(path, baud)
-        except TtyError:
-            continue
-    return None
+        if time.monotonic() - opened >= STEADY_SECONDS:
+            attempt = 0
+        if attempt == 0:  # a port that opens and hangs up again and again is not worth a line each time
+            say(f"{path}: {ended}; opening it again until it answers")
+        while True:
+            if stop.wait(REOPEN_SECONDS[min(attempt, len(REOPEN_SECONDS) - 1)]):
+                return
+            attempt += 1
+            server.tick()  # a push that waits for the line gives the home's lock back in time
+            try:
+                fd = open_tty(path, baud)
+                break
+            except TtyError:
+                continue

@@ -97,7 +97,7 @@ def new_session(home: Home, probe: Probe = PROBE, target: str | None = None, **o
     return Session(home, ThisDevice(home.id, target, probe), **{"check": lambda _home, _offer: None, **options})
 
 
-class ErrorReply(Exception):
+class ReplyError(Exception):
     """The device refused. group: None for an error that any group may give."""
 
     def __init__(self, group: int | None, rc: int, reason: str) -> None:
@@ -130,7 +130,7 @@ class Client:
         assert answer.header == replace(header, op=Op(op | 1))
         refusal = answer.refusal()
         if refusal is not None:
-            raise ErrorReply(refusal.group, refusal.rc, refusal.reason)
+            raise ReplyError(refusal.group, refusal.rc, refusal.reason)
         return answer.body
 
     def own(self, command: EdgertCommand, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
@@ -185,4 +185,4 @@ class Client:
         return self.activate(package)
 
 
-__all__ = ["Client", "Clock", "ErrorReply", "Package", "new_home", "new_key", "new_session", "package", "signed_again"]
+__all__ = ["Client", "Clock", "Package", "ReplyError", "new_home", "new_key", "new_session", "package", "signed_again"]
