@@ -81,7 +81,14 @@ class EdgertGroup:
             if room < 0:
                 break
             answer["models"].append(model)
-        return answer
+        verified = []
+        for name, counter, sha256 in generations.waiting(session.home):
+            one = {"name": name, "counter": counter, "sha256": sha256}
+            room -= len(cbor.encode(one))
+            if room < len(cbor.encode("verified")) + 8:
+                break
+            verified.append(one)
+        return {**answer, "verified": verified} if verified else answer
 
     def _models(self) -> Iterator[dict[str, Any]]:
         offered = self._session.offered

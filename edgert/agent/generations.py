@@ -138,6 +138,19 @@ def models(home: Home, first: str | None = None) -> Iterator[ModelFacts]:
         yield ModelFacts(name, state.current, sha256, state.pending, state.loads, state.trials, state.previous)
 
 
+def waiting(home: Home) -> Iterator[tuple[str, int, bytes]]:
+    """(name, counter, SHA-256 of the manifest) of every generation that passed its check and could be activated."""
+    for name in home.models():
+        slot = Slot(home, name)
+        highest = slot.state().highest
+        for counter in slot.generations():
+            if counter > highest:
+                try:
+                    yield name, counter, _manifest_sha256(str(home.path), name, counter)
+                except StoreError:
+                    continue  # damaged on the disk
+
+
 def settle(home: Home) -> None:
     """When the agent begins: what applications found out since goes into the agent's own records."""
     for name in home.models():

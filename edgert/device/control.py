@@ -10,7 +10,7 @@ from edgert.device.client import PATIENCE_S, Client
 from edgert.device.connect import open_stream
 from edgert.device.errors import DeviceError
 from edgert.device.push import Where, as_device
-from edgert.device.results import DeviceStatus, ModelState, field
+from edgert.device.results import DeviceStatus, ModelState, Waiting, field
 from edgert.device.statuses import read_twice
 from edgert.smp.groups import EdgertCommand, Group
 from edgert.smp.message import Op
@@ -29,20 +29,38 @@ async def status_async(where: Where, patience: float = PATIENCE_S) -> DeviceStat
         return await read_twice(client)
 
 
-async def activate_async(where: Where, manifest: bytes, patience: float = PATIENCE_S) -> str:
-    """Switches to what was pushed and verified before; manifest: its SHA-256. The model's state after it: "pending".
+async def activate_async(
+    where: Where,
+    manifest: bytes | None = None,
+    name: str | None = None,
+    counter: int | None = None,
+    patience: float = PATIENCE_S,
+) -> ModelState:
+    """Switches to what was pushed and verified before; what the device then has.
 
-    Raises RefusedError when the device has no such generation."""
+    manifest: its SHA-256, as a push's result tells it; None: the newest verified generation of the model called
+    `name`, or the one with this counter. name: None is the only one that waits.
+
+    Raises DeviceError when nothing such waits, RefusedError when the device refuses."""
     async with await _client(where, patience) as client:
-        return await client.request(Op.WRITE, Group.EDGERT, EdgertCommand.ACTIVATE, {"manifest": manifest}, _state)
+        if manifest is None:
+            manifest = _waiting(await read_twice(client), name, counter, client).sha256
+        body = {"manifest": manifest}
+        await client.request(Op.WRITE, Group.EDGERT, EdgertCommand.ACTIVATE, body, _state)
+        found = await read_twice(client)
+        active = next((model for model in found.models if model.sha256 == manifest), None)
+        if active is None:
+            raise DeviceError(f"{client.stream.describe()}: another generation was activated since; ask for the status")
+        return active
 
 
-async def confirm_async(where: Where, name: str | None = None, patience: float = PATIENCE_S) -> str:
+async def confirm_async(where: Where, name: str | None = None, patience: float = PATIENCE_S) -> ModelState:
     """Says that the pending generation of a model does well, before its trials are over. name: None is the only one.
-    The state after it: "confirmed"."""
+    What the device then has."""
     async with await _client(where, patience) as client:
         model = _model(await read_twice(client), name, client)
-        return await client.request(Op.WRITE, Group.EDGERT, EdgertCommand.CONFIRM, {"name": model.name}, _state)
+        await client.request(Op.WRITE, Group.EDGERT, EdgertCommand.CONFIRM, {"name": model.name}, _state)
+        return _model(await read_twice(client), model.name, client)
 
 
 async def rollback_async(
@@ -70,12 +88,18 @@ def status(where: Where, patience: float = PATIENCE_S) -> DeviceStatus:
     return asyncio.run(status_async(where, patience))
 
 
-def activate(where: Where, manifest: bytes, patience: float = PATIENCE_S) -> str:
+def activate(
+    where: Where,
+    manifest: bytes | None = None,
+    name: str | None = None,
+    counter: int | None = None,
+    patience: float = PATIENCE_S,
+) -> ModelState:
     """`activate_async`, for programs without an event loop."""
-    return asyncio.run(activate_async(where, manifest, patience))
+    return asyncio.run(activate_async(where, manifest, name, counter, patience))
 
 
-def confirm(where: Where, name: str | None = None, patience: float = PATIENCE_S) -> str:
+def confirm(where: Where, name: str | None = None, patience: float = PATIENCE_S) -> ModelState:
     """`confirm_async`, for programs without an event loop."""
     return asyncio.run(confirm_async(where, name, patience))
 
@@ -94,6 +118,15 @@ def log(where: Where, patience: float = PATIENCE_S) -> str:
 
 def _state(body: Mapping[str, Any]) -> str:
     return str(field(body, "state", str))
+
+
+def _waiting(found: DeviceStatus, name: str | None, counter: int | None, client: Client) -> Waiting:
+    fitting = [one for one in found.verified if name in (None, one.name) and counter in (None, one.counter)]
+    if not fitting or len({one.name for one in fitting}) > 1:
+        there = ", ".join(f"{one.name} {one.counter}" for one in found.verified) or "none"
+        which = "several models; say which" if fitting else "nothing of that kind; push it with --no-activate"
+        raise DeviceError(f"{client.stream.describe()}: to be activated there is {which} (verified there: {there})")
+    return max(fitting, key=lambda one: one.counter)
 
 
 def _model(found: DeviceStatus, name: str | None, client: Client) -> ModelState:

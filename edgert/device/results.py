@@ -43,14 +43,25 @@ class ModelState:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A generation that passed the device's checks and was not activated yet; sha256 of its manifest."""
+
+    name: str
+    counter: int
+    sha256: bytes
+
+
+@dataclass(frozen=True)
 class DeviceStatus:
-    """An agent's answer to STATUS. detail: the last refusal or result; progress: (done, total) of a push."""
+    """An agent's answer to STATUS. detail: the last refusal or result; progress: (done, total) of a push; verified:
+    what `activate` can switch to."""
 
     state: str
     detail: str
     device: DeviceInfo
     models: tuple[ModelState, ...]
     progress: tuple[int, int] | None = None
+    verified: tuple[Waiting, ...] = ()
 
     def model(self, name: str) -> ModelState | None:
         return next((model for model in self.models if model.name == name), None)
@@ -102,14 +113,18 @@ def read_status(body: Mapping[str, Any]) -> DeviceStatus:
     if progress is not None and not isinstance(progress, dict):
         raise AnswerError(f"'progress' is {progress!r:.60}, needed a map")
     models = field(body, "models", list)
-    if not all(isinstance(model, dict) for model in models):
-        raise AnswerError("'models' holds something else than maps")
+    verified = field(body, "verified", list) if "verified" in body else []
+    if not all(isinstance(one, dict) for one in (*models, *verified)):
+        raise AnswerError("'models' or 'verified' holds something else than maps")
     return DeviceStatus(
         state=field(body, "state", str),
         detail=field(body, "detail", str) if "detail" in body else "",
         device=_read_device(field(body, "device", dict)),
         models=tuple(_read_model(model) for model in models),
         progress=None if progress is None else (counted(progress, "done"), counted(progress, "total")),
+        verified=tuple(
+            Waiting(field(one, "name", str), counted(one, "counter"), field(one, "sha256", bytes)) for one in verified
+        ),
     )
 
 
