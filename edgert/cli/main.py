@@ -30,6 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),
     "report": ("edgert.cli.report", "Write a page on what quantisation did to a model."),
     "evaluate": ("edgert.cli.evaluate", "Measure how good a model is on data, with confidence intervals."),
+    "push": ("edgert.cli.push", "Push a package to devices: signed, resumable, with a way back."),
+    "devices": ("edgert.cli.devices", "List what could be pushed to from here."),
+    "device": ("edgert.cli.device", "Ask a device what it has; activate, confirm or roll back a model there."),
     "agent": ("edgert.cli.agent", "Receive models on a device: the other side of push."),
     "keys": ("edgert.cli.keys", "Make, show and trust the keys that sign what is pushed."),
 }
