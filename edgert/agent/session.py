@@ -269,7 +269,7 @@ class Session:
                 push.receptions[entry.sha256].incoming.finish()
             else:
                 self.home.check_object(entry)
-        self._check(self.home, push.offer)
+        self._check(self.home, push.offer, self.device)
         generations.install(self.home, push.offer)
 
     def _look_at_verification(self) -> None:

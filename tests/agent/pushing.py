@@ -94,7 +94,7 @@ class Clock:
 
 def new_session(home: Home, probe: Probe = PROBE, target: str | None = None, **options: Any) -> Session:
     """A session whose check of a package passes, unless `check` says otherwise."""
-    return Session(home, ThisDevice(home.id, target, probe), **{"check": lambda _home, _offer: None, **options})
+    return Session(home, ThisDevice(home.id, target, probe), **{"check": lambda *_: None, **options})
 
 
 class ReplyError(Exception):

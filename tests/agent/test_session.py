@@ -370,7 +370,7 @@ def test_verify_needs_all_the_objects(home: Home) -> None:
 def test_a_failed_check_keeps_what_is_current(home: Home) -> None:
     install(new_session(home), package(KEY, DATA, 1))
 
-    def fail(_home: Home, _offer: object) -> None:
+    def fail(*_: object) -> None:
         raise EdgertError("output 0 differs at 3 of 10 values")
 
     session, pushed = new_session(home, check=fail), package(KEY, DATA[::-1], 2)
@@ -387,12 +387,12 @@ def test_a_failed_check_keeps_what_is_current(home: Home) -> None:
     assert not home.object_path(pushed.entry.sha256).exists()
     assert "digits 2 is rejected: output 0 differs" in home.read_log().decode()
     # The next push is taken, in this session.
-    session._check = lambda _home, _offer: None  # type: ignore[method-assign]
+    session._check = lambda *_: None  # type: ignore[method-assign]
     install(session, package(KEY, DATA[::-1], 3))
 
 
 def test_a_fault_in_the_check_rejects_too(home: Home) -> None:
-    def fault(_home: Home, _offer: object) -> None:
+    def fault(*_: object) -> None:
         raise ZeroDivisionError("oops")
 
     session, pushed = new_session(home, check=fault), package(KEY, DATA)
@@ -405,7 +405,7 @@ def test_a_fault_in_the_check_rejects_too(home: Home) -> None:
 
 def test_while_a_package_is_checked(home: Home) -> None:
     go_on = threading.Event()
-    session = new_session(home, check=lambda _home, _offer: go_on.wait(30) and None)
+    session = new_session(home, check=lambda *_: go_on.wait(30) and None)
     pushed, other = package(KEY, DATA, 1), package(KEY, DATA[::-1], 2)
     session.offer(pushed.manifest_bytes, pushed.signature)
     upload(session, DATA, pushed.entry.sha256)
@@ -517,7 +517,7 @@ def test_a_silent_push_gives_the_home_back(home: Home) -> None:
 
 def test_a_check_is_not_silence(home: Home) -> None:
     go_on, clock, pushed = threading.Event(), Clock(), package(KEY, DATA)
-    session = new_session(home, clock=clock, check=lambda _home, _offer: go_on.wait(30) and None)
+    session = new_session(home, clock=clock, check=lambda *_: go_on.wait(30) and None)
     session.offer(pushed.manifest_bytes, pushed.signature)
     upload(session, DATA, pushed.entry.sha256)
     session.verify()
