@@ -150,7 +150,7 @@ def _model_facts(model: ModelState) -> dict[str, Any]:
 
 
 def _print(found: DeviceStatus) -> None:
-    from edgert.report.console import print_facts, print_table, size_text
+    from edgert.report.console import print_facts, print_table
 
     device = found.device
     done = "" if found.progress is None else f", {found.progress[0]} of {found.progress[1]} bytes"
@@ -159,7 +159,7 @@ def _print(found: DeviceStatus) -> None:
             ("device", device.id),
             ("target", device.target),
             ("architecture", f"{device.architecture}: {' '.join(device.instruction_sets) or 'no instruction sets'}"),
-            ("memory", f"{size_text(device.memory_bytes)}, pages of {device.page_size} bytes"),
+            ("memory", f"{device.memory_bytes / (1 << 30):.1f} GiB, pages of {device.page_size} bytes"),
             ("cores", device.cores),
             ("runtime", f"edgert {device.runtime}{'' if device.zstd else ', without zstd'}"),
             ("keys", " ".join(key.hex() for key in device.keys) or "none; on the device: edgert keys trust"),

@@ -112,7 +112,8 @@ def write_ssh(folder: Path, configuration: str) -> None:
     """Makes `folder`/ssh: the system's ssh with this configuration instead of the user's."""
     folder.mkdir(exist_ok=True)
     (folder / "ssh_config").write_text(configuration)
-    program = shutil.which("ssh")
+    others = [place for place in os.environ["PATH"].split(os.pathsep) if place != str(folder)]
+    program = shutil.which("ssh", path=os.pathsep.join(others))
     (folder / "ssh").write_text(f'#!/bin/sh\nexec {program} -F {folder}/ssh_config "$@"\n')
     (folder / "ssh").chmod(0o755)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from device.device_side import write_program
-from device.sshd import Sshd, require_sshd, write_ssh
+from device import pushes
+from device.device_side import write_edgert, write_program
+from device.sshd import Sshd, cutting_proxy, require_sshd, write_ssh
 
+from edgert import device
+from edgert.cli.main import run
 from edgert.device.address import SshAddress
 from edgert.device.errors import AgentMissingError, LinkError
 from edgert.device.transports.ssh import open_ssh
@@ -130,3 +136,160 @@ def test_without_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(LinkError, match="install OpenSSH's client"):
         asyncio.run(open_ssh(SshAddress("device")))
     assert shutil.which("ssh") is None
+
+
+# --- pushes ---
+
+PACKAGE_BYTES = 3_600_000
+CHECKPOINT_BYTES = 1 << 16
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> str:
+    """The command that stands for edgert on the device."""
+    return str(write_edgert(tmp_path / "device"))
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pushes.package(tmp_path_factory.mktemp("package") / "classifier.ert", PACKAGE_BYTES)
+
+
+def installed(home: Path, name: str) -> Path:
+    """The file that an application on the device would open."""
+    from edgert.store.home import Home
+    from edgert.store.slot import Slot
+
+    slot = Slot(Home(home), name)
+    current = slot.state().current
+    assert current is not None, "nothing is current"
+    return slot.package(current)
+
+
+def nothing_is_current(home: Path, name: str) -> bool:
+    from edgert.store.home import Home
+    from edgert.store.slot import Slot
+
+    return Slot(Home(home), name).state().current is None
+
+
+def test_push_and_what_can_be_asked_after_it(ssh: Sshd, agent: str, package: Path, tmp_path: Path) -> None:
+    key = pushes.key()
+    home = pushes.home(tmp_path / "home", key)
+    where = f"ssh://device{home}?agent={agent}"
+    stages: list[str] = []
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if not stages or stages[-1] != stage:
+            stages.append(stage)
+
+    result = device.push(package, where, key, progress=progress)
+    assert (result.name, result.state, result.resumed_from) == ("classifier", "pending", 0)
+    assert stages == ["prepare", "connect", "offer", "send", "verify", "activate"]
+    assert installed(home, "classifier").read_bytes() == package.read_bytes()
+
+    assert device.push(package, where, key).bytes_sent == 0  # it is there
+    second = device.push(package, where, key, device.PushOptions(force=True, activate=False))
+    assert second.state == "verified"
+    assert second.counter > result.counter
+    status = device.status(where)
+    assert [(model.name, model.counter, model.state) for model in status.models] == [
+        ("classifier", result.counter, "pending")
+    ]
+    assert [(one.name, one.counter) for one in status.verified] == [("classifier", second.counter)]
+    assert device.activate(where).counter == second.counter
+    assert device.confirm(where).state == "confirmed"
+    assert device.rollback(where).counter == result.counter
+    assert f"rolled back from generation {second.counter}" in device.log(where)
+    with pytest.raises(device.DeviceError, match=r"verified there: none"):
+        device.activate(where)
+
+
+def kill_session(sshd: Sshd) -> None:
+    """The process of sshd that serves the one connection there is."""
+    children = Path(f"/proc/{sshd.process.pid}/task/{sshd.process.pid}/children").read_text().split()
+    assert children
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+
+
+def test_resume_after_the_connection_is_cut(ssh: Sshd, agent: str, package: Path, tmp_path: Path) -> None:
+    key = pushes.key()
+    home = pushes.home(tmp_path / "home", key)
+    with cutting_proxy(ssh.port, PACKAGE_BYTES // 2) as port:
+        write_ssh(tmp_path / "bin", ssh.host("device") + ssh.host("cut", port))
+        with pytest.raises(LinkError, match=r"again"):
+            device.push(package, f"ssh://cut{home}?agent={agent}", key)
+    assert nothing_is_current(home, "classifier")
+    wait_for_agents(home)
+    result = device.push(package, f"ssh://device{home}?agent={agent}", key)
+    # What was under way in pipes and windows is lost, and at most a checkpoint of what had arrived.
+    assert result.resumed_from > PACKAGE_BYTES // 4
+    assert result.bytes_sent < package.stat().st_size - result.resumed_from + CHECKPOINT_BYTES
+    assert installed(home, "classifier").read_bytes() == package.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the session's process in /proc")
+def test_resume_after_sshd_was_killed(ssh: Sshd, agent: str, package: Path, tmp_path: Path) -> None:
+    key = pushes.key()
+    home = pushes.home(tmp_path / "home", key)
+    where = f"ssh://device{home}?agent={agent}"
+    killed = False
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        nonlocal killed
+        if stage == "send" and done > PACKAGE_BYTES // 2 and not killed:
+            killed = True
+            kill_session(ssh)
+
+    with pytest.raises(LinkError, match=r"again"):
+        device.push(package, where, key, progress=progress)
+    assert nothing_is_current(home, "classifier")
+    wait_for_agents(home)
+    result = device.push(package, where, key)
+    assert result.resumed_from > PACKAGE_BYTES // 2 - CHECKPOINT_BYTES
+    assert installed(home, "classifier").read_bytes() == package.read_bytes()
+
+
+def wait_for_agents(home: Path) -> None:
+    """Until the agent of the broken connection has noticed, and let go of the home."""
+    from edgert.store.errors import BusyError
+    from edgert.store.home import Home
+
+    give_up_at = time.monotonic() + 60
+    while True:
+        try:
+            with Home(home).lock():
+                return
+        except BusyError:
+            assert time.monotonic() < give_up_at, "an agent without a connection goes on"
+            time.sleep(0.1)
+
+
+def test_parallel_push_to_twenty_homes(
+    ssh: Sshd, agent: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By names of edgert-devices.toml; and one of them, which trusts another key, does not stop the others."""
+    key = pushes.key()
+    key.save(tmp_path / "key.pem")
+    small = pushes.package(tmp_path / "Small.ert", 300_000)
+    homes = {f"board-{i:02}": pushes.home(tmp_path / "homes" / f"{i:02}", key) for i in range(20)}
+    homes["stranger"] = pushes.home(tmp_path / "homes" / "stranger", pushes.key())
+    lines = [f'{name} = "ssh://device{home}?agent={agent}"' for name, home in homes.items()]
+    (tmp_path / "edgert-devices.toml").write_text("\n".join(["[devices]", *lines]))
+    monkeypatch.chdir(tmp_path)
+    assert run(["push", str(small), "--all", "--key", str(tmp_path / "key.pem"), "--json"]) == 1
+    said = capfd.readouterr()
+    events = [json.loads(line) for line in said.out.splitlines()]
+    results = {event["target"]: event for event in events if event["event"] == "result"}
+    assert set(results) == set(homes) - {"stranger"}
+    assert all(result["state"] == "pending" for result in results.values())
+    assert len({result["device"] for result in results.values()}) == 20
+    (error,) = (event for event in events if event["event"] == "error")
+    assert error["target"] == "stranger"
+    assert "does not trust" in error["error"] or "key" in error["error"]
+    assert events[-1] == {"event": "done", "pushed": 20, "failed": 1}
+    for name, home in homes.items():
+        if name != "stranger":
+            assert installed(home, "small").read_bytes() == small.read_bytes()
+    assert nothing_is_current(homes["stranger"], "small")
