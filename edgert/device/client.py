@@ -169,7 +169,6 @@ class Client:
             else:
                 with contextlib.suppress(AnswerError):  # damaged: as if it had not come
                     offset = counted(answer.message.body, "off")
-                    refusals = 0
                     transfer.answered(sequence, offset, answer.at)
                     if answered is not None:
                         answered(answer.message.body)

@@ -117,7 +117,7 @@ class Installation:
                     return offered.state
                 state = await self._verify()
             except RefusedError as error:
-                if not self._worth_offering_again(error, problem):
+                if not self._worth_offering_again(error, problem) and not await self._was_checking(error):
                     raise
                 problem = error
                 continue
@@ -178,26 +178,39 @@ class Installation:
     async def _verify(self) -> str:
         """The state after the device's own checks. Raises RejectedError when the model failed them."""
         self._progress("verify", 0, None)
-        state = await self._client.request(
+        await self._client.request(
             Op.WRITE, Group.EDGERT, EdgertCommand.VERIFY, {}, lambda body: str(field(body, "state", str))
         )
+        status = await self._checked()
+        if status.state == "rejected":
+            raise RejectedError(
+                f"{self._client.stream.describe()}: the device rejects the model: {status.detail}", status.detail
+            )
+        return status.state
+
+    async def _was_checking(self, error: RefusedError) -> bool:
+        """Whether the device was only busy with the check of a push that was cut off, and is done with that now."""
+        if (error.group, error.rc) != (Group.EDGERT, RefusalCode.BUSY):
+            return False
+        if (await read_twice(self._client)).state != "verifying":
+            return False
+        self._progress("verify", 0, None)
+        await self._checked()
+        return True
+
+    async def _checked(self) -> DeviceStatus:
+        """The status once no check is going on any more."""
         poll, give_up_at = _POLL_S, time.monotonic() + _VERIFY_S
-        while state in ("verifying", "rejected"):
-            if time.monotonic() > give_up_at:
-                raise LinkError(
-                    f"{self._client.stream.describe()}: the device checks the model for more than {_VERIFY_S:.0f} s; "
-                    "look at its log, and call again to resume"
-                )
+        while time.monotonic() < give_up_at:
             status = await read_twice(self._client)
-            state = status.state
-            if state == "rejected":
-                raise RejectedError(
-                    f"{self._client.stream.describe()}: the device rejects the model: {status.detail}", status.detail
-                )
-            if state == "verifying":
-                await asyncio.sleep(poll)
-                poll = min(poll * 1.5, _LONGEST_POLL_S)
-        return state
+            if status.state != "verifying":
+                return status
+            await asyncio.sleep(poll)
+            poll = min(poll * 1.5, _LONGEST_POLL_S)
+        raise LinkError(
+            f"{self._client.stream.describe()}: the device has been checking the model for {_VERIFY_S:.0f} s; look at "
+            "its log, and call again to resume"
+        )
 
     async def _activate(self, manifest: bytes) -> str:
         self._progress("activate", 0, None)
