@@ -82,6 +82,53 @@ def buffer_hash(data):
         PyBuffer_Release(&view)
 
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #include <unistd.h>
+
+    typedef struct {
+        int fd;
+        size_t size;
+        unsigned char bytes[512];
+    } ert_exit_note;
+
+    #ifdef __GLIBC__ /* others have no handler that is told the status */
+    static void ert_write_exit_note(int status, void *argument) {
+        const ert_exit_note *note = (const ert_exit_note *)argument;
+        if (status == 0 && pwrite(note->fd, note->bytes, note->size, 0) == (ssize_t)note->size) {
+            fsync(note->fd);
+        }
+    }
+    static int ert_note_exit(ert_exit_note *note) { return on_exit(ert_write_exit_note, note); }
+    #else
+    static int ert_note_exit(ert_exit_note *note) { (void)note; return -1; }
+    #endif
+    """
+    ctypedef struct ert_exit_note:
+        int fd
+        size_t size
+        unsigned char bytes[512]
+    int ert_note_exit(ert_exit_note *note) nogil
+
+
+def write_at_exit(int fd, bytes data not None):
+    """Writes data, of at most 512 bytes, to the beginning of an open file when this process exits with status 0: which
+    status it is, Python's own atexit does not know. False where the system's C library does not tell it either."""
+    if len(data) > 512:
+        raise errors.InputError(f"{len(data)} bytes to write at exit, at most 512 are possible")
+    cdef ert_exit_note *note = <ert_exit_note *>malloc(sizeof(ert_exit_note))  # the process's, up to its end
+    if note == NULL:
+        raise MemoryError
+    note.fd = fd
+    note.size = <size_t>len(data)
+    memcpy(note.bytes, <const char *>data, note.size)
+    if ert_note_exit(note) != 0:
+        free(note)
+        return False
+    return True
+
+
 cdef ert_status append_packed(void *context, const ert_packed *packed) noexcept:
     try:
         (<list>context).append((packed.op, text(packed.kernel), packed.layout, packed.source, packed.checksum,

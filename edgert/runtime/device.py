@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgert.errors import EdgertError, InputError
+from edgert.runtime import _native
 from edgert.runtime.model import Model
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def load_device(name: str, *, threads: int, isa: str | None, fusion: bool) -> De
 
     slot = Slot(find_home(), name)
     for _ in range(3):
-        opened = count_load(slot)
+        opened = count_load(slot, _native.write_at_exit)
         try:
             return DeviceModel(opened, threads=threads, isa=isa, fusion=fusion)
         except EdgertError as error:

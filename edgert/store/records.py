@@ -86,8 +86,8 @@ class Records:
                 file.write(0, encode(self._magic, number, payload))
                 file.sync()
 
-    def write(self, payload: bytes) -> None:
-        """Durable when it returns. The caller holds the lock. Raises DiskError, and then the record before counts."""
+    def next(self, payload: bytes) -> tuple[disk.File, bytes]:
+        """The file that this record is to be written over, and its bytes."""
         found = self._read()
         which, number = (1 - found[0], found[1] + 1) if found else (0, 0)
         try:
@@ -95,10 +95,15 @@ class Records:
         except FileNotFoundError:  # lost by damage: the pair is made whole
             file = disk.create_file(self.paths[which], self._mode)
             file.set_mode(self._mode)
+        return file, encode(self._magic, number, payload)
+
+    def write(self, payload: bytes) -> None:
+        """Durable when it returns. The caller holds the lock. Raises DiskError, and then the record before counts."""
+        file, data = self.next(payload)
         with file:
             before = file.read(0, RECORD_BYTES)
             try:
-                file.write(0, encode(self._magic, number, payload))
+                file.write(0, data)
                 file.sync()
             except DiskError:
                 with contextlib.suppress(DiskError):  # what was refused must not be seen as current either

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from edgert.manifest.manifest import MAX_BYTES, Manifest, ManifestError, is_name
@@ -40,14 +38,12 @@ class Slot:
         # The group of the home may write these two: applications that run as another user than the agent.
         self.trial_records = Records(self.folder, "trial", TRIAL_MAGIC, 0o664)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> disk.Lock:
         """Alone with the state, among all processes. Raises BusyError, and NoModelError when there is no slot."""
         if not disk.is_folder(self.folder):
             raise self._nothing()
         busy = f"another process holds {self.folder} for more than {LOCK_SECONDS:.0f} s; look what hangs there"
-        with disk.Lock(self.folder, LOCK_SECONDS, busy):
-            yield
+        return disk.Lock(self.folder, LOCK_SECONDS, busy)
 
     def _nothing(self) -> NoModelError:
         there = ", ".join(self.home.models()) or "none"
@@ -137,7 +133,7 @@ class Slot:
             if not self.home.has_object(entry):
                 raise StoreError(f"{self.home.object_path(entry.sha256)} is not there yet; send it before installing")
         self._make()
-        with self.locked():
+        with self.lock():
             state = self.state()
             if self._holds(counter, manifest_bytes, signature):
                 return
@@ -165,7 +161,7 @@ class Slot:
     def _make(self) -> None:
         """The empty slot: its records say that there is nothing before anything can be there."""
         disk.make_folder(self.folder)
-        with self.locked():
+        with self.lock():
             if not disk.is_folder(self.generations_folder):
                 if self.state_records.read() is None:
                     self.state_records.create(StateRecord().to_bytes())
@@ -189,7 +185,7 @@ class Slot:
         """Makes an installed generation current: pending for so many loads that may end badly, or confirmed at once
         with 0 trials. Doing it again changes nothing. Raises StoreError when it is not whole or not newer than all that
         ever were current."""
-        with self.locked():
+        with self.lock():
             if self.state().current == counter:
                 return
             state = self._fold()
@@ -211,7 +207,7 @@ class Slot:
 
     def confirm(self) -> None:
         """Ends the trial of the current generation well; nothing to do for a confirmed one."""
-        with self.locked():
+        with self.lock():
             if self.state().current is None:
                 raise self._nothing()
             state = self._fold()
@@ -223,7 +219,7 @@ class Slot:
     def rollback(self, leave: int) -> SlotState:
         """Makes the previous generation current, confirmed. Where `leave` is not current (any more) nothing changes, so
         that a request may come twice. Raises NoModelError when there is no generation to go back to."""
-        with self.locked():
+        with self.lock():
             if self.state().current != leave:
                 return self.state()
             state = self._fold()
@@ -240,7 +236,7 @@ class Slot:
     def settle(self) -> SlotState:
         """Writes an application's verdict, or what was saved from damaged records, into the agent's record. The agent
         calls it when it begins, and before it collects."""
-        with self.locked():
+        with self.lock():
             state = self._fold()
             if self.state_records.read() != self._padded(state):
                 self._write(state)
@@ -261,7 +257,7 @@ class Slot:
 
     def remove_others(self) -> None:
         """Removes all generations but those, and what an interrupted install left."""
-        with self.locked():
+        with self.lock():
             kept = {str(counter) for counter in self.kept()}
             for name in disk.names(self.generations_folder):
                 if name.isdecimal() and name not in kept:

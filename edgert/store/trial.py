@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from edgert.store import disk
 from edgert.store.errors import BusyError, DiskError, NoModelError, StoreError
 from edgert.store.slot import Slot
 from edgert.store.state import MAX_LOADS, SlotState, TrialRecord, Verdict
+
+# Writes bytes to the beginning of an open file if the process exits with status 0; False where that cannot be arranged.
+WriteAtExit = Callable[[int, bytes], bool]
 
 HEALTHY_SECONDS = 60.0  # from the first run that succeeds to the first after them
 _LOCKED_FROM = 1 << 16  # the byte of load 0, beyond the end of the record
@@ -76,7 +80,7 @@ class Trial:
     def confirm(self) -> None:
         """Ends the trial well, for all processes. Raises DiskError, BusyError."""
         if not self.over:
-            with self.slot.locked():
+            with self.slot.lock():
                 if self._still_on():
                     self._write(dataclasses.replace(self._record(), verdict=Verdict.WORKS))
             self.end()
@@ -86,18 +90,27 @@ class Trial:
         self.over = True
         self._file.close()
 
-    def finish(self) -> None:
-        """The interpreter ends normally."""
+    def finish(self, write_at_exit: WriteAtExit) -> None:
+        """The interpreter ends, if by sys.exit(1) shows later only. Raises DiskError, BusyError."""
         if self.over or (self._used and self._healthy_since is None):
             return  # nothing is to be said, or it fails now
-        with self.slot.locked():
+        lock = self.slot.lock()
+        kept = False
+        try:
             if self._still_on():
                 record = self._record()
                 if self._used:
-                    self._write(dataclasses.replace(record, verdict=Verdict.WORKS))
+                    record = dataclasses.replace(record, verdict=Verdict.WORKS)
                 else:
-                    self._write(dataclasses.replace(record, unused=record.unused + 1))
-        self.end()
+                    record = dataclasses.replace(record, unused=record.unused + 1)
+                file, data = self.slot.trial_records.next(record.to_bytes())
+                kept = write_at_exit(file.fd, data)
+                if not kept:
+                    file.write(0, data)
+                    file.sync()
+        finally:
+            if not kept:  # else nobody else writes until this process has ended, and the system frees the lock
+                lock.release()
 
     def _still_on(self) -> bool:
         state = self.slot.state()
@@ -110,14 +123,16 @@ class Trial:
         self.slot.trial_records.write(record.to_bytes())
 
 
-def count_load(slot: Slot) -> Opened:
-    """What this process is to open. Raises NoModelError when there is nothing, StoreError when it is not whole."""
+def count_load(slot: Slot, write_at_exit: WriteAtExit = lambda _fd, _data: False) -> Opened:
+    """What this process is to open. Raises NoModelError when there is nothing, StoreError when it is not whole.
+
+    write_at_exit: without it, a normal end by sys.exit(1) is taken for a good one."""
     for _ in range(3):  # until the state that was read still holds
         state = slot.state()
         if not state.pending:
             return _whole(slot, state)
         try:
-            opened = _on_trial(slot, state)
+            opened = _on_trial(slot, state, write_at_exit)
         except (DiskError, FileNotFoundError, BusyError) as error:
             return _uncounted(slot, state, str(error))
         if opened is not None:
@@ -125,7 +140,7 @@ def count_load(slot: Slot) -> Opened:
     return _whole(slot, slot.state())
 
 
-def _on_trial(slot: Slot, state: SlotState) -> Opened | None:
+def _on_trial(slot: Slot, state: SlotState, write_at_exit: WriteAtExit) -> Opened | None:
     """None: the state has changed, look again."""
     assert state.current is not None
     generation = state.current
@@ -141,14 +156,14 @@ def _on_trial(slot: Slot, state: SlotState) -> Opened | None:
             trial = _count(slot, generation)
             if trial is None:
                 return None
-            _PROCESS.add(trial)
+            _PROCESS.add(trial, write_at_exit)
     return Opened(slot.name, generation, path, trial)
 
 
 def _count(slot: Slot, generation: int) -> Trial | None:
     file = disk.open_for_update(slot.trial_records.paths[0])
     try:
-        with slot.locked():
+        with slot.lock():
             state = slot.state()
             if not state.pending or state.current != generation:
                 file.close()
@@ -221,23 +236,23 @@ class _Process:
         self.trials: dict[tuple[Path, int], Trial] = {}
         self._registered = False
 
-    def add(self, trial: Trial) -> None:
+    def add(self, trial: Trial, write_at_exit: WriteAtExit) -> None:
         self.trials[trial.slot.folder, trial.generation] = trial
         if not self._registered:
             self._registered = True
-            atexit.register(self._finish)
+            atexit.register(self._finish, write_at_exit)
 
     def forget(self) -> None:
         """In a forked child: what it loads itself is counted as its own."""
         self.lock = threading.Lock()
         self.trials = {}
 
-    def _finish(self) -> None:
+    def _finish(self, write_at_exit: WriteAtExit) -> None:
         if getattr(sys, "last_value", None) is not None:
             return  # the interpreter ends by an exception
-        for trial in self.trials.values():
+        for _, trial in sorted(self.trials.items()):  # in one order in all processes, for each keeps several locks
             try:
-                trial.finish()
+                trial.finish(write_at_exit)
             except (StoreError, OSError) as error:
                 print(f"edgert: the end of a trial cannot be kept: {error}", file=sys.stderr)
 
