@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from device import pushes
 from device.adb_world import adb_server, device
-from device.device_side import write_program
+from device.device_side import write_edgert, write_program
 
+from edgert.cli.main import run
 from edgert.device.address import AdbAddress
 from edgert.device.errors import AgentMissingError, LinkError
 from edgert.device.listing import adb_devices
@@ -132,3 +135,53 @@ def test_without_adb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(LinkError, match="install Android's platform-tools"):
         asyncio.run(open_adb(AdbAddress()))
+
+
+def test_push_verify_and_activate(
+    phone: tuple[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a person does it, with edgert in the path of the device's shell and its usual home there."""
+    from edgert.store.home import Home
+    from edgert.store.slot import Slot
+
+    serial, device_home = phone
+    write_edgert(device_home / "bin")
+    key = pushes.key()
+    key.save(tmp_path / "key.pem")
+    home = pushes.home(device_home / ".local" / "state" / "edgert", key)
+    package = pushes.package(tmp_path / "classifier.ert", 1_000_000)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+    def edgert(*words: str) -> str:
+        capfd.readouterr()
+        code = run(words)
+        said = capfd.readouterr()
+        assert code == 0, said
+        return said.out
+
+    def ask(*words: str) -> object:
+        return json.loads(edgert("device", *words, "--json"))
+
+    pushed = edgert("push", str(package), f"adb:{serial}", "--key", str(tmp_path / "key.pem"), "--no-activate")
+    heads, row = pushed.splitlines()
+    assert heads.split() == ["target", "model", "counter", "state", "size", "sent", "was", "there", "seconds"]
+    assert row.split()[:2] == [f"adb:{serial}", "classifier"]
+    assert "verified" in row
+    slot = Slot(Home(home), "classifier")
+    assert slot.state().current is None
+    assert edgert("device", "activate", f"adb:{serial}").endswith(" is pending\n")
+    counter = slot.state().current
+    assert counter is not None
+    assert slot.package(counter).read_bytes() == package.read_bytes()
+    status = ask("status", f"adb:{serial}")
+    assert isinstance(status, dict)
+    assert [(model["name"], model["state"]) for model in status["models"]] == [("classifier", "pending")]
+    confirmed = ask("confirm", f"adb:{serial}", "classifier")
+    assert isinstance(confirmed, dict)
+    assert (confirmed["state"], confirmed["counter"]) == ("confirmed", counter)
+    assert "classifier" in edgert("device", "log", f"adb:{serial}")
+    # What is current is not pushed again.
+    again = edgert("push", str(package), f"adb:{serial}", "--key", str(tmp_path / "key.pem"), "--json")
+    events = [json.loads(line) for line in again.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "progress"] == ["result", "done"]
+    assert [event["bytes_sent"] for event in events if event["event"] == "result"] == [0]
