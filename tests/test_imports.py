@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "passes": _GRAPH,
     "quant": {*_GRAPH, *_MEASURE, "data", "runtime"},
     "pack": _GRAPH,
-    "compile": {*_GRAPH, *_MEASURE, "data", "importers", "passes", "quant", "pack", "runtime", "targets"},
+    "compile": {*_GRAPH, *_MEASURE, "data", "golden", "importers", "passes", "quant", "pack", "runtime", "targets"},
     "runtime": {"errors", "dtypes", "custom"},
     "data": {*_USER, "functions"},
     "report": {*_USER, *_MEASURE, "data", "ops"},  # ops: how many multiply-adds an operator takes
@@ -158,6 +158,12 @@ def test_python_imports(path: Path) -> None:
         elif head not in FOREIGN and head not in sys.stdlib_module_names:
             wrong.append(f"line {statement.lineno}: {module} is not in the list of packages that edgert may use")
     assert wrong == []
+
+
+def test_every_folder_is_a_package() -> None:
+    """A folder without __init__.py imports from a source tree, and is missing from what is installed."""
+    folders = {path.parent for path in python_files()}
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
 
 
 def test_every_part_has_a_rule() -> None:
