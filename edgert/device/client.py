@@ -34,6 +34,7 @@ _LONGEST_FRAME_S = 0.5  # of a line's time: what damage to one frame costs at mo
 _MOST_IN_FLIGHT = 64  # of the 256 numbers of requests, so that late answers are known as such
 _MOST_DAMAGED = 4  # answers that make no sense, in a row, until it is not the line that is to blame
 _LENGTH_BYTES = 4  # what CBOR's heads of an offset and of the data may grow by
+_FRAME_BYTES = 4  # length and CRC of a console's frame, which Zephyr keeps in the message's buffer
 _DELIMITERS = {"cobs": b"", "console": b"\n"}  # a frame begins on a line of its own even when a newline was lost
 
 
@@ -250,7 +251,8 @@ class Client:
 
     def _overhead(self, command: tuple[int, int], body: Body, end: int) -> int:
         header = Header(Op.WRITE, *command)
-        return len(Message(header, {**body, "off": end, "data": b""}).to_bytes()) + _LENGTH_BYTES
+        message = Message(header, {**body, "off": end, "data": b""}).to_bytes()
+        return len(message) + _LENGTH_BYTES + (_FRAME_BYTES if self.stream.framing == "console" else 0)
 
     def _frame(self, op: Op, group: int, command: int, body: Body) -> tuple[Header, bytes]:
         self._sequence = (self._sequence + 1) % 256

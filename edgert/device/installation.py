@@ -164,14 +164,15 @@ class Installation:
         name = f"/edgert/{sha256.hex()}"
         content, compress = package.content(), compressor() if zstd and self._options.compress else None
         source: Source = PlainSource(content)
+        first: dict[str, Any] = {"len": len(content)}  # Zephyr wants to know it beside offset 0
         chunk_bytes = package.entry.chunk_bytes
         if compress is not None and await asyncio.to_thread(worth_compressing, content, chunk_bytes, compress):
-            source, name = CompressedSource(content, chunk_bytes, compress), f"{name}.zst"
+            source, name, first = CompressedSource(content, chunk_bytes, compress), f"{name}.zst", {}
         await self._client.upload(
             source,
             source.start(have),
             (Group.FS, FsCommand.FILE),
-            lambda offset: {"name": name},
+            lambda offset: {"name": name, **(first if offset == 0 else {})},
             progress=lambda done: self._progress("send", done, package.entry.size),
         )
 
