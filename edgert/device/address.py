@@ -106,7 +106,8 @@ def parse(text: str) -> Address:
         folder = text.removeprefix("file:")
         if not folder or "\0" in folder:
             raise InputError(f"{text!r} names no folder; write file:DIR")
-        return FileAddress(Path(folder).expanduser())
+        # A shell expands ~ at the beginning of a word only, and so not here.
+        return FileAddress(Path.home() / folder[2:] if folder.startswith("~/") else Path(folder))
     raise InputError(
         f"{text!r} is no address of a device; one begins with serial:, ssh://, adb: or file:, "
         "as serial:/dev/ttyUSB0?baud=921600 or ssh://pi@host"

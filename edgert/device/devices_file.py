@@ -94,8 +94,12 @@ def _device(path: Path, name: str, value: object) -> Device:
         address,
         facts.get("for"),
         facts.get("device_id"),
-        path.parent / Path(key_path).expanduser() if key_path is not None else None,
+        _below(path.parent, key_path) if key_path is not None else None,
     )
+
+
+def _below(folder: Path, text: str) -> Path:
+    return Path.home() / text[2:] if text.startswith("~/") else folder / text
 
 
 def load(path: Path | None = None) -> DevicesFile | None:

@@ -1,11 +1,15 @@
-"""What stands on the device in these tests: programs that ssh and adb start there."""
+"""What stands on the device in these tests: programs that ssh and adb start there, and their homes."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
+
+from edgert.store.errors import BusyError
+from edgert.store.home import Home
 
 
 def write_edgert(folder: Path) -> Path:
@@ -21,3 +25,15 @@ def write_program(path: Path, script: str) -> Path:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return path
+
+
+def wait_until_free(home: Path) -> None:
+    """Until the agent of a connection that broke has noticed, and let go of the home."""
+    give_up_at = time.monotonic() + 60
+    while True:
+        try:
+            with Home(home).lock():
+                return
+        except BusyError:
+            assert time.monotonic() < give_up_at, "an agent without a connection goes on"
+            time.sleep(0.1)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from device import pushes
 from device.adb_world import adb_server, device
-from device.device_side import write_edgert, write_program
+from device.device_side import wait_until_free, write_edgert, write_program
 
 from edgert.cli.main import run
+from edgert.device import push
 from edgert.device.address import AdbAddress
 from edgert.device.errors import AgentMissingError, LinkError
 from edgert.device.listing import adb_devices
@@ -185,3 +186,29 @@ def test_push_verify_and_activate(
     events = [json.loads(line) for line in again.splitlines()]
     assert [event["event"] for event in events if event["event"] != "progress"] == ["result", "done"]
     assert [event["bytes_sent"] for event in events if event["event"] == "result"] == [0]
+
+
+def test_resume_after_the_cable_was_pulled(phone: tuple[str, Path], tmp_path: Path) -> None:
+    serial, device_home = phone
+    write_edgert(device_home / "bin")
+    key = pushes.key()
+    home = pushes.home(device_home / "models", key)
+    where = f"adb:{serial}?home={home}"
+    package = pushes.package(tmp_path / "classifier.ert", 3_600_000)
+    half = package.stat().st_size // 2
+    pulled = False
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        nonlocal pulled
+        if stage == "send" and done > half and not pulled:
+            pulled = True
+            subprocess.run(["adb", "disconnect", serial], check=True, capture_output=True, timeout=60)
+
+    with pytest.raises(LinkError, match="again"):
+        push(package, where, key, progress=progress)
+    subprocess.run(["adb", "connect", serial], check=True, capture_output=True, timeout=60)
+    subprocess.run(["adb", "-s", serial, "wait-for-device"], check=True, capture_output=True, timeout=60)
+    wait_until_free(home)
+    result = push(package, where, key)
+    assert result.resumed_from > half - (1 << 16)
+    assert result.state == "pending"

@@ -8,13 +8,12 @@ import os
 import random
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from device import pushes
-from device.device_side import write_edgert, write_program
+from device.device_side import wait_until_free, write_edgert, write_program
 from device.sshd import Sshd, cutting_proxy, require_sshd, write_ssh
 
 from edgert import device
@@ -221,7 +220,7 @@ def test_resume_after_the_connection_is_cut(ssh: Sshd, agent: str, package: Path
         with pytest.raises(LinkError, match=r"again"):
             device.push(package, f"ssh://cut{home}?agent={agent}", key)
     assert nothing_is_current(home, "classifier")
-    wait_for_agents(home)
+    wait_until_free(home)
     result = device.push(package, f"ssh://device{home}?agent={agent}", key)
     # What was under way in pipes and windows is lost, and at most a checkpoint of what had arrived.
     assert result.resumed_from > PACKAGE_BYTES // 4
@@ -245,25 +244,10 @@ def test_resume_after_sshd_was_killed(ssh: Sshd, agent: str, package: Path, tmp_
     with pytest.raises(LinkError, match=r"again"):
         device.push(package, where, key, progress=progress)
     assert nothing_is_current(home, "classifier")
-    wait_for_agents(home)
+    wait_until_free(home)
     result = device.push(package, where, key)
     assert result.resumed_from > PACKAGE_BYTES // 2 - CHECKPOINT_BYTES
     assert installed(home, "classifier").read_bytes() == package.read_bytes()
-
-
-def wait_for_agents(home: Path) -> None:
-    """Until the agent of the broken connection has noticed, and let go of the home."""
-    from edgert.store.errors import BusyError
-    from edgert.store.home import Home
-
-    give_up_at = time.monotonic() + 60
-    while True:
-        try:
-            with Home(home).lock():
-                return
-        except BusyError:
-            assert time.monotonic() < give_up_at, "an agent without a connection goes on"
-            time.sleep(0.1)
 
 
 def test_parallel_push_to_twenty_homes(
