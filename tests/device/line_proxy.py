@@ -81,7 +81,7 @@ class ByteFaults:
         out = bytearray()
         while data:
             kind = min(self._next, key=self._next.__getitem__)
-            before = data[: int(min(self._next[kind] - self._at, len(data)))]
+            before = data[: int(max(0, min(self._next[kind] - self._at, len(data))))]
             self._at += len(before)
             self._carry(before, out)
             data = data[len(before) :]
