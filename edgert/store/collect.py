@@ -38,8 +38,11 @@ def collect(home: Home, keep: Collection[bytes] = (), keep_staged: bool = True) 
         for name in disk.names(home.objects):
             if _HASH.fullmatch(name) and name not in kept:
                 disk.remove(home.objects / name)
-    for name in disk.names(home.staging):
-        staged = _STAGED.fullmatch(name)
-        installed = staged is not None and disk.file_size(home.objects / staged[1]) is not None
-        if staged is None or (staged[1] not in kept and (installed or not keep_staged)):
+    staged = disk.names(home.staging)
+    for name in staged:
+        found = _STAGED.fullmatch(name)
+        sha256 = found[1] if found else ""
+        resumable = f"{sha256}.part" in staged and any(f"{sha256}.journal.{one}" in staged for one in (0, 1))
+        wanted = resumable and (keep_staged or sha256 in kept) and disk.file_size(home.objects / sha256) is None
+        if not wanted:
             disk.remove(home.staging / name)

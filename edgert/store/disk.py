@@ -52,9 +52,12 @@ class File:
         self.path = path
         with _step("open", path, absent=not flags & os.O_CREAT):
             self.fd = os.open(path, flags | _SAFE, mode)
-        if not stat.S_ISREG(os.fstat(self.fd).st_mode):
+        try:
+            if not stat.S_ISREG(self._status().st_mode):
+                raise DiskError(f"{path} is no regular file; remove it")
+        except BaseException:
             self.close()
-            raise DiskError(f"{path} is no regular file; remove it")
+            raise
 
     def __enter__(self) -> File:
         return self
@@ -67,9 +70,13 @@ class File:
             os.close(self.fd)
             self.fd = -1
 
+    def _status(self) -> os.stat_result:
+        with _step("look at", self.path):
+            return os.fstat(self.fd)
+
     @property
     def size(self) -> int:
-        return os.fstat(self.fd).st_size
+        return self._status().st_size
 
     def read(self, offset: int, count: int) -> bytes:
         """Fewer bytes than `count` only at the end of the file."""

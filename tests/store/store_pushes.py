@@ -48,7 +48,9 @@ def push(home: Home, package: bytes, counter: int, name: str = NAME, trials: int
     return slot
 
 
-def check_whole(home: Home, packages: dict[int, bytes], name: str = NAME) -> SlotState:
+def check_whole(
+    home: Home, packages: dict[int, bytes], name: str = NAME, signatures: dict[int, bytes] | None = None
+) -> SlotState:
     """Every generation that the state names is there with the bytes that were pushed, and every object has the bytes
     that its name says."""
     slot = Slot(home, name)
@@ -56,7 +58,7 @@ def check_whole(home: Home, packages: dict[int, bytes], name: str = NAME) -> Slo
     for counter in (state.current, state.previous):
         if counter is not None:
             assert slot.package(counter).read_bytes() == packages[counter]
-            assert slot.signature(counter) == SIGNATURE
+            assert slot.signature(counter) == (signatures[counter] if signatures else SIGNATURE)
     for path in home.objects.iterdir():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
     return state
