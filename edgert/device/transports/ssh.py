@@ -107,6 +107,8 @@ def _explain(address: SshAddress, code: int, complaints: str) -> LinkError:
 def explain_agent(text: str, agent: str, code: int, complaints: str) -> LinkError:
     """What the end of the device's side means: there is no agent, an old one, or one that says what is wrong."""
     said = last_line(complaints)
+    if code == 0:  # what adb says of a cable that was pulled out, too
+        return LinkError(f"{text}: the connection ended; push again to go on where it stopped")
     if code in NOT_FOUND:
         return AgentMissingError(
             f"{text}: there is no `{agent}` on the device; install it there (pip install edgert cryptography), "
