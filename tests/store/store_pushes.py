@@ -59,7 +59,7 @@ def check_whole(
         if counter is not None:
             assert slot.package(counter).read_bytes() == packages[counter]
             assert slot.signature(counter) == (signatures[counter] if signatures else SIGNATURE)
-    for path in home.objects.iterdir():
+    for path in home.objects.glob("*"):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
     return state
 
