@@ -104,7 +104,7 @@ class Story:
     allowed: tuple[int | None, ...]
 
     def __init__(self) -> None:
-        self.acknowledged: tuple[int | None, bool] | None = None  # (current, pending)
+        self.acknowledged: set[tuple[int, bool]] = set()  # (current, pending), any of them
 
     def before(self, home: Home) -> None:
         """Before the cuts begin."""
@@ -121,7 +121,7 @@ class FirstPush(Story):
     def happens(self, home: Home) -> None:
         home.open()
         push(home, PACKAGES[1], 1)
-        self.acknowledged = (1, True)
+        self.acknowledged = {(1, True)}
 
 
 class NextPush(Story):
@@ -136,9 +136,9 @@ class NextPush(Story):
 
     def happens(self, home: Home) -> None:
         slot = push(home, PACKAGES[3], 3)
-        self.acknowledged = (3, True)
+        self.acknowledged = {(3, True), (3, False)}
         slot.confirm()
-        self.acknowledged = (3, False)
+        self.acknowledged = {(3, False)}
 
 
 class TrialThatFails(Story):
@@ -160,7 +160,7 @@ class TrialThatFails(Story):
             opened.trial.end()
         with pytest.warns(RuntimeWarning, match="ended badly 2 times"):
             assert count_load(slot).generation == 1
-        self.acknowledged = (1, False)
+        self.acknowledged = {(1, False)}
         slot.settle()
 
 
@@ -174,7 +174,7 @@ class Rollback(Story):
 
     def happens(self, home: Home) -> None:
         Slot(home, NAME).rollback(2)
-        self.acknowledged = (1, False)
+        self.acknowledged = {(1, False)}
 
 
 @pytest.mark.parametrize("story_type", [FirstPush, NextPush, TrialThatFails, Rollback])
@@ -190,8 +190,8 @@ def test_the_old_generation_or_the_new_one_is_there(
             home = Home(path)
             state = check_whole(home, PACKAGES)
             assert state.current in story.allowed
-            if story.acknowledged is not None:
-                assert (state.current, state.pending) == story.acknowledged
+            if story.acknowledged:
+                assert (state.current, state.pending) in story.acknowledged
             currents.add(state.current)
             home.open()
             if NAME in home.models():
