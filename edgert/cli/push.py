@@ -93,6 +93,7 @@ def command(
     from edgert.device.push import push_all
 
     places = _places(targets, everywhere, devices_file)
+    _check_package(model)
     _check_keys(key, places)
     options = PushOptions(
         name=name,
@@ -136,6 +137,12 @@ def _places(targets: Sequence[str], everywhere: bool, devices_file: Path | None)
         what = f"{file.path} has no devices" if file is not None else f"there is no {FILE_NAME} here or above"
         raise InputError(f"--all: {what}; name the targets, or the file with --devices")
     return resolve_all(file.devices, file.path)
+
+
+def _check_package(model: Path) -> None:
+    with model.open("rb") as file:
+        if file.read(8)[4:] != b"ERT1":
+            raise InputError(f"{model} is no .ert package; make one of a model with `edgert convert`")
 
 
 def _check_keys(key: Path | None, places: Sequence[Device]) -> None:
