@@ -86,7 +86,9 @@ def classify(model: Model, source: Source, options: argparse.Namespace) -> int:
             continue
         for line in results(model, *picture, options.top):
             print(json.dumps(line, ensure_ascii=False), flush=True)
-            done += "error" not in line
+            if "error" in line:
+                continue
+            done += 1
             if done == options.confirm_after:
                 confirm(model)
             if done == options.count:
