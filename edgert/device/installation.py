@@ -28,7 +28,7 @@ from edgert.targets import Probe, fits_any
 # Offers of one push: the agent may be started anew in the middle, and forgets all but what arrived.
 _MOST_OFFERS = 8
 _VERIFY_S = 900.0  # for all golden runs of the largest model on the slowest device
-_POLL_S, _LONGEST_POLL_S = 0.1, 1.0
+_POLL_S, _LONGEST_POLL_S = 0.03, 1.0
 _DAMAGED = (RefusalCode.BAD_REQUEST, RefusalCode.BAD_MANIFEST, RefusalCode.BAD_SIGNATURE)
 _DONE = ("pending", "confirmed")
 
@@ -118,7 +118,7 @@ class Installation:
                 state = await self._verify()
             except RefusedError as error:
                 if not self._worth_offering_again(error, problem) and not await self._was_checking(error):
-                    raise
+                    raise await self._explained(error) from error
                 problem = error
                 continue
             if state in ("verified", *_DONE):
@@ -136,6 +136,18 @@ class Installation:
             return True  # the agent was started anew
         # Damage that a CRC of 16 bits let pass; not twice.
         return before is None and self._client.stream.lossy and error.group == Group.EDGERT and error.rc in _DAMAGED
+
+    async def _explained(self, error: RefusedError) -> DeviceError:
+        """Answers to bytes are as short as Zephyr's; why they were refused stands in the status."""
+        if error.group != Group.FS:
+            return error
+        status = await read_twice(self._client)
+        where = self._client.stream.describe()
+        if status.state == "rejected":
+            return RejectedError(f"{where}: the device rejects the model: {status.detail}", status.detail)
+        return RefusedError(
+            f"{where}: the device refuses the package: {status.detail}", error.group, error.rc, status.detail
+        )
 
     async def _offer(self, offer: bytes) -> _Offered:
         """The answer to the whole offer."""
