@@ -23,12 +23,14 @@ import edgert
 from edgert.data import Normalisation, load_samples
 from edgert.dtypes import DType
 from edgert.errors import InputError
+from edgert.golden.check import MAX_RUNS
+from edgert.golden.make import record
 from edgert.importers import formats
 from edgert.importers.formats import FORMATS as FORMATS
 from edgert.ir import Graph
 from edgert.pack.metadata import Metadata
 from edgert.pack.packed import Packed, PackedTarget, PackedWeights
-from edgert.pack.writer import write
+from edgert.pack.writer import Golden, write
 from edgert.passes.dead_code import remove_dead_code
 from edgert.passes.float_fallback import float_fallback
 from edgert.passes.fold_batch_norm import fold_batch_norm
@@ -49,6 +51,7 @@ from edgert.progress import Progress, silent
 from edgert.quant.observe.samples import HashedSamples
 from edgert.quant.schemes import SCHEMES, Activations, Plan, plan_of
 from edgert.runtime import _native
+from edgert.runtime.tensors import TensorInfo
 from edgert.targets import Target, target
 
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ def convert(
     io: Literal["float", "int8"] | None = None,
     name: str | None = None,
     targets: Sequence[str] = (),
+    golden: int = 0,
     goal: Goal | None = None,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -139,6 +143,8 @@ def convert(
     io: element type of inputs and outputs: "float", "int8", or None: float for a model quantised here, and the source's
     own otherwise. targets: names (edgert.targets) of what weights are packed for beforehand: there, a package opens
     quicker. They stand in it beside the weights that every machine can use.
+    golden: how many runs the package records, of the first calibration samples and then of seeded inputs, by which a
+    device can check itself.
     goal: how accurate the quantised model must be, on what data; layers that lose too much compute in int16 or float.
     cache: keeps what calibration saw and what was measured (edgert.cache.open_cache), so that the next run resumes.
     progress: called with the stage's name (import, optimise, calibrate, quantise, lower, write), how much of it is
@@ -151,6 +157,8 @@ def convert(
         raise InputError(f"quantize is {quantize!r}, needed one of none, {', '.join(SCHEMES)}")
     if io not in (None, "float", "int8"):
         raise InputError(f"io is {io!r}, needed 'float' or 'int8'")
+    if not 0 <= golden <= MAX_RUNS:
+        raise InputError(f"golden is {golden}, needed 0 to {MAX_RUNS}")
     if goal is not None:
         goal.budget.check(goal.chosen_metric())
     report = progress or silent
@@ -188,7 +196,7 @@ def convert(
         normalisation = (_channels(mean, "mean"), _channels(std, "std"))
         names = about.labels if labels is None else labels
         samples, outcome, chosen = _quantize(
-            graph, plan, calibrate, normalisation, io or "float", goal, cache, names, report, notes
+            graph, plan, calibrate, normalisation, io or "float", goal, cache, names, golden, report, notes
         )
         entries.append(("quantization", chosen))
         if outcome is not None:
@@ -219,8 +227,9 @@ def convert(
         notes.append(f"There are {len(labels)} labels, and no output has as many classes ({outputs}).")
     report("write", 0, None)
     package = write(graph, metadata)
-    if targets:
-        package = write(graph, metadata, packed=pack_weights(package, targets))
+    runs = _golden_runs(package, golden, samples.first) if golden else []
+    if runs or targets:
+        package = write(graph, metadata, runs, pack_weights(package, targets) if targets else None)
     return Conversion(
         data=package,
         graph=graph,
@@ -231,6 +240,26 @@ def convert(
         notes=tuple(notes),
         budget=outcome,
     )
+
+
+def _golden_runs(package: bytes, count: int, samples: Sequence[Sample]) -> list[Golden]:
+    """Runs on the first samples, then on seeded inputs, for the package to record."""
+    from edgert.runtime.model import Model
+
+    inputs = Model(package).inputs
+    given = [[_as_input(info, sample[info.name]) for info in inputs] for sample in samples]
+
+    def arrays(side: Sequence[bytes]) -> list[NDArray[Any]]:
+        return [np.frombuffer(data, np.uint8) for data in side]
+
+    return [(arrays(inputs), arrays(outputs)) for inputs, outputs in record(package, count, given)]
+
+
+def _as_input(info: TensorInfo, array: NDArray[Any]) -> bytes:
+    """A sample's array as the package takes it: integers where its inputs are."""
+    if array.dtype.kind == "f" and info.quant is not None:
+        array = info.quantize(array)
+    return info.checked(array, "calibration sample").tobytes()
 
 
 def pack_weights(package: bytes, names: Sequence[str]) -> PackedWeights:
@@ -320,11 +349,12 @@ def _quantize(
     goal: Goal | None,
     cache: Cache | None,
     labels: Sequence[str],
+    keep: int,
     report: Progress,
     notes: list[str],
 ) -> tuple[HashedSamples, BudgetResult | None, str]:
-    """Quantises the graph in place; the samples that it was calibrated with, how the goal was reached, and a note on
-    what was chosen (edgert.quant.note)."""
+    """Quantises the graph in place; the samples that it was calibrated with (the first `keep` of them stay), how the
+    goal was reached, and a note on what was chosen (edgert.quant.note)."""
     from edgert.quant.budget.search import search
     from edgert.quant.quantize import Quantizer
     from edgert.runtime.model import Model
@@ -333,7 +363,7 @@ def _quantize(
     if isinstance(source, str | Path):
         source = load_samples(str(source), inputs, normalisation).arrays()
     data = None if goal is None else goal.dataset(inputs, normalisation, labels)
-    samples = HashedSamples(source or ())
+    samples = HashedSamples(source or (), keep)
 
     def pack(candidate: Graph) -> bytes:
         run_passes(candidate, LOWER)

@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     "--target", "targets", multiple=True, metavar="NAME",
     help="Pack weights for NAME too, where the package then opens quicker (edgert targets). May be repeated.",
 )  # fmt: skip
+@click.option(
+    "--golden", type=click.IntRange(0, 64), default=0, metavar="N",
+    help="Record N runs, of calibration samples or seeded inputs, by which a device checks itself.",
+)  # fmt: skip
 @click.option("--report", type=FILE, metavar="OUT.html", help="What quantising did, as edgert report writes it.")
 @goal_options
 @executor_options
@@ -66,6 +70,7 @@ def command(
     std: str | None,
     io: Literal["float", "int8"] | None,
     targets: tuple[str, ...],
+    golden: int,
     report: Path | None,
     jobs: int,
     scheduler: str | None,
@@ -116,6 +121,7 @@ def command(
                 std=normalisation[1],
                 io=io,
                 targets=targets,
+                golden=golden,
                 goal=goal and replace(goal, executor=executor),
                 cache=open_cache(cache),
                 progress=bar,
@@ -141,6 +147,7 @@ def command(
         "inputs": [str(info) for info in model.inputs],
         "outputs": [str(info) for info in model.outputs],
         "targets": list(targets),
+        "golden": golden,
         "notes": list(result.notes),
         "report": report and str(report),
         "budget": result.budget and result.budget.as_json(),
@@ -157,6 +164,7 @@ def command(
             *(("input", info) for info in model.inputs),
             *(("output", info) for info in model.outputs),
             ("packed for", ", ".join(dict.fromkeys(targets)) or None),
+            ("golden runs", golden or None),
             ("report", report),
             *(("note", note) for note in result.notes),
         ]

@@ -18,16 +18,20 @@ _HELD_SHARE = 0.25
 
 
 class HashedSamples:
-    """Samples that are counted and hashed as they go by."""
+    """Samples that are counted and hashed as they go by. keep: how many of the first stay in `first`."""
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
+    def __init__(self, samples: Iterable[Sample], keep: int = 0) -> None:
         self._samples = samples
         self._digest = hashlib.sha256()
+        self._keep = keep
+        self.first: list[Sample] = []
         self.count = 0  # gone by
 
     def __iter__(self) -> Iterator[Sample]:
         for sample in self._samples:
             self.count += 1
+            if self.count <= self._keep:
+                self.first.append({name: np.array(array) for name, array in sample.items()})
             for name in sorted(sample):
                 self._digest.update(name.encode() + b"\0" + np.ascontiguousarray(sample[name]).tobytes())
             yield sample
