@@ -22,6 +22,8 @@ READ_BYTES = 1 << 16
 WRITE_BYTES = 4096  # PIPE_BUF: a pipe that poll calls writable takes as much without blocking
 WRITE_SECONDS = 30.0  # a peer that reads no answers for so long is gone
 TICK_SECONDS = 0.5
+# Without a byte on a serial line: a frame that has begun was cut off, and whoever comes next may speak otherwise.
+GAP_SECONDS = 1.0
 
 
 class Framing(Protocol):
@@ -29,6 +31,7 @@ class Framing(Protocol):
 
     def encode(self, message: bytes) -> bytes: ...
     def feed(self, data: bytes) -> list[bytes]: ...
+    def reset(self) -> None: ...
 
 
 class Answering(Protocol):
@@ -170,7 +173,10 @@ def _read(
                     return
 
     while not any(stop.is_set() for stop in stops):
-        if all(ready != fd for ready, _events in poll.poll()):
+        found = poll.poll(GAP_SECONDS * 1000 if lossy else None)
+        if not found:
+            framing.reset()
+        if all(ready != fd for ready, _events in found):
             continue  # only woken, to look at `stops`
         try:
             data = os.read(fd, READ_BYTES)

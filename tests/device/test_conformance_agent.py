@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,11 +34,14 @@ from smpclient.requests.os_management import DateTimeRead, EchoWrite, MCUMgrPara
 from smpclient.transport import SMPTransport
 from smpclient.transport.serial import Cobs, SMPSerialRawTransport, SMPSerialTransport
 
+from edgert.agent.serve import GAP_SECONDS
 from edgert.device import status
 from edgert.manifest.keys import PrivateKey
 from edgert.manifest.manifest import Manifest, describe_object
 from edgert.smp import cbor
+from edgert.smp.framing import framing
 from edgert.smp.groups import Group, RefusalCode
+from edgert.smp.message import Header, Message, Op
 
 BAUD = 3_000_000
 TIMEOUT_S = 20.0
@@ -201,6 +205,21 @@ def test_offers_that_are_refused(world: World, transport: str) -> None:
         assert nothing.err.rc in (RefusalCode.NO_MODEL, RefusalCode.NOTHING_TO_ROLL_BACK)
 
     world.run(transport, talk)
+
+
+def test_a_console_is_heard_after_cobs_was_cut_off(world: World) -> None:
+    """A frame of COBS that never ends would hold all that a console says; it is given up after a pause."""
+    frame = framing("cobs").encode(Message(Header(Op.WRITE, Group.OS, 0), {"d": "x" * 3000}).to_bytes())
+    with world.port.open("wb", buffering=0) as port:
+        port.write(frame[:1000])
+    time.sleep(GAP_SECONDS + 1.0)
+
+    async def talk(client: SMPClient) -> None:
+        assert (await client.request(EchoWrite(d="hello"), timeout_s=5.0)).r == "hello"
+
+    began = time.monotonic()
+    world.run("console", talk)
+    assert time.monotonic() - began < TIMEOUT_S, "the first request was not heard"
 
 
 def test_one_agent_hears_both_framings_in_turn(world: World) -> None:
