@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from edgert.device.errors import AgentMissingError, DeviceError, LinkError, RefusedError, RejectedError
 from edgert.device.results import PushResult
 from edgert.errors import EdgertError
+from edgert.report.console import size_text
 
+SEND = "send"  # the stage whose progress counts bytes
 TELL_SECONDS = 1.0  # between two lines of JSON on the same stage of the same device
 
 
@@ -106,21 +108,24 @@ def bars(text: str) -> Iterator[View]:
     try:
         from rich.console import Console
         from rich.markup import escape
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.progress import TransferSpeedColumn as SpeedColumn
+        from rich.progress import BarColumn, Progress, Task, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.text import Text
     except ImportError:
         yield _Lines()
         return
-    columns = (
-        TextColumn("{task.description}"),
-        TextColumn("{task.fields[stage]}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        SpeedColumn(),
-        TimeRemainingColumn(),
-    )
+
+    class Speed(TransferSpeedColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["stage"] == SEND else Text("")
+
+    class Remaining(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["stage"] == SEND else Text("")
+
+    words = (TextColumn("{task.description}"), TextColumn("{task.fields[stage]}"))
+    columns = (*words, BarColumn(), TextColumn("{task.fields[sent]}", justify="right"), Speed(), Remaining())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        waiting = shown.add_task(escape(text), total=None, stage="")
+        waiting = shown.add_task(escape(text), total=None, stage="", sent="")
         tasks: dict[str, Any] = {}
         stages: dict[str, str] = {}
 
@@ -128,18 +133,19 @@ def bars(text: str) -> Iterator[View]:
             def progress(self, name: str, stage: str, done: int, total: int | None) -> None:
                 if name not in tasks:
                     shown.update(waiting, visible=False)
-                    tasks[name] = shown.add_task(escape(name), total=None, stage=stage)
+                    tasks[name] = shown.add_task(escape(name), total=None, stage=stage, sent="")
                 if stages.get(name) != stage:
                     stages[name] = stage
-                    shown.reset(tasks[name], total=total, completed=done, stage=stage)  # what is resumed has no speed
-                shown.update(tasks[name], completed=done, total=total)
+                    # Anew, so that what was resumed has no speed.
+                    shown.reset(tasks[name], total=total, completed=done, stage=stage, sent="")
+                sent = f"{size_text(done)} of {size_text(total)}" if stage == SEND and total is not None else ""
+                shown.update(tasks[name], completed=done, total=total, sent=sent)
 
             def finished(self, name: str, result: PushResult | EdgertError) -> None:
                 if name in tasks:
                     state = result.state if isinstance(result, PushResult) else "failed"
-                    shown.update(
-                        tasks[name], total=1, completed=1 if isinstance(result, PushResult) else 0, stage=state
-                    )
+                    done = int(isinstance(result, PushResult))
+                    shown.update(tasks[name], total=1, completed=done, stage=state, sent="")
                     shown.stop_task(tasks[name])
 
         yield Bars()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgert.cli._device_options import devices_option
+from edgert.cli._device_options import devices_option, devices_that_fail
 from edgert.cli._shared import FILE, CheckFailedError
 from edgert.errors import EdgertError, InputError
 
@@ -116,7 +116,8 @@ def command(
     if not failed:
         return
     if len(outcomes) == 1:
-        raise CheckFailedError(str(failed[0][1])) from failed[0][1]
+        with devices_that_fail():
+            raise failed[0][1]
     for where, error in failed:
         text = str(error)
         click.echo(f"edgert: {text if text.startswith(where) else f'{where}: {text}'}", err=True)

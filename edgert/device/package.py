@@ -13,7 +13,7 @@ from edgert.errors import InputError
 from edgert.manifest.keys import PrivateKey
 from edgert.manifest.manifest import Manifest, ObjectEntry, Requirement, describe_object, is_name
 from edgert.runtime import _native
-from edgert.targets import HOST, Target, target
+from edgert.targets import HOST, Probe, Target, fits_any, target
 
 RUNTIME = "0.1"  # the first edgert whose device side installs what is pushed
 
@@ -38,8 +38,8 @@ class Package:
         self, key: PrivateKey, counter: int, options: PushOptions, devices: tuple[str, ...], target_name: str | None
     ) -> Manifest:
         """What is signed for one device. target_name: what the device is said to be; the manifest then is for it alone.
-        Raises ManifestError."""
-        requirements = self.requirements if target_name is None else (requirement(target(target_name)),)
+        Raises ManifestError, and InputError when the package is not for such a device."""
+        requirements = self.requirements if target_name is None else self._requirements_of(target(target_name))
         return Manifest(
             name=self.name,
             key_id=key.key_id,
@@ -53,6 +53,17 @@ class Package:
             trials=options.trials,
             golden=self.golden,
         )
+
+    def _requirements_of(self, declared: Target) -> tuple[Requirement, ...]:
+        memory = declared.memory_sizes[-1] if declared.memory_sizes else 0
+        probes = [
+            Probe(declared.architecture, declared.instruction_sets, memory, page_size, declared.cores or 1)
+            for page_size in declared.page_sizes or (0,)
+        ]
+        reasons = [fits_any(self.requirements, probe, self.memory_bytes) for probe in probes]
+        if None not in reasons:
+            raise InputError(f"{self.path.name} does not go to a {declared.name}: the device {reasons[0]}")
+        return (requirement(declared),)
 
 
 def prepare(path: Path, options: PushOptions) -> Package:

@@ -128,6 +128,22 @@ def test_expiry_is_signed(edgert: Command, project: Path) -> None:
     assert [requirement.name for requirement in manifest.targets] == ["aarch64"]
 
 
+def test_a_device_is_what_the_file_says(edgert: Command, project: Path) -> None:
+    """What edgert-devices.toml says a device is, is signed; it cannot be something that --for leaves out."""
+    from edgert.manifest.manifest import Manifest
+
+    text = '[devices.one]\naddress = "file:one"\nfor = "raspberry-pi-4"\ndevice_id = "d1f0"\n'
+    (project / "edgert-devices.toml").write_text(text)
+    assert edgert("push", "digits.ert", "one", "--for", "aarch64").code == 0
+    manifest = Manifest.from_bytes((project / "one" / "edgert-push" / "manifest").read_bytes())
+    assert [requirement.name for requirement in manifest.targets] == ["raspberry-pi-4"]
+    assert manifest.devices == ("d1f0",)
+    refused = edgert("push", "digits.ert", "one", "--for", "raspberry-pi-5")
+    assert_one_line(refused, 2, "digits.ert does not go to a raspberry-pi-4: the device lacks", "for raspberry-pi-5")
+    (project / "edgert-devices.toml").write_text(text.replace("raspberry-pi-4", "toaster"))
+    assert_one_line(edgert("push", "digits.ert", "one"), 2, "there is no target 'toaster'")
+
+
 def test_devices(edgert: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_program(project / "bin" / "adb", "echo 'List of devices attached'; echo 'R3CX device model:Pixel_8'")
     monkeypatch.setenv("PATH", f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}")
