@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from pictures import Source, SourceError, inputs_of, open_source
+from pictures import Source, inputs_of, open_source
 
 import edgert
 from edgert.data.sample import is_image
@@ -53,8 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_classifier(model)
         return classify(model, source, options)
-    except SourceError as error:
-        return complain(error)
     finally:
         source.close()
 
@@ -84,7 +82,7 @@ def classify(model: Model, source: Source, options: argparse.Namespace) -> int:
                 return 0
         if picture is None:
             continue
-        for line in results(model, *picture, options.top):
+        for line in results(model, *picture, options):
             print(json.dumps(line, ensure_ascii=False), flush=True)
             if "error" in line:
                 continue
@@ -98,7 +96,7 @@ def classify(model: Model, source: Source, options: argparse.Namespace) -> int:
     return 0
 
 
-def results(model: Model, name: str, picture: Any, top: int) -> Iterator[dict[str, Any]]:
+def results(model: Model, name: str, picture: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A line for every sample in the picture's file: usually one. A picture that cannot be read is told, and passed
     over; a model that cannot run raises."""
     try:
@@ -113,10 +111,10 @@ def results(model: Model, name: str, picture: Any, top: int) -> Iterator[dict[st
         yield {
             "time": now(),
             "source": label,
-            "model": model.name,
+            "model": options.model.removeprefix(PREFIX),
             "generation": getattr(model, "generation", None),
             "milliseconds": round(milliseconds, 2),
-            "classes": best(model, outputs[model.outputs[0].name], top),
+            "classes": best(model, outputs[model.outputs[0].name], options.top),
         }
 
 

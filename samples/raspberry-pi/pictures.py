@@ -21,12 +21,12 @@ from edgert.runtime.model import Model
 Inputs = dict[str, Any]
 CAMERA = "camera"
 CAMERA_SIZE = (640, 480)  # width, height: every sensor has it, and models look at less
-LOOK_SECONDS = 0.5  # between two looks into a folder
+LOOK_SECONDS = 0.5  # between two looks into a folder, or for a camera that is gone
 SETTLED_SECONDS = 0.5  # a file that was written later may still grow
 
 
 class SourceError(EdgertError):
-    """There is no such source of pictures, or it gives no more."""
+    """There is no such source of pictures."""
 
 
 class Source(Protocol):
@@ -98,7 +98,7 @@ class _Files:
             return
         done: set[str] = set()
         while True:
-            there = {path.name: path for path in self._path.iterdir() if path.suffix.lower() in READERS}
+            there = {path.name: path for path in self._listed() if path.suffix.lower() in READERS}
             done &= set(there)  # a file that is gone may come back under its name
             for name in sorted(set(there) - done):
                 if self._follow and not _settled(there[name]):
@@ -109,6 +109,12 @@ class _Files:
                 return
             yield None
             time.sleep(LOOK_SECONDS)
+
+    def _listed(self) -> list[Path]:
+        try:
+            return list(self._path.iterdir())
+        except OSError:
+            return []  # unmounted, for a while
 
     def close(self) -> None:
         pass
@@ -159,26 +165,34 @@ class _PiCamera:
 
 
 class _UsbCamera:
-    """Whatever V4L2 shows as /dev/video<number>."""
+    """Whatever V4L2 shows as /dev/video<number>. One that is unplugged is waited for: that is no fault of the model."""
 
     def __init__(self, number: int) -> None:
-        import cv2
-
-        self._camera = cv2.VideoCapture(number)
-        self._camera.set(cv2.CAP_PROP_FRAME_WIDTH, CAMERA_SIZE[0])
-        self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1])
-        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not one of a queue
-        if not self._camera.isOpened():
+        self._number = number
+        if not self._open():
             raise SourceError(
                 f"/dev/video{number} cannot be opened; is a camera there, and this user in the group video?"
             )
 
-    def pictures(self) -> Iterator[tuple[str, np.ndarray]]:
+    def _open(self) -> bool:
+        import cv2
+
+        self._camera = cv2.VideoCapture(self._number)
+        self._camera.set(cv2.CAP_PROP_FRAME_WIDTH, CAMERA_SIZE[0])
+        self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, CAMERA_SIZE[1])
+        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not one of a queue
+        return bool(self._camera.isOpened())
+
+    def pictures(self) -> Iterator[tuple[str, np.ndarray] | None]:
         while True:
             there, bgr = self._camera.read()
-            if not there:
-                raise SourceError("the camera gives no pictures any more; was it unplugged?")
-            yield CAMERA, bgr[..., ::-1]
+            if there:
+                yield CAMERA, bgr[..., ::-1]
+                continue
+            self._camera.release()
+            yield None
+            time.sleep(LOOK_SECONDS)
+            self._open()
 
     def close(self) -> None:
         self._camera.release()
