@@ -291,7 +291,8 @@ class Client:
 
     async def _write(self, frame: bytes, give_up_at: float) -> None:
         try:
-            await asyncio.wait_for(self.stream.write(frame), max(give_up_at - time.monotonic(), 1.0))
+            async with asyncio.timeout(max(give_up_at - time.monotonic(), 1.0)):
+                await self.stream.write(frame)
         except TimeoutError:
             raise LinkError(
                 f"{self.stream.describe()}: the line takes no bytes; is it held by flow control? Call again to resume"
@@ -301,7 +302,8 @@ class Client:
         self._wake.clear()
         if self._broken is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(until - time.monotonic(), 0.0))
+                async with asyncio.timeout(max(until - time.monotonic(), 0.0)):
+                    await self._wake.wait()
 
     async def _read(self) -> None:
         try:
