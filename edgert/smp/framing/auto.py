@@ -12,8 +12,8 @@ from edgert.smp.framing.cobs import Cobs
 from edgert.smp.framing.console import Console
 from edgert.smp.message import HEADER_BYTES, MAX_MESSAGE
 
-# Code 2, then versions 1 and 2 of read, its reply, write, its reply; a read of version 1 is a 00 itself.
-_COBS_BEGINS = frozenset({b"\x01\x01", *(bytes((2, version << 3 | op)) for version in (0, 1) for op in range(4))})
+# Code 2, then any version of read, its reply, write, its reply; a read of version 1 is a 00 itself.
+_COBS_BEGINS = frozenset({b"\x01\x01", *(bytes((2, version << 3 | op)) for version in range(4) for op in range(4))})
 
 
 class Auto:
