@@ -229,5 +229,7 @@ def test_what_it_imports(home: Home) -> None:
         "from edgert.smp.message import *; s.handle(Message(Header(Op.READ, 237, 1)).to_bytes()); "
         "print(sorted({'numpy', 'cryptography', 'rich', 'asyncio', 'edgert.golden'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
     assert done.stdout.strip() == "[]"
