@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from c_build import skip_or_fail
+from device.device_side import write_edgert
 from device.line_proxy import Line, Pattern
 from device.pushes import Agent, home, key, package, wait_until
+from device.sshd import Sshd, require_sshd, write_ssh
 from sample_runs import DIGITS, PI, Ended, ended, environment, run, start
 
 import edgert
@@ -248,6 +251,27 @@ def test_units(unit: Path, tmp_path: Path) -> None:
     copy.write_text(text.replace("/opt/edgert/bin/edgert", "/bin/true").replace("/opt/edgert/bin/python", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_an_ssh_key_that_may_only_push(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line for authorized_keys in the README, with the agent that is tested."""
+    sshd = Sshd(tmp_path, require_sshd())
+    try:
+        write_ssh(tmp_path / "bin", sshd.host("kitchen"))
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        signer = key()
+        agent = f"{write_edgert(tmp_path)} agent --stdio --home {home(tmp_path / 'home', signer)}"
+        (line,) = re.findall(r"^restrict,.* AAAA\.\.\.", (PI / "README.md").read_text(), re.MULTILINE)
+        limited = line.replace("/opt/edgert/bin/edgert agent --stdio", agent).removesuffix("ssh-ed25519 AAAA...")
+        public = (tmp_path / "user_key.pub").read_text()
+        (tmp_path / "authorized_keys").write_text(limited + public)
+        assert device.push(digits / "digits.ert", "ssh://kitchen", signer).state == "pending"
+        asked = subprocess.run(
+            ["ssh", "kitchen", "id"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        )
+        assert "uid=" not in asked.stdout
+    finally:
+        sshd.stop()
 
 
 def test_the_readme_names_what_is_there() -> None:
