@@ -25,8 +25,7 @@ def collect(home: Home, keep: Collection[bytes] = (), keep_staged: bool = True) 
     for name in home.models():
         slot = Slot(home, name)
         try:
-            slot.settle()
-            slot.remove_others()
+            slot.collect()
             for counter in slot.generations():
                 kept.update(entry.sha256.hex() for entry in slot.manifest(counter).objects)
         except NoModelError:

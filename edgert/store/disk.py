@@ -215,20 +215,31 @@ def names(path: Path) -> list[str]:
             return []
 
 
-def is_folder(path: Path) -> bool:
+def _look(path: Path) -> os.stat_result | None:
+    """None when nothing is there. A disk that fails is no reason to believe that: what is thought to be missing decides
+    about what is removed."""
     try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False
+        with _step("look at", path, absent=True):
+            return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def is_folder(path: Path) -> bool:
+    found = _look(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def file_size(path: Path) -> int | None:
     """None when it is not there, or no regular file."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+    found = _look(path)
+    return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
+def is_no_file(path: Path) -> bool:
+    """Whether something is there that is no regular file."""
+    found = _look(path)
+    return found is not None and not stat.S_ISREG(found.st_mode)
 
 
 def free_bytes(path: Path) -> int:

@@ -57,10 +57,15 @@ def default_home() -> Path:
 def find_home() -> Home:
     """The home of this machine, for reading: the first of the places that is one. A service that is no agent has a
     $STATE_DIRECTORY of its own. Raises StoreError when there is none."""
-    places = candidates()
+    places, failure = candidates(), None
     for path in places:
-        if disk.is_folder(path / "models"):
-            return Home(path)
+        try:
+            if disk.is_folder(path / "models"):
+                return Home(path)
+        except DiskError as error:  # of another user, mostly
+            failure = failure or error
+    if failure is not None:
+        raise failure
     raise StoreError(
         f"there is no home of edgert on this device (looked at {', '.join(map(str, places))}); "
         "run edgert agent once, or set EDGERT_HOME"

@@ -48,6 +48,8 @@ class Incoming:
             self._file = self._resume() or self._begin()
 
     def _resume(self) -> disk.File | None:
+        if any(disk.is_no_file(path) for path in (self.part, *self._journal.paths, self._received)):
+            return None
         durable = self._offset(self._journal.read())
         if durable is None:
             return None

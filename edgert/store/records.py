@@ -46,16 +46,19 @@ class Records:
         self.paths = (folder / f"{stem}.0", folder / f"{stem}.1")
         self._magic, self._mode = magic, mode
 
-    def read(self) -> bytes | None:
-        """The payload that counts; None when neither file holds a valid record. No lock is needed."""
-        found = self._read()
+    def read(self, strict: bool = False) -> bytes | None:
+        """The payload that counts; None when neither file holds a valid record. No lock is needed.
+
+        A file that cannot be read is as good as a damaged one, and the other one counts. strict: DiskError then, for
+        what cannot be taken back must not be decided by the record before."""
+        found = self._read(strict)
         return None if found is None else found[2]
 
-    def _read(self) -> tuple[int, int, bytes] | None:
+    def _read(self, strict: bool = False) -> tuple[int, int, bytes] | None:
         """(which file, number, payload)."""
         before = None
         for _ in range(100):  # a writer may be between the two: read until twice the same was read
-            data = [self._bytes(path) for path in self.paths]
+            data = [self._bytes(path, strict) for path in self.paths]
             if data == before:
                 break
             before = data
@@ -71,12 +74,16 @@ class Records:
         return which, number, payload
 
     @staticmethod
-    def _bytes(path: Path) -> bytes:
+    def _bytes(path: Path, strict: bool) -> bytes:
         try:
             with disk.open_file(path) as file:
                 return file.read(0, RECORD_BYTES)
-        except (FileNotFoundError, DiskError):
-            return b""  # a file that cannot be read is as good as a damaged one: the other one counts
+        except FileNotFoundError:
+            return b""
+        except DiskError:
+            if strict:
+                raise
+            return b""
 
     def create(self, payload: bytes) -> None:
         """Makes both files, with this record in both; the folder's sync is the caller's."""

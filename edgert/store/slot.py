@@ -18,7 +18,7 @@ from edgert.manifest.manifest import MAX_BYTES, Manifest, ManifestError, is_name
 from edgert.store import disk
 from edgert.store.errors import DamagedError, NoModelError, StoreError
 from edgert.store.home import Home, write_whole
-from edgert.store.records import MAX_PAYLOAD, Records
+from edgert.store.records import Records
 from edgert.store.state import STATE_MAGIC, TRIAL_MAGIC, SlotState, StateRecord, TrialRecord, combine, folded
 
 LOCK_SECONDS = 10.0  # whoever holds a slot's lock does a few writes; this long is a disk that hangs
@@ -54,17 +54,17 @@ class Slot:
     def state(self) -> SlotState:
         return combine(self.state_record(), self.trial_record())
 
-    def state_record(self) -> StateRecord:
-        """When neither record is readable, the oldest generation that is there: it was current, or still is, for one
-        that is only pending is never the oldest if there was one before."""
-        payload = self.state_records.read()
+    def state_record(self, strict: bool = False) -> StateRecord:
+        """When neither record is valid, the oldest generation that is there: it was current, or still is, for one that
+        is only pending is never the oldest if there was one before. strict: see Records.read."""
+        payload = self.state_records.read(strict)
         if payload is not None:
             return StateRecord.from_bytes(payload)
         counters = self.generations()
         return StateRecord(current=counters[0], highest=counters[-1]) if counters else StateRecord()
 
-    def trial_record(self) -> TrialRecord:
-        payload = self.trial_records.read()
+    def trial_record(self, strict: bool = False) -> TrialRecord:
+        payload = self.trial_records.read(strict)
         return TrialRecord() if payload is None else TrialRecord.from_bytes(payload)
 
     def generations(self) -> list[int]:
@@ -171,9 +171,8 @@ class Slot:
                 disk.sync_folder(self.folder)
                 disk.sync_folder(self.home.models_folder)
 
-    def _fold(self) -> StateRecord:
+    def _fold(self, before: StateRecord, trial: TrialRecord) -> StateRecord:
         """The agent's record with what applications found out; written by the caller, who changes it."""
-        before, trial = self.state_record(), self.trial_record()
         state = folded(before, trial)
         if state.failed != before.failed:
             self.home.log(
@@ -188,7 +187,7 @@ class Slot:
         with self.lock():
             if self.state().current == counter:
                 return
-            state = self._fold()
+            state = self._fold(self.state_record(), self.trial_record())
             if counter <= state.highest:
                 raise StoreError(
                     f"generation {counter} of {self.name!r} is not newer than {state.highest}, which was current"
@@ -210,7 +209,7 @@ class Slot:
         with self.lock():
             if self.state().current is None:
                 raise self._nothing()
-            state = self._fold()
+            state = self._fold(self.state_record(), self.trial_record())
             if not state.pending:
                 return
             self._write(dataclasses.replace(state, pending=False, trials=0))
@@ -222,7 +221,7 @@ class Slot:
         with self.lock():
             if self.state().current != leave:
                 return self.state()
-            state = self._fold()
+            state = self._fold(self.state_record(), self.trial_record())
             if not state.previous:
                 raise NoModelError(
                     f"there is no generation of {self.name!r} before {leave} on this device to go back to"
@@ -235,30 +234,29 @@ class Slot:
 
     def settle(self) -> SlotState:
         """Writes an application's verdict, or what was saved from damaged records, into the agent's record. The agent
-        calls it when it begins, and before it collects."""
+        calls it when it begins, and before it collects. Raises DiskError, also when a record cannot be read."""
         with self.lock():
-            state = self._fold()
-            if self.state_records.read() != self._padded(state):
+            before, trial = self.state_record(strict=True), self.trial_record(strict=True)
+            state = self._fold(before, trial)
+            if state != before or self.state_records.read() is None:
                 self._write(state)
-            return self.state()
-
-    def _padded(self, state: StateRecord) -> bytes:
-        return state.to_bytes().ljust(MAX_PAYLOAD, b"\0")
+            return combine(state, trial)
 
     def _write(self, state: StateRecord) -> None:
         self.state_records.write(state.to_bytes())
 
-    def kept(self) -> list[int]:
+    def kept(self, state: SlotState) -> list[int]:
         """The generations that may still be needed: current, previous, and the newest that waits for activation."""
-        state = self.state()
         there = self.generations()
         waiting = [counter for counter in there if counter > state.highest][-1:]
         return [counter for counter in there if counter in (state.current, state.previous, *waiting)]
 
-    def remove_others(self) -> None:
-        """Removes all generations but those, and what an interrupted install left."""
-        with self.lock():
-            kept = {str(counter) for counter in self.kept()}
+    def collect(self) -> None:
+        """Removes all generations but those, and what an interrupted install left. Raises DiskError, and nothing is
+        removed when the state cannot be read."""
+        state = self.settle()
+        with self.lock():  # only the agent changes what is current to anything but `previous`, which is kept
+            kept = {str(counter) for counter in self.kept(state)}
             for name in disk.names(self.generations_folder):
                 if name.isdecimal() and name not in kept:
                     self._retire(int(name))
