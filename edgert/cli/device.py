@@ -95,14 +95,15 @@ def rollback(target: str, devices_file: Path | None, as_json: bool, name: str | 
 def log(target: str, devices_file: Path | None, as_json: bool) -> None:
     """Print the agent's log."""
     from edgert.device.control import log as ask
+    from edgert.device.words import plain
 
     with devices_that_fail():
         text = ask(_device(target, devices_file))
     if as_json:
         print_json({"log": text.splitlines()})
     else:
-        for line in text.splitlines():  # a device's words: nothing in them is for the terminal
-            print("".join(c if c.isprintable() else "?" for c in line))
+        for line in text.splitlines():
+            print(plain(line))
 
 
 def _tell(model: ModelState, as_json: bool) -> None:

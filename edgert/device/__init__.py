@@ -21,13 +21,14 @@ from edgert.device.control import (
     status_async,
 )
 from edgert.device.errors import AgentMissingError, DeviceError, LinkError, RefusedError, RejectedError
+from edgert.device.listing import Found, Listing, list_devices
 from edgert.device.options import PushOptions
 from edgert.device.push import push, push_all, push_all_async, push_async
 from edgert.device.results import DeviceInfo, DeviceStatus, ModelState, PushResult
 
 __all__ = [
-    "AgentMissingError", "DeviceError", "DeviceInfo", "DeviceStatus", "LinkError", "ModelState", "PushOptions",
-    "PushResult", "RefusedError", "RejectedError", "activate", "activate_async", "confirm", "confirm_async", "log",
-    "log_async", "push", "push_all", "push_all_async", "push_async", "rollback", "rollback_async", "status",
-    "status_async",
+    "AgentMissingError", "DeviceError", "DeviceInfo", "DeviceStatus", "Found", "LinkError", "Listing", "ModelState",
+    "PushOptions", "PushResult", "RefusedError", "RejectedError", "activate", "activate_async", "confirm",
+    "confirm_async", "list_devices", "log", "log_async", "push", "push_all", "push_all_async", "push_async", "rollback",
+    "rollback_async", "status", "status_async",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from edgert.device.address import AdbAddress, SerialAddress
 from edgert.device.devices_file import load
 from edgert.device.errors import LinkError
 from edgert.device.transports.adb import adb_program
-from edgert.device.transports.process import last_line
+from edgert.device.words import plain
 from edgert.errors import MissingExtraError
 
 ADB_SECONDS = 15.0  # it may have to start its server first
@@ -137,5 +137,5 @@ def _adb_lines(lines: Iterable[str]) -> Iterable[Found]:
 
 
 def _plain(text: str) -> str:
-    """A USB device's words about itself, fit for a terminal and cut to a table's width."""
-    return last_line(text)[:60]
+    """Cut to a table's width."""
+    return plain(text.strip(), 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgert.device.errors import RefusedError
+from edgert.device.words import plain
 from edgert.smp.groups import FsError, Group, MgmtError, RefusalCode
 from edgert.smp.message import Refusal
 
@@ -24,7 +25,7 @@ _NAMES: dict[int, type[FsError] | type[RefusalCode]] = {Group.FS: FsError, Group
 def refused(refusal: Refusal, asked_group: int, device: str) -> RefusedError:
     """The error to raise for a reply that refuses. asked_group: of the request; device: as an error names it."""
     group = refusal.group if refusal.group is not None else Group.OS
-    reason = refusal.reason or _HINTS.get((group, refusal.rc), "")
+    reason = plain(refusal.reason) or _HINTS.get((group, refusal.rc), "")
     name = _name(refusal, asked_group)
     return RefusedError(f"{device} refuses ({name}){f': {reason}' if reason else ''}", group, refusal.rc, reason)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgert.device.words import plain
+
 
 class AnswerError(ValueError):
     """An answer that no agent would give: its bytes were damaged on the way past the frame's CRC."""
@@ -92,11 +94,11 @@ class PushResult:
 
 
 def field(body: Mapping[str, Any], key: str, kind: type) -> Any:
-    """body[key], which must be of this kind (an int is no bool). Raises AnswerError."""
+    """body[key], which must be of this kind (an int is no bool); text is made plain. Raises AnswerError."""
     value = body.get(key)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise AnswerError(f"{key!r} is {value!r:.60}, needed {kind.__name__}")
-    return value
+    return plain(value) if isinstance(value, str) else value
 
 
 def counted(body: Mapping[str, Any], key: str) -> int:

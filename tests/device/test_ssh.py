@@ -175,7 +175,9 @@ def nothing_is_current(home: Path, name: str) -> bool:
 def test_push_and_what_can_be_asked_after_it(ssh: Sshd, agent: str, package: Path, tmp_path: Path) -> None:
     key = pushes.key()
     home = pushes.home(tmp_path / "home", key)
-    where = f"ssh://device{home}?agent={agent}"
+    # A login that greets: what it says is in the stream, before the first frame.
+    greeting = write_program(tmp_path / "greeting", f'echo "Welcome! 3 updates"; exec {agent} "$@"')
+    where = f"ssh://device{home}?agent={greeting}"
     stages: list[str] = []
 
     def progress(stage: str, done: int, total: int | None) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from edgert.device.address import AdbAddress
 from edgert.device.errors import LinkError
 from edgert.device.stream import ByteStream
-from edgert.device.transports.process import ProcessStream, agent_command, last_line
+from edgert.device.transports.process import ProcessStream, agent_command
 from edgert.device.transports.ssh import explain_agent
+from edgert.device.words import last_line
 
 START_SECONDS = 30.0  # adb may have to start its server first
 MORE_PATH = (

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import cast
 
 from edgert.device.errors import LinkError
+from edgert.device.words import last_line
 
 HELD_BYTES = 1 << 18  # what was read ahead of the caller; reading pauses beyond
 STDERR_BYTES = 1 << 14  # the end of what it complained is kept
@@ -203,9 +204,3 @@ class _Process(asyncio.SubprocessProtocol):
 
     def resume_writing(self) -> None:
         self._may_write.set()
-
-
-def last_line(text: str) -> str:
-    """The last line of a program's complaints, which mostly says why it gave up; cut to a line's length."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "".join(c if c.isprintable() else " " for c in lines[-1][:300]) if lines else ""

@@ -12,7 +12,8 @@ import shutil
 from edgert.device.address import SshAddress
 from edgert.device.errors import AgentMissingError, LinkError
 from edgert.device.stream import ByteStream
-from edgert.device.transports.process import ProcessStream, agent_command, last_line
+from edgert.device.transports.process import ProcessStream, agent_command
+from edgert.device.words import last_line
 
 CONNECT_SECONDS = 10  # for TCP; a host that is there answers in a second
 ALIVE_SECONDS = 5  # three unanswered questions, and the connection is dead
