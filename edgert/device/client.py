@@ -76,7 +76,7 @@ class Client:
         self._expected: dict[int, tuple[Header, Callable[[int, _Answer], None]]] = {}
         self._wake = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
-        self._broken: DeviceError | None = None
+        self._broken: Exception | None = None
         self._heard = False  # whether anything that is SMP ever came
 
     async def __aenter__(self) -> Self:
@@ -233,10 +233,10 @@ class Client:
                 raise AnswerError(f"buffers: {count} of {size} bytes")
             return Parameters(min(size, MAX_MESSAGE), count)
 
+        # A process that ssh starts may take long and tells when it fails; a silent line says nothing more by waiting.
+        patience = min(self.patience, _CONNECT_S) if self.stream.lossy else self.patience
         with contextlib.suppress(RefusedError):  # by a server that does not know the command: the modest ones stay
-            self.parameters = await self.request(
-                Op.READ, Group.OS, OsCommand.PARAMETERS, {}, read, min(self.patience, _CONNECT_S)
-            )
+            self.parameters = await self.request(Op.READ, Group.OS, OsCommand.PARAMETERS, {}, read, patience)
 
     def _most_payload(self, overhead: int) -> int:
         most = self.parameters.buf_size - overhead
@@ -314,7 +314,7 @@ class Client:
                     return
                 for message in self._framing.feed(data):
                     self._dispatch(message)
-        except DeviceError as error:
+        except Exception as error:  # a fault of ours, too, must reach who waits for answers
             self._fail(error)
 
     def _dispatch(self, data: bytes) -> None:
@@ -331,7 +331,7 @@ class Client:
         self._heard = True
         take(header.sequence, _Answer(message, time.monotonic()))
 
-    def _fail(self, error: DeviceError) -> None:
+    def _fail(self, error: Exception) -> None:
         if self._broken is None:
             self._broken = error
         self._wake.set()
