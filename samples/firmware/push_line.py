@@ -97,19 +97,19 @@ class Line:
                 outcome = error
             except asyncio.CancelledError:
                 outcome = LinkError("interrupted before it was done; push again to resume")
-        passed = isinstance(outcome, PushResult)
+        pushed = outcome if isinstance(outcome, PushResult) else None
         row = Row(
             serial=plug.serial,
-            device=outcome.device if passed else "",
+            device=pushed.device if pushed else "",
             address=key,
-            result="pass" if passed else "fail",
-            reason="" if passed else str(outcome),
+            result="pass" if pushed else "fail",
+            reason="" if pushed else str(outcome),
             model=self.package.name,
-            counter=outcome.counter if passed else None,
-            state=outcome.state if passed else "",
+            counter=pushed.counter if pushed else None,
+            state=pushed.state if pushed else "",
             sha256=self.package.entry.sha256.hex(),
-            bytes_sent=outcome.bytes_sent if passed else 0,
-            retries=outcome.retries if passed else 0,
+            bytes_sent=pushed.bytes_sent if pushed else 0,
+            retries=pushed.retries if pushed else 0,
             attempts=board.attempts,
             began=began_at,
             seconds=round(time.monotonic() - began, 2),

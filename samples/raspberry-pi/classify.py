@@ -23,11 +23,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pictures import Source, inputs_of, open_source
 
 import edgert
 from edgert.data.sample import is_image
 from edgert.errors import EdgertError, InputError, ModelError
+from edgert.runtime.device import DeviceModel
 from edgert.runtime.model import Model
 from edgert.store.home import find_home
 from edgert.store.slot import Slot
@@ -63,7 +65,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", default="camera", help="camera, camera:1, or a file or folder (default: camera)")
     parser.add_argument("--follow", action="store_true", help="wait for new files in the folder")
     parser.add_argument("--top", type=int, default=3, help="how many classes a line names (default: 3)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    parser.add_argument("--threads", type=int, default=min(4, os.cpu_count() or 1), help="default: all of a Pi's cores")
     parser.add_argument("--interval", type=float, default=0.0, help="seconds from one picture to the next, at least")
     parser.add_argument("--confirm-after", type=int, default=10, metavar="N", help="pictures (default: 10)")
     parser.add_argument("--count", type=int, default=0, help="end after so many pictures")
@@ -112,13 +114,13 @@ def results(model: Model, name: str, picture: Any, options: argparse.Namespace) 
             "time": now(),
             "source": label,
             "model": options.model.removeprefix(PREFIX),
-            "generation": getattr(model, "generation", None),
+            "generation": model.generation if isinstance(model, DeviceModel) else None,
             "milliseconds": round(milliseconds, 2),
             "classes": best(model, outputs[model.outputs[0].name], options.top),
         }
 
 
-def best(model: Model, scores: np.ndarray, top: int) -> list[dict[str, Any]]:
+def best(model: Model, scores: NDArray[Any], top: int) -> list[dict[str, Any]]:
     """The classes with the highest scores, as real numbers."""
     info = model.outputs[0]
     real = info.dequantize(scores) if info.quant is not None else scores
@@ -140,15 +142,15 @@ def check_classifier(model: Model) -> None:
 
 def confirm(model: Model) -> None:
     """Says that the model on trial does well. Nothing to do for an .ert file, or a model that is confirmed."""
-    if getattr(model, "pending", False):
-        model.confirm()  # type: ignore[attr-defined]
-        print(f"generation {model.generation} is confirmed", file=sys.stderr, flush=True)  # type: ignore[attr-defined]
+    if isinstance(model, DeviceModel) and model.pending:
+        model.confirm()
+        print(f"generation {model.generation} is confirmed", file=sys.stderr, flush=True)
 
 
 def newer_is_there(name: str, model: Model) -> bool:
-    if not name.startswith(PREFIX):
+    if not isinstance(model, DeviceModel):
         return False
-    return Slot(find_home(), name.removeprefix(PREFIX)).state().current != model.generation  # type: ignore[attr-defined]
+    return Slot(find_home(), name.removeprefix(PREFIX)).state().current != model.generation
 
 
 def tell_service_manager(state: str) -> None:

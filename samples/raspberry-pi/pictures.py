@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgert.data.files import READERS, reader_of
 from edgert.data.sample import from_pixels, image_size
@@ -19,6 +20,7 @@ from edgert.errors import EdgertError, MissingExtraError
 from edgert.runtime.model import Model
 
 Inputs = dict[str, Any]
+Pixels = NDArray[np.uint8]  # [height, width, 3], red first
 CAMERA = "camera"
 CAMERA_SIZE = (640, 480)  # width, height: every sensor has it, and models look at less
 LOOK_SECONDS = 0.5  # between two looks into a folder, or for a camera that is gone
@@ -32,7 +34,7 @@ class SourceError(EdgertError):
 class Source(Protocol):
     """pictures() gives (name, picture) as they come, and None when it waited for a while and none came."""
 
-    def pictures(self) -> Iterator[tuple[str, Path | np.ndarray] | None]: ...
+    def pictures(self) -> Iterator[tuple[str, Path | Pixels] | None]: ...
 
     def close(self) -> None: ...
 
@@ -56,7 +58,7 @@ def open_source(text: str, follow: bool) -> Source:
     return _Files(path, follow)
 
 
-def inputs_of(name: str, picture: Path | np.ndarray, model: Model) -> Iterator[tuple[str, Inputs]]:
+def inputs_of(name: str, picture: Path | Pixels, model: Model) -> Iterator[tuple[str, Inputs]]:
     """What the model takes, made of a picture. A file of arrays may hold several.
 
     Raises InputError for a file that cannot be read or does not fit.
@@ -70,7 +72,7 @@ def inputs_of(name: str, picture: Path | np.ndarray, model: Model) -> Iterator[t
     yield name, {info.name: from_pixels(_scaled(picture, height, width, channels), info, model.normalisation)}
 
 
-def _scaled(rgb: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+def _scaled(rgb: Pixels, height: int, width: int, channels: int) -> Pixels:
     """The middle of the picture, in the model's proportions, scaled to its size and converted to its channels."""
     try:
         from PIL import Image
@@ -155,7 +157,7 @@ class _PiCamera:
         self._camera.configure(self._camera.create_video_configuration(main={"size": CAMERA_SIZE, "format": "BGR888"}))
         self._camera.start()
 
-    def pictures(self) -> Iterator[tuple[str, np.ndarray]]:
+    def pictures(self) -> Iterator[tuple[str, Pixels]]:
         while True:
             yield CAMERA, self._camera.capture_array("main")
 
@@ -183,7 +185,7 @@ class _UsbCamera:
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not one of a queue
         return bool(self._camera.isOpened())
 
-    def pictures(self) -> Iterator[tuple[str, np.ndarray] | None]:
+    def pictures(self) -> Iterator[tuple[str, Pixels] | None]:
         while True:
             there, bgr = self._camera.read()
             if there:

@@ -250,7 +250,9 @@ def test_units(unit: Path, tmp_path: Path) -> None:
     copy = tmp_path / unit.name
     copy.write_text(text.replace("/opt/edgert/bin/edgert", "/bin/true").replace("/opt/edgert/bin/python", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    # It reads the system's units on the way, and what it thinks of those is not ours.
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if unit.stem.removesuffix("@") in line]
+    assert (done.returncode, complaints) == (0, []), done.stderr
 
 
 def test_an_ssh_key_that_may_only_push(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
