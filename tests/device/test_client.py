@@ -26,7 +26,9 @@ class Server:
 
     bytes_per_second: float | None = None
 
-    def __init__(self, handler: Handler, lossy: bool = True, kind: str = "cobs", noise: bytes = b"") -> None:
+    def __init__(
+        self, handler: Handler, lossy: bool = True, kind: str = "cobs", noise: bytes = b"", buf_size: int = 512
+    ) -> None:
         self.framing, self.lossy = kind, lossy
         self.requests: list[Message] = []
         self.out: asyncio.Queue[bytes] = asyncio.Queue()
@@ -34,6 +36,7 @@ class Server:
         self._handler = handler
         self._framing = framing(kind)
         self._noise = noise
+        self._buf_size = buf_size
 
     async def read(self) -> bytes:
         return await self.out.get()
@@ -43,7 +46,7 @@ class Server:
             request = Message.from_bytes(message)
             self.requests.append(request)
             if (request.header.group, request.header.command) == (Group.OS, OsCommand.PARAMETERS):
-                answers = [request.reply({"buf_size": 512, "buf_count": 4})]
+                answers = [request.reply({"buf_size": self._buf_size, "buf_count": 4})]
             else:
                 answers = self._handler(request)
             for answer in answers:
