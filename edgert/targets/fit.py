@@ -57,12 +57,12 @@ def lacks_memory(needed_bytes: int, probe: Probe) -> str | None:
     """None when the machine has so much memory, or nothing says how much it has."""
     if probe.memory_bytes == 0 or needed_bytes <= probe.memory_bytes:
         return None
-    return f"has {_mib(probe.memory_bytes)} of memory, needed {_mib(needed_bytes)}"
+    return f"has {_size(probe.memory_bytes)} of memory, needed {_size(needed_bytes)}"
 
 
 def _named(architecture: str) -> str:
     return {"armv7": "armv7 (a 32-bit system)", "aarch64": "aarch64 (a 64-bit system)"}.get(architecture, architecture)
 
 
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"
+def _size(size: int) -> str:
+    return f"{size / (1 << 10):.1f} KiB" if size < 1 << 20 else f"{size / (1 << 20):.1f} MiB"
