@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,11 +81,13 @@ def agent_command(*words: str | Path) -> list[str]:
 
 
 @contextmanager
-def stdio_agent(home: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`edgert agent --stdio`, ended at the end whatever happens. What it says stands in errors_of(home)."""
+def stdio_agent(home: Path, *words: str, program: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """`edgert agent --stdio`, ended at the end whatever happens. What it says stands in errors_of(home). program: one
+    that takes edgert's words, in place of edgert."""
+    command = agent_command("--stdio", "--home", home, *words)
     with errors_of(home).open("ab") as errors:
         process = subprocess.Popen(
-            agent_command("--stdio", "--home", home, *words),
+            [*program, *command[command.index("agent") :]] if program else command,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0,
         )  # fmt: skip
     try:
