@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from edgert.agent.serve import Answering, Framing, Stop, serve
 
@@ -25,6 +26,9 @@ def serve_stdio(framing: Framing, server: Answering, stop: Stop, say: Callable[[
     os.close(nothing)
     os.dup2(2, 1)
     try:
+        # A client that ssh or adb brought here waits for a first byte. This one ends a frame and begins none.
+        with suppress(OSError):  # it is gone already: reading says so, too
+            os.write(write_fd, b"\0")
         ended = serve(read_fd, write_fd, framing, server, stop, idle_seconds=IDLE_SECONDS)
         if ended != "the line was closed" and not stop.is_set():
             say(ended)
