@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("edgert.cli.convert", "Convert a trained model into an .ert package."),
     "run": ("edgert.cli.run", "Run a model on images, sound or arrays."),
     "bench": ("edgert.cli.bench", "Measure a model's speed, alone or against other engines."),
-    "targets": ("edgert.cli.targets", "List what convert can pack weights for."),
+    "targets": ("edgert.cli.targets", "List the devices that convert packs weights for and push may ask for."),
     "ops": ("edgert.cli.ops", "List the operators that each format's importer knows, and their kernels."),
     "inspect": ("edgert.cli.inspect", "Show what a model holds."),
     "diff": ("edgert.cli.diff", "Compare the outputs of two models."),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List what `edgert convert --target NAME` can pack weights for."""
+    """List the devices that `edgert convert --target NAME` packs weights for and `edgert push --for NAME` asks for."""
     if context.invoked_subcommand is None:
         _list(as_json)
 
