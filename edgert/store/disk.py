@@ -256,7 +256,8 @@ class Lock:
         """Raises BusyError with the text `busy` when another holds it for longer than wait_seconds."""
         flags = os.O_RDONLY | os.O_DIRECTORY if is_folder(path) else os.O_RDWR | os.O_CREAT
         with _step("open", path):
-            self._fd = os.open(path, flags | _SAFE, 0o644)
+            # Not for other users: whoever may open a file may lock it, and keep every push out.
+            self._fd = os.open(path, flags | _SAFE, 0o600)
         try:
             with _step("lock", path):
                 self._take(time.monotonic() + wait_seconds, busy)

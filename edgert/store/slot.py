@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from pathlib import Path
 
 from edgert.manifest.manifest import MAX_BYTES, Manifest, ManifestError, is_name
@@ -23,6 +24,7 @@ from edgert.store.state import STATE_MAGIC, TRIAL_MAGIC, SlotState, StateRecord,
 
 LOCK_SECONDS = 10.0  # whoever holds a slot's lock does a few writes; this long is a disk that hangs
 _SIGNATURE_BYTES = 64
+_COUNTER = re.compile(r"[1-9][0-9]{0,18}")  # below 2**63 and some
 
 
 class Slot:
@@ -55,13 +57,13 @@ class Slot:
         return combine(self.state_record(), self.trial_record())
 
     def state_record(self, strict: bool = False) -> StateRecord:
-        """When neither record is valid, the oldest generation that is there: it was current, or still is, for one that
+        """When neither record is valid, the oldest generation that is whole: it was current, or still is, for one that
         is only pending is never the oldest if there was one before. strict: see Records.read."""
         payload = self.state_records.read(strict)
         if payload is not None:
             return StateRecord.from_bytes(payload)
-        counters = self.generations()
-        return StateRecord(current=counters[0], highest=counters[-1]) if counters else StateRecord()
+        whole = [counter for counter in self.generations() if self._is_whole(counter)]
+        return StateRecord(current=whole[0], highest=whole[-1]) if whole else StateRecord()
 
     def trial_record(self, strict: bool = False) -> TrialRecord:
         payload = self.trial_records.read(strict)
@@ -69,14 +71,14 @@ class Slot:
 
     def generations(self) -> list[int]:
         """Counters of the generations that are there, in order."""
-        found = [int(name) for name in disk.names(self.generations_folder) if name.isdecimal() and name.isascii()]
-        return sorted(counter for counter in found if 0 < counter < 1 << 63)
+        found = [int(name) for name in disk.names(self.generations_folder) if _COUNTER.fullmatch(name)]
+        return sorted(counter for counter in found if disk.is_folder(self.generation_folder(counter)))
 
     def generation_folder(self, counter: int) -> Path:
         return self.generations_folder / str(counter)
 
     def manifest_bytes(self, counter: int) -> bytes:
-        """Raises StoreError when there is none."""
+        """Raises DamagedError when there is none."""
         return self._file(counter, "manifest", MAX_BYTES)
 
     def signature(self, counter: int) -> bytes:
@@ -85,11 +87,11 @@ class Slot:
     def _file(self, counter: int, name: str, most: int) -> bytes:
         data = disk.read_file(self.generation_folder(counter) / name, most)
         if data is None:
-            raise StoreError(f"generation {counter} of {self.name!r} has no {name} on this device; push it again")
+            raise DamagedError(f"generation {counter} of {self.name!r} has no {name} on this device; push it again")
         return data
 
     def manifest(self, counter: int) -> Manifest:
-        """Raises DamagedError when it is damaged, StoreError when it is not there."""
+        """Raises DamagedError when it is damaged, or not there."""
         try:
             manifest = Manifest.from_bytes(self.manifest_bytes(counter))
         except ManifestError as error:
@@ -122,6 +124,13 @@ class Slot:
                 )
         return self.home.object_path(manifest.package.sha256)
 
+    def _is_whole(self, counter: int) -> bool:
+        try:
+            self.package(counter)
+        except DamagedError:
+            return False
+        return True
+
     # --- what the agent does ---
 
     def install(self, manifest_bytes: bytes, signature: bytes, manifest: Manifest | None = None) -> None:
@@ -144,7 +153,7 @@ class Slot:
             half = self.generations_folder / f"{counter}.tmp"
             self._remove(half)
             if disk.is_folder(self.generation_folder(counter)):
-                self._retire(counter)
+                self._retire(str(counter))
             disk.make_folder(half)
             write_whole(half / "manifest", manifest_bytes)
             write_whole(half / "signature", signature)
@@ -246,10 +255,19 @@ class Slot:
         self.state_records.write(state.to_bytes())
 
     def kept(self, state: SlotState) -> list[int]:
-        """The generations that may still be needed: current, previous, and the newest that waits for activation."""
+        """The generations that may still be needed: current, previous, and the newest that waits for activation and is
+        not damaged."""
         there = self.generations()
-        waiting = [counter for counter in there if counter > state.highest][-1:]
-        return [counter for counter in there if counter in (state.current, state.previous, *waiting)]
+        kept = [counter for counter in there if counter in (state.current, state.previous)]
+        for counter in reversed(there):
+            if counter > state.highest:
+                try:
+                    self.manifest(counter)
+                except DamagedError:
+                    continue
+                kept.append(counter)
+                break
+        return kept
 
     def collect(self) -> None:
         """Removes all generations but those, and what an interrupted install left. Raises DiskError, and nothing is
@@ -258,16 +276,16 @@ class Slot:
         with self.lock():  # only the agent changes what is current to anything but `previous`, which is kept
             kept = {str(counter) for counter in self.kept(state)}
             for name in disk.names(self.generations_folder):
-                if name.isdecimal() and name not in kept:
-                    self._retire(int(name))
-                elif name not in kept:
+                if name.endswith(".tmp"):
                     self._remove(self.generations_folder / name)
+                elif name not in kept:
+                    self._retire(name)
 
-    def _retire(self, counter: int) -> None:
+    def _retire(self, name: str) -> None:
         """Takes the name away first: half of a generation is never to be found under its number."""
-        away = self.generations_folder / f"{counter}.tmp"
+        away = self.generations_folder / f"{name}.tmp"
         self._remove(away)
-        disk.rename(self.generation_folder(counter), away)
+        disk.rename(self.generations_folder / name, away)
         disk.sync_folder(self.generations_folder)
         self._remove(away)
 

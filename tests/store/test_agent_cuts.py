@@ -17,7 +17,7 @@ SEED = 6
 
 
 @pytest.mark.parametrize(
-    ("action", "in_ci"), [("signal=KILL", 60), ("error=ENOSPC", 25), ("error=EDQUOT", 5), ("error=EIO", 25)]
+    ("action", "in_ci"), [("signal=KILL", 40), ("error=ENOSPC", 20), ("error=EDQUOT", 5), ("error=EIO", 20)]
 )
 def test_a_push_that_is_cut_leaves_the_old_generation_or_the_new_one(action: str, in_ci: int, tmp_path: Path) -> None:
     """And takes the same push again, and the next one, after which nothing superfluous is left."""
