@@ -15,7 +15,18 @@ from edgert.cli._shared import json_option, print_json
 @devices_option
 @json_option
 def command(devices_file: Path | None, as_json: bool) -> None:
-    """List serial ports, devices of adb, and the names of edgert-devices.toml."""
+    """List serial ports, devices of adb, and the names of edgert-devices.toml.
+
+    \b
+    That file gives names to addresses, and may say what is there:
+      [devices]
+      bench = "serial:/dev/ttyUSB0?baud=921600"
+      [devices.kitchen]
+      address = "ssh://pi@kitchen.local"
+      for = "raspberry-pi-4"         # what it is: edgert targets
+      device_id = "d1f0..."          # push to no other
+      key = "keys/kitchen.pem"       # signs what is pushed there
+    """
     from edgert.device.listing import list_devices
     from edgert.report.console import print_table
 

@@ -11,6 +11,7 @@ import pty
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -165,8 +166,21 @@ def test_a_person_sees_bars(project: Path) -> None:
     assert "written" in shown.out
 
 
-def on_a_terminal(*words: str) -> Outcome:
-    """`edgert` with a pty for its three streams; all that it showed is in `out`."""
+def test_a_person_is_asked_for_the_passphrase_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGERT_KEY_PASSPHRASE", raising=False)
+    new_key("line").save(project / "line.pem", passphrase="secret")
+    shown = on_a_terminal(
+        "push", "digits.ert", "--all", "--key", "line.pem", answers={"Passphrase of line.pem": "secret"}
+    )
+    assert shown.code == 0, shown
+    assert shown.out.count("Passphrase") == 1
+    assert "secret" not in shown.out
+    assert shown.out.count("written") >= 2
+
+
+def on_a_terminal(*words: str, answers: Mapping[str, str] | None = None) -> Outcome:
+    """`edgert` with a pty for its three streams; all that it showed is in `out`. answers: by what asks for them."""
+    questions = dict(answers or {})
     ours, theirs = pty.openpty()
     command = [sys.executable, "-P", "-m", "edgert", *words]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160"}
@@ -181,6 +195,9 @@ def on_a_terminal(*words: str) -> Outcome:
         if not piece:
             break
         shown += piece
+        for question in [question for question in questions if question.encode() in shown]:
+            time.sleep(0.3)  # what was typed before the terminal stopped echoing would be thrown away
+            os.write(ours, f"{questions.pop(question)}\n".encode())
     os.close(ours)
     return Outcome(process.wait(timeout=60), shown.decode(errors="replace"), "")
 
