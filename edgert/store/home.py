@@ -65,7 +65,7 @@ def find_home() -> Home:
         except DiskError as error:  # of another user, mostly
             failure = failure or error
     if failure is not None:
-        raise failure
+        raise StoreError(f"{failure}; put this user into the group that the home belongs to, or set EDGERT_HOME")
     raise StoreError(
         f"there is no home of edgert on this device (looked at {', '.join(map(str, places))}); "
         "run edgert agent once, or set EDGERT_HOME"

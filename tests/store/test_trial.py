@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,13 +294,15 @@ def as_other_user(then: str, groups: list[int]) -> Application:
 
 
 @pytest.fixture
-def open_home(home: Home) -> Home:
-    """Whose folders above let others pass."""
-    for parent in home.path.parents:
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    (home.path / "any.ert").write_bytes(pooled())
-    return home
+def open_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """Whose folders above let others pass, which those of tmp_path do not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.setenv("EDGERT_HOME", str(folder / "home"))
+        home = Home(folder / "home").open()
+        (home.path / "any.ert").write_bytes(pooled())
+        yield home
 
 
 @needs_root
@@ -324,6 +327,7 @@ def test_another_user_of_the_homes_group_is_counted(open_home: Home) -> None:
     stranger = as_other_user("", [])
     stranger.end()
     assert stranger.generation == -1  # the home's mode keeps others out
+    assert "Permission denied; put this user into the group that the home belongs to" in stranger.errors
 
 
 @needs_root
@@ -343,7 +347,9 @@ def test_another_user_that_cannot_be_counted_gets_the_generation_before(open_hom
     assert "put this user into the group" in second.errors
     assert slot.state().loads == 0
     slot.confirm()
-    assert as_other_user("", []).generation == NEW
+    third = as_other_user("", [])
+    third.end()
+    assert third.generation == NEW, third.errors
 
 
 @needs_root
@@ -357,12 +363,13 @@ def test_an_application_cannot_make_an_older_counter_pushable(open_home: Home) -
 for folder, folders, files in os.walk(os.environ["EDGERT_HOME"]):
     for name in [*folders, *files]:
         if os.access(os.path.join(folder, name), os.W_OK):
-            print(os.path.join(folder, name), flush=True)
+            print(os.path.join(folder, name), file=sys.stderr, flush=True)
 os._exit(1)
 """
     application = as_other_user(find, [4242])
-    writable = application.process.communicate(timeout=60)[0].splitlines()
-    assert sorted(writable) == sorted(map(str, slot.trial_records.paths))
+    application.end()
+    writable = [line for line in application.errors.splitlines() if line.startswith(str(open_home.path))]
+    assert sorted(writable) == sorted(map(str, slot.trial_records.paths)), application.errors
     for garbage in (b"", b"\xff" * 512, os.urandom(512)):
         for path in slot.trial_records.paths:
             path.write_bytes(garbage)
