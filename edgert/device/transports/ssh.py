@@ -97,7 +97,7 @@ NOT_FOUND = (126, 127)  # a shell's
 
 
 def _explain(address: SshAddress, code: int, complaints: str) -> LinkError:
-    said = last_line(complaints)
+    said = last_line(complaints).rstrip(".")
     if code == BROKEN or code < 0:
         low = complaints.lower()
         mend = next((text for sign, text in _MENDED if sign in low), "push again to go on where it stopped")
