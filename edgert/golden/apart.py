@@ -50,7 +50,8 @@ def check_apart(
 ) -> Checked:
     """Does what edgert.golden.check does, in a process of its own. Without runs it opens and binds the package.
 
-    memory_bytes: that the process may take beyond Python, edgert and the package's file itself.
+    memory_bytes: that the process may take beyond Python, edgert and the package's file itself; its session takes no
+    more than one that an application opens (1 GiB).
     Raises CheckError for a package that does not pass, whatever it did.
     """
     start = time.monotonic()
@@ -66,8 +67,9 @@ def check_apart(
     if status is None:
         raise CheckError(f"the model did not finish its check within {timeout_seconds:g} s on this device")
     if word == "memory":
+        why = f": {rest}" if rest else ""
         raise CheckError(
-            f"the model's check needs more than the {memory_bytes >> 20} MiB that it may take on this device"
+            f"the model's check needs more memory than it may take on this device, {memory_bytes >> 20} MiB{why}"
         )
     if status < 0:
         raise CheckError(f"the model crashed in its check on this device ({_signal_name(-status)})")

@@ -67,8 +67,14 @@ def test_a_model_that_takes_too_long(tmp_path: Path) -> None:
 def test_a_model_that_eats_memory(tmp_path: Path) -> None:
     path = written(tmp_path, models.greedy(900))
     run = {"seed": 1, "steps": 1, "span": 1, "outputs": [{"skip": ""}]}
-    with pytest.raises(CheckError, match="needs more than the 64 MiB"):
+    with pytest.raises(CheckError, match="needs more memory than it may take on this device, 64 MiB"):
         check_apart(path, [run], memory_bytes=64 << 20)
+
+
+def test_no_more_than_applications_may(tmp_path: Path) -> None:
+    """A model that passes its check has to open in an application, too, however much memory there is."""
+    with pytest.raises(CheckError, match="needs more memory"):
+        check_apart(written(tmp_path, models.greedy(1500)), memory_bytes=16 << 30)
 
 
 def test_memory_beside_the_session(tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ def test_memory_beside_the_session(tmp_path: Path) -> None:
     path = written(tmp_path, models.greedy(40))
     run = {"seed": 1, "steps": 1, "span": 1, "outputs": [{"skip": ""}]}
     check_apart(path, [run], memory_bytes=256 << 20)
-    with pytest.raises(CheckError, match="needs more than the 60 MiB"):
+    with pytest.raises(CheckError, match="needs more memory than it may take on this device, 60 MiB"):
         check_apart(path, [run], memory_bytes=60 << 20)
 
 
