@@ -10,13 +10,13 @@ from edgert.agent.fields import field, optional
 from edgert.agent.offer import MAX_OFFER_BYTES, unpack_offer
 from edgert.agent.refusal import RefusedError
 from edgert.agent.session import Session
+from edgert.agent.words import one_line
 from edgert.agent.zstd import decompressor
 from edgert.manifest.keys import Trust
 from edgert.smp import cbor
 from edgert.smp.groups import RefusalCode as Rc
 
 AGENT_VERSION = 1  # of this group's commands
-_MOST_DETAIL = 400  # characters, so that a status fits a small frame
 _MOST_KEYS = 32
 _HEADER_BYTES = 8
 
@@ -59,7 +59,7 @@ class EdgertGroup:
         session, device = self._session, self._session.device
         answer: dict[str, Any] = {
             "state": str(session.state),
-            "detail": session.detail[:_MOST_DETAIL],
+            "detail": one_line(session.detail),
             "device": {
                 "id": device.id,
                 **({"target": device.target} if device.target is not None else {}),

@@ -13,7 +13,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
@@ -120,12 +120,16 @@ def _answer(
     stop: Stop,
     idle_seconds: float | None,
 ) -> str:
-    last = time.monotonic()
+    last = ticked = time.monotonic()
     while not stop.is_set():
+        if time.monotonic() - ticked >= 2 * TICK_SECONDS:  # a flood that is no request must not stop the clock
+            server.tick()
+            ticked = time.monotonic()
         try:
             message = messages.get(timeout=TICK_SECONDS)
         except queue.Empty:
             server.tick()
+            ticked = time.monotonic()
             if idle_seconds is not None and time.monotonic() - last > idle_seconds:
                 return f"no message came for {idle_seconds:.0f} s"
             continue
@@ -172,6 +176,20 @@ def _read(
                 if lossy and message is not None:
                     return
 
+    try:
+        _drain(fd, framing, put, poll, stops, lossy)
+    finally:
+        put(None)
+
+
+def _drain(
+    fd: int,
+    framing: Framing,
+    put: Callable[[bytes], None],
+    poll: select.poll,
+    stops: tuple[Stop, Stop],
+    lossy: bool,
+) -> None:
     while not any(stop.is_set() for stop in stops):
         found = poll.poll(GAP_SECONDS * 1000 if lossy else None)
         if not found:
@@ -188,4 +206,3 @@ def _read(
             put(message)
         if not data:
             break
-    put(None)

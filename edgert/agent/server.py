@@ -12,6 +12,7 @@ from edgert.agent.fs_group import FsGroup
 from edgert.agent.refusal import FileError, ProtocolError, RefusedError
 from edgert.agent.session import Session
 from edgert.agent.this_device import ThisDevice
+from edgert.agent.words import one_line
 from edgert.errors import EdgertError
 from edgert.smp.groups import EdgertCommand, FsCommand, Group, MgmtError, OsCommand
 from edgert.smp.groups import RefusalCode as Rc
@@ -76,25 +77,31 @@ class Server:
         handler = self._handlers.get((header.group, header.command, header.op))
         if handler is None:
             return request.refuse(MgmtError.NOT_SUPPORTED)
-        reasons = header.group == Group.EDGERT  # the other groups' answers have no more keys than Zephyr's
         try:
             return request.reply(handler(request.body))
         except RefusedError as error:
-            return request.refuse(error.rc, Group.EDGERT, str(error))
+            return request.refuse(error.rc, Group.EDGERT, one_line(error))
         except FileError as error:
             return request.refuse(error.rc, Group.FS)
         except ProtocolError as error:
-            return request.refuse(error.rc, reason=str(error) if reasons else "")
+            return self._refuse(request, error.rc, error)
         except StoreError as error:
-            code = {BusyError: Rc.BUSY, NoSpaceError: Rc.NO_SPACE}.get(type(error), Rc.DISK)
-            return request.refuse(code, Group.EDGERT, str(error)) if reasons else request.refuse(MgmtError.UNKNOWN)
+            if header.group == Group.EDGERT:
+                code = {BusyError: Rc.BUSY, NoSpaceError: Rc.NO_SPACE}.get(type(error), Rc.DISK)
+                return request.refuse(code, Group.EDGERT, one_line(error))
+            return request.refuse(MgmtError.UNKNOWN)
         except EdgertError as error:
-            return request.refuse(MgmtError.UNKNOWN, reason=str(error) if reasons else "")
+            return self._refuse(request, MgmtError.UNKNOWN, error)
         except Exception as error:  # the last resort: a fault of ours must not end the agent
-            text = f"a fault of edgert's own, please report it: {error!r}"[:300]
+            text = f"a fault of edgert's own, please report it: {error!r}"
             self.session.home.log(f"group {header.group}, command {header.command}: {text}")
             traceback.print_exc()
-            return request.refuse(MgmtError.UNKNOWN, reason=text if reasons else "")
+            return self._refuse(request, MgmtError.UNKNOWN, text)
+
+    @staticmethod
+    def _refuse(request: Message, rc: int, reason: object) -> Message:
+        """An error of no group. The other groups' answers have no more keys than Zephyr's, and so no reason."""
+        return request.refuse(rc, reason=one_line(reason) if request.header.group == Group.EDGERT else "")
 
     def tick(self) -> None:
         """To be called about every second."""

@@ -32,6 +32,10 @@ class Package:
     manifest_bytes: bytes
     signature: bytes
 
+    def __repr__(self) -> str:
+        """Short: Hypothesis prints what it chose."""
+        return f"<{self.manifest.name} {self.manifest.counter}, {len(self.data)} bytes>"
+
     @property
     def entry(self) -> ObjectEntry:
         return self.manifest.package

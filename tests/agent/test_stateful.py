@@ -25,6 +25,7 @@ from edgert.smp.groups import EdgertCommand, FsError, MgmtError
 from edgert.smp.groups import RefusalCode as Rc
 from edgert.store.home import Home
 from edgert.store.slot import Slot
+from edgert.store.state import TrialRecord, Verdict
 
 EXHAUSTIVE = os.environ.get("EDGERT_EXHAUSTIVE") == "1"
 KEY, STRANGER = new_key(), new_key()
@@ -204,6 +205,19 @@ class Pushes(RuleBasedStateMachine):
                 collect(self.home, keep_staged=False)
         except BusyError:
             pass
+
+    @rule(name=st.sampled_from(["a", "b"]), verdict=st.sampled_from([Verdict.WORKS, Verdict.FAILED]))
+    def an_application_finds_out(self, name: str, verdict: Verdict) -> None:
+        """That a generation on trial works, or does not (edgert.store.trial)."""
+        slot = Slot(self.home, name)
+        state = slot.state()
+        if state.pending:
+            assert state.current is not None
+            with slot.lock():
+                slot.trial_records.write(TrialRecord(state.current, 1, 4, 0, verdict).to_bytes())
+            now = slot.state()
+            assert not now.pending
+            assert now.current == (state.current if verdict == Verdict.WORKS else state.previous)
 
     # --- what always holds ---
 
