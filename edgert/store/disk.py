@@ -25,6 +25,7 @@ from edgert.store.errors import BusyError, DiskError, NoSpaceError
 PIECE_BYTES = 1 << 18  # read at a time where a whole file is looked at
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 # Locks of an open file, not of a process as POSIX has them, which any close of the same file would take away.
 _GET_LOCK, _SET_LOCK = getattr(fcntl, "F_OFD_GETLK", 36), getattr(fcntl, "F_OFD_SETLK", 37)
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock with offsets of 64 bits, aligned as the machine does
@@ -99,7 +100,14 @@ class File:
     def reserve(self, size: int) -> None:
         """Takes the whole space now, so that a full disk shows before the first byte came, not after the last."""
         with _step(f"reserve {size} bytes for", self.path):
-            os.posix_fallocate(self.fd, 0, size)
+            try:
+                os.posix_fallocate(self.fd, 0, size)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                for at in range(0, size, PIECE_BYTES):  # where neither file system nor C library can do better
+                    os.pwrite(self.fd, bytes(min(PIECE_BYTES, size - at)), at)
+                os.fsync(self.fd)  # a full disk shows here at the latest
 
     def set_mode(self, mode: int) -> None:
         with _step("set the mode of", self.path):

@@ -66,7 +66,7 @@ class Trial:
         elif now - self._healthy_since >= HEALTHY_SECONDS and self._lock.acquire(blocking=False):
             try:
                 self.confirm()
-            except (DiskError, BusyError) as error:
+            except StoreError as error:
                 self._healthy_since = now
                 warnings.warn(f"generation {self.generation} works, and that cannot be kept: {error}", stacklevel=2)
             finally:
