@@ -63,7 +63,8 @@ def authentic(manifest_bytes: bytes, signature: bytes, trust: Trust) -> Offer:
     try:
         key = trust.check(manifest.key_id, manifest_bytes, signature)
     except UnknownKeyError as error:
-        raise RefusedError(Rc.UNKNOWN_KEY, str(error)) from error
+        ignored = f" ({trust.problems[0]})" if trust.problems else ""  # it may be just this key's file
+        raise RefusedError(Rc.UNKNOWN_KEY, f"{error}{ignored}") from error
     except SignatureError as error:
         raise RefusedError(Rc.BAD_SIGNATURE, str(error)) from error
     return Offer(manifest, manifest_bytes, signature, key)

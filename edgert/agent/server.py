@@ -105,7 +105,11 @@ class Server:
 
     def tick(self) -> None:
         """To be called about every second."""
-        self.session.tick()
+        try:
+            self.session.tick()
+        except Exception as error:  # as for a request: the agent goes on
+            self.session.home.log(f"a fault of edgert's own, please report it: {error!r}")
+            traceback.print_exc()
 
     def close(self) -> None:
         self.session.close()

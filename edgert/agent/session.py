@@ -120,9 +120,11 @@ class Session:
         self._unlock()
 
     def close(self) -> None:
-        """What arrived is made durable; a verification that still runs is left to its end, which comes to nothing."""
+        """What arrived is made durable. A check that still runs keeps the home's lock until the process ends."""
+        checking = self.state is State.VERIFYING
         self._forget(State.IDLE)
-        self._unlock()
+        if not checking:
+            self._unlock()
 
     # --- offer ---
 
@@ -192,7 +194,10 @@ class Session:
                 opened[entry.sha256] = Reception(entry, Incoming(self.home, entry))
         except BaseException:
             for reception in opened.values():
-                reception.discard()
+                if reception.received:
+                    reception.close()
+                else:  # it holds room, and nothing else
+                    reception.discard()
             raise
         return opened
 
@@ -302,24 +307,28 @@ class Session:
             raise RefusedError(Rc.CHECK_FAILED, self.detail)
         if self.state is State.VERIFYING:
             raise RefusedError(Rc.BAD_STATE, "the package is being checked; ask for the status until it is verified")
-        self._take_lock()
         try:
             found = generations.find(self.home, sha256, Trust(self.home.trusted_keys()))
             if not generations.is_current(self.home, found):
-                check_device(found.manifest, self.device, self.runtime)
-                check_time(found.manifest, self._wall_clock)
-                check_counter(found.manifest, generations.highest(self.home, found.manifest.name))
-                generations.activate(self.home, found)
-                self._forget(State.PENDING, _Push(found))
-                self.detail = f"{found} is current, on trial for {found.manifest.trials} loads"
-                self._collect()
+                self._activate(found)
         except RefusedError as error:
             self._refused("an activation", error)
             raise
+        return generations.state_of(self.home, found), found.manifest.name, found.manifest.counter
+
+    def _activate(self, found: Offer) -> None:
+        check_device(found.manifest, self.device, self.runtime)
+        check_time(found.manifest, self._wall_clock)
+        self._take_lock()
+        try:
+            check_counter(found.manifest, generations.highest(self.home, found.manifest.name))
+            generations.activate(self.home, found)
+            self._forget(State.PENDING, _Push(found))
+            self.detail = f"{found} is current, on trial for {found.manifest.trials} loads"
+            self._collect()
         finally:
             if self._state not in (State.RECEIVING, State.RECEIVED):  # else another push of this line needs the lock
                 self._unlock()
-        return generations.state_of(self.home, found), found.manifest.name, found.manifest.counter
 
     def confirm(self, name: str) -> State:
         """The current generation of a model needs no more trial. Raises RefusedError."""

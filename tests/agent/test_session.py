@@ -205,6 +205,14 @@ def test_an_unknown_key(home: Home) -> None:
     assert nothing_stored(home)
 
 
+def test_a_key_whose_file_is_not_used_says_so(home: Home) -> None:
+    (path,) = home.trusted_keys().iterdir()
+    path.chmod(0o666)
+    error = refusal(new_session(home), package(KEY, DATA))
+    assert error.rc == Rc.UNKNOWN_KEY
+    assert f"{path} can be written by everybody" in str(error)
+
+
 def test_a_signature_of_another_key_or_manifest(home: Home) -> None:
     pushed, stranger = package(KEY, DATA), new_key()
     session = new_session(home)
@@ -292,6 +300,27 @@ def test_room_that_unfinished_pushes_hold_is_taken_back(home: Home, monkeypatch:
 
     monkeypatch.setattr(incoming_module.disk.File, "reserve", little_room)
     assert session.offer(pushed.manifest_bytes, pushed.signature)[0] is State.RECEIVING
+
+
+def test_what_came_of_one_object_stays_when_another_has_no_room(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, extra = package(KEY, DATA, 1), bytes(20000)
+    objects = (first.entry, describe_object("labels", extra, CHUNK))
+    both = package(KEY, DATA, 2, objects=objects)
+    session = new_session(home)
+    session.offer(first.manifest_bytes, first.signature)
+    session.write(first.entry.sha256, False, 0, DATA[:CHUNK])
+    session.close()
+    reserve = incoming_module.disk.File.reserve
+
+    def small(file: Any, size: int) -> None:
+        if size == len(extra):
+            raise NoSpaceError(f"cannot reserve {size} bytes")
+        reserve(file, size)
+
+    monkeypatch.setattr(incoming_module.disk.File, "reserve", small)
+    assert refusal(session, both).rc == Rc.NO_SPACE
+    monkeypatch.undo()
+    assert session.offer(both.manifest_bytes, both.signature)[1][0] == Need(first.entry.sha256, CHUNK)
 
 
 def test_a_refused_offer_leaves_the_push_that_goes_on(home: Home) -> None:
@@ -478,6 +507,22 @@ def test_what_the_application_found_out_shows(home: Home) -> None:
     install(session, pushed)
     Slot(home, "digits").confirm()
     assert session.state is State.CONFIRMED
+
+
+def test_activation_that_is_asked_for_again_needs_no_lock(home: Home) -> None:
+    pushed, other = package(KEY, DATA, 1), package(KEY, DATA[::-1], 2)
+    session, busy = new_session(home), new_session(home)
+    install(session, pushed)
+    busy.offer(other.manifest_bytes, other.signature)
+    assert session.activate(pushed.sha256) == (State.PENDING, "digits", 1)
+    assert session.confirm("digits") is State.CONFIRMED
+    upload(busy, other.data, other.entry.sha256)
+    busy.verify()
+    assert busy.wait(30) is State.VERIFIED
+    with pytest.raises(RefusedError) as caught:
+        session.activate(other.sha256)
+    assert caught.value.rc == Rc.BUSY
+    busy.activate(other.sha256)
 
 
 # --- the lock ---
