@@ -2,9 +2,10 @@
 
 A script, for it forks agents and so wants a process with one thread. It prints one line of JSON.
 
-    agent_cuts.py FOLDER ACTION MOST SEED
+    agent_cuts.py FOLDER ACTION MOST SEED [check]
         ACTION   signal=KILL, or error=ENOSPC and the like
         MOST     so many calls of those that a push makes, drawn by SEED; 0: all of them
+        check    the package is opened and run before it counts, as agents do, in a process whose calls are cut as well
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agent.lines import FrameLine
 from agent.pushing import Client, Package, ReplyError, new_home, new_key, new_session, package
+from runtime.models import pooled
 from store.store_pushes import check_whole, package_bytes
 
+from edgert.agent import generations
 from edgert.agent.serve import Stop
 from edgert.agent.server import Server
 from edgert.agent.stdio import serve_stdio
@@ -66,12 +69,16 @@ class Outcome:
 class Rig:
     """A home in which OLD is confirmed, and a package NEW to push to copies of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check: bool) -> None:
         self.folder = folder
+        self._options = {"check": generations.check} if check else {}
         self.key: PrivateKey = new_key()
         self.template = new_home(folder / "template", self.key)
         self.packages = {
-            counter: package(self.key, package_bytes(counter, 9000), counter, NAME) for counter in (OLD, NEW, LATER)
+            counter: package(
+                self.key, pooled((str(counter),)) if check else package_bytes(counter, 9000), counter, NAME
+            )
+            for counter in (OLD, NEW, LATER)
         }
         self.push_here(self.template, OLD)
         Slot(self.template, NAME).confirm()
@@ -98,7 +105,7 @@ class Rig:
             os.closerange(3, go_fd)
             os.closerange(go_fd + 1, 256)
             os.read(go_fd, 1)
-            server = Server(new_session(home.open()))
+            server = Server(new_session(home.open(), **self._options))
             serve_stdio(framing("cobs", server.buf_size), server, Stop(), lambda _text: None)
             server.close()
         finally:
@@ -202,8 +209,8 @@ def calls_of(trace: str) -> list[Call]:
     return list(calls)
 
 
-def main(folder: Path, action: str, most: int, seed: int) -> dict[str, object]:
-    rig = Rig(folder)
+def main(folder: Path, action: str, most: int, seed: int, check: bool) -> dict[str, object]:
+    rig = Rig(folder, check)
     home = rig.copy()
     outcome = rig.push(home)
     assert outcome.answer == "pushed", outcome
@@ -227,4 +234,4 @@ def main(folder: Path, action: str, most: int, seed: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), "check" in sys.argv)))
