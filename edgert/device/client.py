@@ -145,17 +145,19 @@ class Client:
         body: Callable[[int], Body],
         answered: Callable[[Body], None] | None = None,
         progress: Callable[[int], None] | None = None,
+        first_alone: bool = False,
     ) -> None:
         """Sends the source from offset `start` to its end, several pieces under way.
 
         command: group and number of a write whose answer's "off" is the offset expected next. body: what stands in a
         request beside "off" and "data", by the offset. answered: sees every answer's body that is not an error;
-        progress: gets how much of the payload is there, whenever that changes.
+        progress: gets how much of the payload is there, whenever that changes. first_alone: as of Transfer.
         """
         overhead = self._overhead(command, body(0), source.end)
         sizes = FrameSizes(self._most_payload(overhead), overhead)
         most_in_flight = min(self.parameters.buf_count, _MOST_IN_FLIGHT)
-        transfer = Transfer(source.end, start, self._line, self._trips, sizes, most_in_flight, time.monotonic())
+        now = time.monotonic()
+        transfer = Transfer(source.end, start, self._line, self._trips, sizes, most_in_flight, now, first_alone)
         refusals = 0
         self._expected.clear()
 

@@ -159,8 +159,14 @@ class Installation:
                 answer = _read_offered(body)
 
         command = (Group.EDGERT, EdgertCommand.OFFER)
+        # An agent that still has an earlier push's offer answers any piece but the first as if it were of that one.
         await self._client.upload(
-            PlainSource(offer), 0, command, lambda offset: {"len": len(offer)} if offset == 0 else {}, answered
+            PlainSource(offer),
+            0,
+            command,
+            lambda offset: {"len": len(offer)} if offset == 0 else {},
+            answered,
+            first_alone=True,
         )
         if answer is None:  # the last answer was damaged; any piece of a whole offer is answered so
             body = {"off": len(offer), "data": b""}

@@ -72,7 +72,7 @@ def prepare(path: Path, options: PushOptions) -> Package:
     Raises FileFormatError for what is no package, InputError for options that do not fit it, OSError when it cannot be
     read.
     """
-    from edgert import golden  # brings NumPy, which `edgert devices` need not wait for
+    from edgert import golden  # which `edgert devices` need not wait for
 
     model = _native.Model(path=path)
     return Package(

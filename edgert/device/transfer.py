@@ -28,10 +28,19 @@ class Sent:
 
 
 class Transfer:
-    """One upload. Times are seconds of the caller's clock."""
+    """One upload. Times are seconds of the caller's clock. first_alone: nothing goes out behind the piece at offset 0
+    before that is taken, for receivers which otherwise take it for a piece of what they have."""
 
     def __init__(
-        self, end: int, start: int, line: Line, trips: RoundTrips, sizes: FrameSizes, most_in_flight: int, now: float
+        self,
+        end: int,
+        start: int,
+        line: Line,
+        trips: RoundTrips,
+        sizes: FrameSizes,
+        most_in_flight: int,
+        now: float,
+        first_alone: bool = False,
     ) -> None:
         self.end = end
         self.done_to = start  # what the receiver last said that it expects
@@ -42,6 +51,7 @@ class Transfer:
         self._trips = trips
         self._sizes = sizes
         self._most_in_flight = most_in_flight
+        self._first_alone = first_alone
         self._in_flight: OrderedDict[int, Sent] = OrderedDict()
         self._late: OrderedDict[int, Sent] = OrderedDict()
         self._turn = 0  # counts the times that sending went back
@@ -58,7 +68,8 @@ class Transfer:
         if self.next >= self.end:
             return None
         in_flight = len(self._in_flight)
-        if in_flight >= (1 if self._probing else self._most_in_flight):
+        alone = self._probing or (self._first_alone and self.done_to == 0)
+        if in_flight >= (1 if alone else self._most_in_flight):
             return None
         size = self._sizes.size
         waiting = sum(sent.wire_bytes for sent in self._in_flight.values())

@@ -291,12 +291,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:1000", help="the first, and the one after the last")
     parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--verbose", action="store_true", help="a line for each seed, and what its calls said")
     arguments = parser.parse_args()
     first, end = map(int, arguments.seeds.split(":"))
     began, outcomes = time.monotonic(), []
     with multiprocessing.Pool(arguments.jobs) as pool:
         for outcome in pool.imap_unordered(_run_in_pool, range(first, end)):
             outcomes.append(outcome)
+            if arguments.verbose:
+                print(f"seed {outcome.seed}: {outcome.calls} calls, {outcome.seconds:.1f} s, {plan(outcome.seed)}")
+                print("".join(f"    {error}\n" for error in outcome.errors), end="", flush=True)
             if outcome.wrong:
                 print(
                     f"WRONG seed {outcome.seed}: {outcome.wrong}\n    {plan(outcome.seed)}\n    {outcome.errors}",

@@ -92,9 +92,9 @@ class ByteFaults:
         return bytes(out)
 
     def release(self) -> bytes:
-        """What waits for bytes after it that do not come."""
+        """What waits for bytes after it that do not come: the line is idle, which also ends a burst of losses."""
         held, self._taken = bytes(self._taken), bytearray()
-        self._to_take = self._to_pass = 0
+        self._to_take = self._to_pass = self._to_drop = 0
         return held
 
     def _after(self, kind: str) -> float:
@@ -133,7 +133,8 @@ class ByteFaults:
             out += data[:passed]
             data = data[passed:]
             if not self._to_pass:
-                out += self.release()
+                out += self._taken
+                self._taken.clear()
         out += data
 
 

@@ -134,3 +134,25 @@ def test_an_empty_home_takes_a_push_in_either_framing(world: World, tmp_path: Pa
     agent.close()
     assert (result.state, result.retries, result.resumed_from) == ("pending", 0, 0)
     assert installed(tmp_path / "home") == world.package.path.read_bytes()
+
+
+def test_an_offer_whose_beginning_is_lost_is_not_taken_for_the_one_before(world: World, tmp_path: Path) -> None:
+    """Both have the same length: an agent that holds the first would answer the second's end as that one's."""
+    shutil.copytree(world.template, tmp_path / "home")
+    agent = server(tmp_path / "home")
+    devices = (agent.session.device.id, *(f"device-{number:020}" for number in range(60)))  # an offer of some pieces
+    with pytest.raises(LinkError):
+        push(world, MemoryLine(agent, cut_at=8000), counter=1_000_001, devices=devices)
+
+    class Losing(MemoryLine):
+        frames = 0
+
+        async def write(self, data: bytes) -> None:
+            self.frames += 1
+            if self.frames != 4:  # PARAMETERS, STATUS twice, and then the offer's first piece
+                await super().write(data)
+
+    result = push(world, Losing(agent), counter=1_000_002, devices=devices)
+    agent.close()
+    assert (result.counter, result.state) == (1_000_002, "pending")
+    assert result.retries >= 1

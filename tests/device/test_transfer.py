@@ -188,6 +188,20 @@ def test_silence_is_probed_with_one_frame() -> None:
     assert transfer.next_piece() is None  # one at a time until something answers
 
 
+def test_the_first_piece_goes_alone_where_it_must() -> None:
+    transfer = Transfer(100_000, 0, Line(None), RoundTrips(0.6, 0.15), FrameSizes(4096, 100), 8, 0.0, first_alone=True)
+    assert transfer.next_piece() == (0, 1024)
+    transfer.sent(1, 0, 1024, 1124, 0.0)
+    assert transfer.next_piece() is None
+    transfer.answered(1, 1024, 0.1)
+    assert transfer.next_piece() is not None
+    transfer.sent(2, 1024, 2048, 1124, 0.1)
+    assert transfer.next_piece() is not None
+    transfer.answered(2, 0, 0.2)  # it begins anew
+    transfer.sent(3, 0, 1024, 1124, 0.2)
+    assert transfer.next_piece() is None
+
+
 def test_answers_that_cannot_be_are_ignored() -> None:
     transfer = Transfer(1000, 0, Line(11520), RoundTrips(0.6, 0.15), FrameSizes(400, 100), 8, 0.0)
     transfer.sent(7, 0, 400, 500, 0.0)
