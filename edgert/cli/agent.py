@@ -23,13 +23,13 @@ def _say(text: str) -> None:
     "--framing", type=click.Choice(["auto", "cobs", "console"]), default="auto", show_default=True,
     help="How frames lie on the line; auto answers as it is spoken to.",
 )  # fmt: skip
-@click.option("--home", type=click.Path(path_type=Path), metavar="DIR", help="Where models are kept.")
+@click.option("--home", type=click.Path(path_type=Path), metavar="HOME", help="Where models are kept.")
 def command(tty: str | None, stdio: bool, once: Path | None, baud: int, framing: str, home: Path | None) -> None:
     """Receive models that `edgert push` sends, check them, and install them.
 
     \b
-    DIR, the home, is by default $EDGERT_HOME, systemd's $STATE_DIRECTORY, /var/lib/edgert or ~/.local/state/edgert,
-    whichever is there first. Keys in its folder `keys` may push: edgert keys trust.
+    HOME is by default $EDGERT_HOME, systemd's $STATE_DIRECTORY, /var/lib/edgert or ~/.local/state/edgert, whichever is
+    there first. Keys in its folder `keys` may push: edgert keys trust.
     --once ends with exit code 0 when the bundle is installed, and 1 when it is not.
     """
     if (tty is not None) + stdio + (once is not None) != 1:
