@@ -66,6 +66,10 @@ def _moment(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
     "--trials", type=click.IntRange(1, 1000), default=3, show_default=True,
     help="Loads until an application must have confirmed it, or the device takes it back.",
 )  # fmt: skip
+@click.option(
+    "--golden", type=click.IntRange(0, 64), default=2, show_default=True, metavar="N",
+    help="Seeded runs that the device repeats before it takes the model, beside those that the package brings.",
+)  # fmt: skip
 @click.option("--no-activate", is_flag=True, help="Send and check it only: edgert device activate switches to it.")
 @click.option("--force", is_flag=True, help="Push although just this is current there.")
 @click.option("--no-compress", is_flag=True, help="Send it as it is, without zstd.")
@@ -73,7 +77,7 @@ def _moment(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 def command(
     model: Path, targets: tuple[str, ...], everywhere: bool, devices_file: Path | None, key: Path | None,
     name: str | None, for_targets: tuple[str, ...], device_id: tuple[str, ...], expires: int | None,
-    counter: int | None, trials: int, no_activate: bool, force: bool, no_compress: bool, as_json: bool,
+    counter: int | None, trials: int, golden: int, no_activate: bool, force: bool, no_compress: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Push MODEL.ert to devices: signed, resumed where it was cut off, and active at once or not at all.
 
@@ -102,6 +106,7 @@ def command(
         devices=device_id,
         expires=expires,
         trials=trials,
+        golden=golden,
         activate=not no_activate,
         force=force,
         compress=not no_compress,

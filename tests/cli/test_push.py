@@ -120,12 +120,13 @@ def test_keys(edgert: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_expiry_is_signed(edgert: Command, project: Path) -> None:
     from edgert.manifest.manifest import Manifest
 
-    words = ("push", "digits.ert", "one", "--expires", "90d", "--trials", 5, "--device-id", "d1f0", "--for", "aarch64")
+    words = ("push", "digits.ert", "one", "--expires", "90d", "--trials", 5, "--device-id", "d1f0", "--for", "aarch64",
+             "--golden", 3)  # fmt: skip
     assert edgert(*words).code == 0
     manifest = Manifest.from_bytes((project / "one" / "edgert-push" / "manifest").read_bytes())
     assert manifest.expires is not None
     assert abs(manifest.expires - time.time() - 90 * 86400) < 600
-    assert (manifest.trials, manifest.devices) == (5, ("d1f0",))
+    assert (manifest.trials, manifest.devices, len(manifest.golden)) == (5, ("d1f0",), 3)
     assert [requirement.name for requirement in manifest.targets] == ["aarch64"]
 
 
