@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import tracemalloc
+from base64 import b64encode
+from binascii import crc_hqx
 from collections.abc import Callable
 
 import pytest
@@ -215,13 +218,24 @@ def test_noise_with_a_crc_does_not_choose_the_answers_framing() -> None:
 def test_messages_longer_than_the_bound_are_dropped(name: str) -> None:
     line, sender = framing(name, 500), framing(name)
     source = random.Random(5)
-    for length in (500, 501, 502, 503, 1000, 60000):
-        message = source.randbytes(length)
+    for length, content in itertools.product((500, 501, 502, 503, 1000, 60000), ("random", "zeros")):
+        message = CONTENTS[content](source, length)
         before = line.dropped
         received = line.feed(sender.encode(message))
         assert received == ([message] if length <= 500 else [])
         assert line.dropped == before + (length > 500)
     assert line.feed(sender.encode(b"\0" * 500)) == [b"\0" * 500]
+
+
+@pytest.mark.parametrize("claimed", [0, 1, 5, 21, 23, 40, 65535])
+def test_a_consoles_length_must_be_right(claimed: int) -> None:
+    """The CRC does not cover it: a frame of 20 bytes that claims others (with the CRC it has 22)."""
+    message = bytes(range(20))
+    frame = claimed.to_bytes(2, "big") + message + crc_hqx(message, 0).to_bytes(2, "big")
+    line = framing("console")
+    assert line.feed(b"\x06\x09" + b64encode(frame) + b"\n") == []
+    assert line.feed(line.encode(echo("next"))) == [echo("next")]
+    assert line.dropped == 1
 
 
 @pytest.mark.parametrize(("name", "most"), [("cobs", 65543), ("console", 65533)])
