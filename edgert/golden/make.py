@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -46,14 +45,16 @@ def make(package: bytes | str | PathLike[str], count: int = 2) -> tuple[dict[str
     runs: list[dict[str, Any]] = []
     if count:
         steps = STEPS if comparison.best.has_variables else 1
-        span = usable_span(comparison.best, steps)
-        for seed in range(1, count + 1):
-            given, other = comparison.run(partial(Runner.seeded, seed=seed, steps=steps, span=span))
+        seeds = range(1, count + 1)
+        span, best = usable_span(comparison.best, seeds, steps)
+        for seed, given in zip(seeds, best, strict=True):
+            other = comparison.scalar.seeded(seed, steps, span) if comparison.scalar else given
             outputs = comparison.outputs(given, other)
             runs.append({"seed": seed, "steps": steps, "span": span, "outputs": outputs})
     for number in range(pairs):
         inputs, recorded = model.golden(number)
-        given, other = comparison.run(partial(Runner.recorded, inputs=inputs))
+        given = comparison.best.recorded(inputs)
+        other = comparison.scalar.recorded(inputs) if comparison.scalar else given
         outputs = comparison.outputs(given, other, recorded)
         for info, data, wanted, kept in zip(comparison.best.outputs, given, outputs, recorded, strict=True):
             try:
@@ -77,14 +78,15 @@ def record(
     """
     runner = Runner(open_model(package), "scalar")
     chosen: list[list[bytes]] = [list(sample) for sample in samples[:count]]
-    if len(chosen) < count:
-        span = usable_span(runner, 1)
+    seeds = range(1, count - len(chosen) + 1)
+    if seeds:
+        span, _ = usable_span(runner, seeds, 1)
         chosen += [
             [
                 bytes(elements(seed, 0, k, info.dtype, info.quant is not None, span, element_count(info.shape)))
                 for k, info in enumerate(runner.inputs)
             ]
-            for seed in range(1, count - len(chosen) + 1)
+            for seed in seeds
         ]
     try:
         return [(inputs, runner.recorded(inputs)) for inputs in chosen]
@@ -94,26 +96,28 @@ def record(
         ) from error
 
 
-def usable_span(runner: Runner, steps: int) -> int:
-    """The widest of SPANS that the model runs with, and gives finite numbers with. Integers that are no quantised
-    numbers index tables, whose sizes only the model knows. Raises InputError when it runs with none."""
+def usable_span(runner: Runner, seeds: Sequence[int], steps: int) -> tuple[int, list[list[bytes]]]:
+    """The widest of SPANS that the model runs all these seeds with, and gives finite numbers with; and its outputs.
+    Integers that are no quantised numbers index tables, whose sizes only the model knows. Raises InputError when it
+    runs with none."""
     spans = SPANS if runner.has_indices else SPANS[:1]
-    ran, reason = [], ""
+    first: tuple[int, list[list[bytes]]] | None = None
+    reason = ""
     for span in spans:
         try:
-            outputs = runner.seeded(1, steps, span)
+            found = span, [runner.seeded(seed, steps, span) for seed in seeds]
         except InvokeError as error:
             reason = str(error)
             continue
-        ran.append(span)
-        if all(_finite(info, data) for info, data in zip(runner.outputs, outputs, strict=True)):
-            return span
-    if not ran:
+        if all(_finite(info, data) for run in found[1] for info, data in zip(runner.outputs, run, strict=True)):
+            return found
+        first = first or found
+    if first is None:
         raise InputError(
             f"the model fails on seeded inputs ({reason}); record golden pairs with edgert convert --golden N, and push"
             " with --golden 0"
         )
-    return ran[0]
+    return first
 
 
 def _finite(info: TensorInfo, data: bytes) -> bool:
@@ -130,15 +134,11 @@ class _Comparison:
         exact = all(trust == Trust.EXACT for trust in self.trust)
         self.scalar = None if exact else Runner(model, "scalar")
 
-    def run(self, start: Callable[[Runner], list[bytes]]) -> tuple[list[bytes], list[bytes]]:
-        """Outputs of the best instruction set, and of the scalar one (the same where nothing is inexact)."""
-        given = start(self.best)
-        return given, given if self.scalar is None else start(self.scalar)
-
     def outputs(
         self, given: list[bytes], other: list[bytes], recorded: Sequence[bytes] | None = None
     ) -> list[dict[str, Any]]:
-        """What is wanted of every output. recorded: the package's bytes, which are then wanted, and not repeated."""
+        """What is wanted of every output: given is of the best instruction set, other of the scalar one.
+        recorded: the package's bytes, which are then wanted, and not repeated."""
         found = []
         for k, (info, trust) in enumerate(zip(self.best.outputs, self.trust, strict=True)):
             if trust == Trust.EXACT:

@@ -220,11 +220,13 @@ class Trust:
         self.keys: dict[bytes, PublicKey] = {}  # by id
         self.problems: list[str] = []
         try:
+            if folder.stat().st_mode & stat.S_IWOTH:
+                raise PermissionError(0, f"everybody may write there: chmod o-w {folder}")
             names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".pub"))
         except FileNotFoundError:
             names = []
         except OSError as error:
-            self.problems.append(f"{folder} cannot be read: {error.strerror or error}")
+            self.problems.append(f"no key of {folder} is used: {error.strerror or error}")
             names = []
         for name in names[:_MAX_TRUSTED]:
             try:

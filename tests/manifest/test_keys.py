@@ -219,6 +219,15 @@ def test_trust_skips_what_it_cannot_use(tmp_path: Path) -> None:
     assert good.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_folder_that_everybody_may_write(tmp_path: Path) -> None:
+    key = new_key()
+    trust(key.public, tmp_path / "keys")
+    (tmp_path / "keys").chmod(0o777)
+    found = Trust(tmp_path / "keys")
+    assert not found.key_ids
+    assert "chmod o-w" in found.problems[0]
+
+
 def test_default_key_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert default_key_path() == tmp_path / "edgert" / "keys" / "default.pem"
