@@ -202,7 +202,8 @@ def test_signals_end_it_in_order(home: Home, model: bytes, number: signal.Signal
         assert line_of(process).client().offer(pushed)["need"][0]["have"] == 8192
 
 
-def test_the_wrong_options() -> None:
+def test_the_wrong_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGERT_HOME", str(tmp_path / "home"))
     for words in ([], ["--stdio", "--tty", "/dev/null"], ["--tty", "/dev/null"], ["--tty", "x", "--baud", "12345"]):
         done = subprocess.run(agent_command(*words), capture_output=True, text=True, timeout=SECONDS)
         assert done.returncode == 2
