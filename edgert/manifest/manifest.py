@@ -18,6 +18,7 @@ from edgert.smp import cbor
 
 FORMAT = 1
 MAX_BYTES = (1 << 20) - 256  # an offer, the manifest and its signature, has at most 1 MiB
+MAX_ITEMS = 1 << 16  # numbers, texts and the like in it: a device takes them apart before it knows who sent them
 MAX_OBJECTS = 16
 MAX_CHUNKS = 8192  # of one object: 256 KiB of hashes
 SMALLEST_CHUNK, LARGEST_CHUNK = 1 << 12, 1 << 20  # a device holds compressed ones in memory, and what they become
@@ -186,6 +187,8 @@ class Manifest:
         )
         if len(data) > MAX_BYTES:
             raise ManifestError(f"the manifest has {len(data)} bytes, at most {MAX_BYTES} are possible")
+        if len(data) > MAX_ITEMS:  # else it cannot have as many
+            _decoded(data)
         return data
 
     @staticmethod
@@ -193,10 +196,7 @@ class Manifest:
         """Raises ManifestError for what to_bytes would not have written, byte for byte."""
         if len(data) > MAX_BYTES:
             raise ManifestError(f"the manifest has {len(data)} bytes, at most {MAX_BYTES} are possible")
-        try:
-            value = cbor.decode(data)
-        except cbor.CborError as error:
-            raise ManifestError(f"the manifest cannot be read: {error}") from error
+        value = _decoded(data)
         if isinstance(value, dict) and "format" in value:
             _known_format(value["format"])  # before what a later format has more or less of
         fields = _fields(value, _MANIFEST_FIELDS, "the manifest")
@@ -212,6 +212,13 @@ class Manifest:
         if manifest.to_bytes() != data:  # else one manifest would have several hashes
             raise ManifestError("the manifest is not in canonical CBOR")
         return manifest
+
+
+def _decoded(data: bytes) -> cbor.Value:
+    try:
+        return cbor.decode(data, max_items=MAX_ITEMS)
+    except cbor.CborError as error:
+        raise ManifestError(f"the manifest cannot be read: {error}") from error
 
 
 _MANIFEST_FIELDS = frozenset(Manifest.__dataclass_fields__)

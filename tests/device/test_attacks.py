@@ -39,7 +39,7 @@ from edgert.store.slot import Slot
 from edgert.targets.machine import probe
 
 KEY, STRANGER = new_key("the owner"), new_key("somebody")
-GROWTH_BYTES = 24 << 20  # of the agent's peak memory, by any attack: an offer of 1 MiB takes most of it
+GROWTH_BYTES = 16 << 20  # of the agent's peak memory, by any attack: an offer of 1 MiB takes most of it
 CHECK_SECONDS = 4.0  # in place of minutes
 MODEL = models.dense()
 GOLDEN = make(MODEL, 1)

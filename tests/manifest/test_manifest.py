@@ -125,6 +125,17 @@ def test_too_large_to_offer() -> None:
         manifest(golden=({"output": bytes(1 << 20)},)).to_bytes()
 
 
+def test_too_many_things_in_it() -> None:
+    fields = _as_dict(manifest())
+    fields["golden"] = [{"outputs": [0] * (1 << 16)}]
+    with pytest.raises(ManifestError, match="cannot be read"):
+        Manifest.from_bytes(cbor.encode(fields))
+    with pytest.raises(ManifestError, match="cannot be read"):
+        manifest(golden=({"outputs": [0] * (1 << 16)},)).to_bytes()
+    large = manifest(golden=tuple({"outputs": [0] * 900} for _ in range(64)))
+    assert Manifest.from_bytes(large.to_bytes()) == large
+
+
 def test_requirements_out_of_bounds() -> None:
     for wrong in (
         {"name": "a b"},
