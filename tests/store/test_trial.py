@@ -20,9 +20,10 @@ import edgert
 from edgert.errors import InputError
 from edgert.runtime.device import DeviceModel
 from edgert.store import trial
-from edgert.store.errors import NoModelError
+from edgert.store.errors import DiskError, NoModelError
 from edgert.store.home import Home
 from edgert.store.slot import Slot
+from edgert.store.trial import count_load
 
 OLD, NEW = 7, 8
 RUN = "model.invoke()"
@@ -376,3 +377,28 @@ os._exit(1)
         state = slot.state()
         assert (state.current, state.previous, state.highest, state.pending) == (NEW, OLD, NEW, True)
         assert Application("os._exit(1)").generation == NEW
+
+
+@needs_root
+def test_a_home_on_a_file_system_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(root)], check=True)
+    try:
+        monkeypatch.setenv("EDGERT_HOME", str(root / "home"))
+        home = Home(root / "home").open()
+        push(home, pooled(), OLD, confirm=True)
+        slot = push(home, int8_copy(), NEW)
+        subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+        with pytest.warns(RuntimeWarning, match=rf"Read-only file system\): opened generation {OLD}; put this user"):
+            assert count_load(slot).generation == OLD
+        with pytest.raises(DiskError, match="Read-only file system"):
+            slot.confirm()
+        subprocess.run(["mount", "-o", "remount,rw", str(root)], check=True)
+        slot.confirm()
+        subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+        application = Application(RUN)
+        assert application.generation == NEW
+        assert application.end() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(root)], check=True)
