@@ -13,11 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from agent.pushing import Client, ReplyError, new_key, new_session, package
 from runtime.models import int8_copy, pooled
 from store.store_pushes import NAME, push
 
 import edgert
+from edgert.agent import generations
+from edgert.agent.server import Server
 from edgert.errors import InputError
+from edgert.manifest.keys import trust
 from edgert.runtime.device import DeviceModel
 from edgert.store import trial
 from edgert.store.errors import DiskError, NoModelError
@@ -402,3 +406,32 @@ def test_a_home_on_a_file_system_that_is_read_only(tmp_path: Path, monkeypatch: 
         assert application.end() == 0
     finally:
         subprocess.run(["umount", "-l", str(root)], check=True)
+
+
+def test_a_pushed_model_that_crashes_is_rolled_back_without_a_hand(home: Home) -> None:
+    """Through the agent, which goes on serving meanwhile, and tells of it."""
+    key = new_key()
+    trust(key.public, home.trusted_keys())
+    server = Server(new_session(home, check=generations.check))
+    client = Client.of(server)
+    old, new = (package(key, data, counter, NAME) for counter, data in ((OLD, pooled()), (NEW, int8_copy())))
+    client.push(old)
+    assert Application(RUN).end() == 0
+    client.push(new)
+    for load in range(3):
+        (model,) = client.status()["models"]
+        assert (model["counter"], model["state"], model["loads"]) == (NEW, "pending", load)
+        assert Application("os.abort()").generation == NEW
+    assert Application(RUN).generation == OLD
+    status = client.status()
+    (model,) = status["models"]
+    assert (model["counter"], model["state"], model["previous"]) == (OLD, "confirmed", None)
+    assert status["state"] == "reverted"
+    assert f"generation {NEW} of 'net' ended badly 3 times" in home.read_log().decode()
+    with pytest.raises(ReplyError, match="counter"):
+        client.offer(new)
+    client.push(package(key, int8_copy(), NEW + 1, NAME))
+    assert Application(RUN).end() == 0
+    (model,) = client.status()["models"]
+    assert (model["counter"], model["state"]) == (NEW + 1, "confirmed")
+    server.close()
