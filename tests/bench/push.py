@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from device.line_proxy import Line, Pattern
+from device.line_faults import Pattern
+from device.line_proxy import Line
 from device.pushes import Agent, home, key, package
 
 from edgert.device import PushOptions, push

@@ -41,7 +41,7 @@ class World:
         self.key: PrivateKey = key()
         self.template = home(folder / "template", self.key)
         Home(self.template).open()
-        path = package(folder / "model.ert", 18_000)
+        path = package(folder / "model.ert", 9_000)
         whole = prepare(path, PushOptions(golden=0, name="model"))
         self.package: Package = replace(whole, entry=describe_object("package", path, CHUNK_BYTES))
 
@@ -123,7 +123,7 @@ def test_compressed_chunks_resume_too(tmp_path: Path) -> None:
         sizes.append(result.bytes_sent)
         shutil.rmtree(place)
     assert sizes == sorted(sizes, reverse=True)  # the later the cut, the less is left
-    assert max(sizes) < 25_000  # of 68,000
+    assert max(sizes) < 25_000  # of 59,000
 
 
 @pytest.mark.parametrize("kind", ["cobs", "console"])
@@ -142,7 +142,7 @@ def test_an_offer_whose_beginning_is_lost_is_not_taken_for_the_one_before(world:
     agent = server(tmp_path / "home")
     devices = (agent.session.device.id, *(f"device-{number:020}" for number in range(60)))  # an offer of some pieces
     with pytest.raises(LinkError):
-        push(world, MemoryLine(agent, cut_at=8000), counter=1_000_001, devices=devices)
+        push(world, MemoryLine(agent, cut_at=5000), counter=1_000_001, devices=devices)
 
     class Losing(MemoryLine):
         frames = 0

@@ -54,7 +54,7 @@ def test_the_line_is_kept_busy(framing: str, baud: int, tmp_path: Path) -> None:
     measured = []
     for attempt in range(3):
         (tmp_path / str(attempt)).mkdir()
-        measured.append(measure(framing, baud, 2.5, tmp_path / str(attempt)))
+        measured.append(measure(framing, baud, 1.5, tmp_path / str(attempt)))
         if measured[-1].send > measured[-1].bound - 0.1:
             return
     raise AssertionError(f"{measured}")
