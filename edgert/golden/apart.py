@@ -56,7 +56,8 @@ def check_apart(
     """
     start = time.monotonic()
     limits = {"seconds": timeout_seconds, "memory_bytes": memory_bytes}
-    with _given(sys.path, os.fspath(package), list(golden), limits) as given:
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    with _given(path, os.fspath(package), list(golden), limits) as given:
         reply, status = _run(given, start + timeout_seconds)
     seconds = time.monotonic() - start
     word, _, rest = reply.decode("utf-8", "replace").partition(" ")

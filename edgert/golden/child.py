@@ -46,9 +46,9 @@ def limit_time(seconds: float) -> None:
     whole = max(1, int(seconds) + _MORE_SECONDS)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(whole)
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _limit(resource.RLIMIT_CPU, whole)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
     with contextlib.suppress(OSError):
         os.nice(5)  # the line's bytes come first
 
@@ -59,7 +59,11 @@ def limit_memory(memory_bytes: int, path: str) -> None:
         score.write("1000")
     with open("/proc/self/statm") as sizes:
         now = int(sizes.read().split()[0]) * resource.getpagesize()
-    most = now + os.stat(path).st_size + memory_bytes
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    _limit(resource.RLIMIT_AS, now + os.stat(path).st_size + memory_bytes)
+
+
+def _limit(which: int, value: int) -> None:
+    """At most what somebody, as a systemd unit, allowed before; a limit is never raised."""
+    _, hard = resource.getrlimit(which)
+    most = min(value, sys.maxsize) if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (most, most))

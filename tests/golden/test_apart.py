@@ -171,6 +171,20 @@ def test_nothing_of_the_folder_it_starts_in(tmp_path: Path, monkeypatch: pytest.
     check_apart(written(tmp_path, models.dense()))
 
 
+def test_within_limits_of_others(tmp_path: Path) -> None:
+    """A unit of systemd may allow less than the check would; the check then takes no more."""
+    path = written(tmp_path, models.dense())
+    code = f"""
+        import resource, sys
+        from edgert.golden import check_apart
+        resource.setrlimit(resource.RLIMIT_CPU, (50, 50))
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        check_apart({str(path)!r}, memory_bytes=16 << 30)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_many_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, models.dense())
     runs = golden.make(path, 1)
