@@ -123,6 +123,9 @@ def test_a_port_is_opened_by_one_at_a_time(tmp_path: Path, world: World) -> None
             status(f"serial:{line.host}")
         with pytest.raises(DeviceError, match="no such port"):
             status(f"serial:{tmp_path}/nothing")
+        for path in ("/dev/null", tmp_path):
+            with pytest.raises(DeviceError, match="it is no serial port"):
+                status(f"serial:{path}")
 
 
 def test_the_proxy_keeps_to_the_rate_of_the_line(tmp_path: Path) -> None:

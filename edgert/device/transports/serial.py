@@ -125,6 +125,8 @@ def _cannot_open(device: str, error: Any) -> DeviceError:
         errno.EACCES: "this user may not open it; join the group that owns it (on most systems: dialout)",
         errno.EAGAIN: "another program has it open; close that one first",
         errno.EBUSY: "another program has it open; close that one first",
-        errno.ENOTTY: "it is no serial port",
+        errno.EIO: "the port has no hardware behind it, or that was unplugged",
     }
-    return DeviceError(f"serial:{device} cannot be opened: {hints.get(error.errno, error)}")
+    # What can be opened and not be set up has no number of its own: pyserial wraps termios' error into a text.
+    kind = "it is no serial port" if error.errno in (None, errno.ENOTTY, errno.EISDIR) else str(error)
+    return DeviceError(f"serial:{device} cannot be opened: {hints.get(error.errno, kind)}")
