@@ -1,8 +1,10 @@
 """Builds the C core and its test programs with CMake, once a session and kind. Build folders stay in the repository's
-root (build-<kind>, not tracked), so that a second run compiles only what changed."""
+root (build-<kind>, not tracked), so that a second run compiles only what changed; processes that test beside each other
+take turns."""
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
@@ -50,10 +52,13 @@ def build(kind: str) -> Path:
             skip_or_fail(f"{compiler}, which builds the {kind} programs, is not installed")
     folder = ROOT / f"build-{kind}"
     configure = [cmake, "-S", str(ROOT / "ext"), "-B", str(folder), *KINDS[kind]]
-    for command in (configure, [cmake, "--build", str(folder), "-j", str(os.cpu_count())]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            pytest.fail(f"{' '.join(command)}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+    folder.mkdir(exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (configure, [cmake, "--build", str(folder), "-j", str(os.cpu_count())]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                pytest.fail(f"{' '.join(command)}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return folder
 
 
