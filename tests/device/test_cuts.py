@@ -51,11 +51,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("cuts"))
 
 
-def server(place: Path) -> Server:
+def server(place: Path, check: generations.Check = lambda *_: None) -> Server:
     opened = Home(place)
     opened.open()
     generations.settle(opened)
-    session = Session(opened, ThisDevice(opened.id, None, probe()), check=lambda *_: None)
+    session = Session(opened, ThisDevice(opened.id, None, probe()), check=check)
     return Server(session, buf_size=1024, buf_count=4)
 
 
@@ -156,3 +156,24 @@ def test_an_offer_whose_beginning_is_lost_is_not_taken_for_the_one_before(world:
     agent.close()
     assert (result.counter, result.state) == (1_000_002, "pending")
     assert result.retries >= 1
+
+
+def test_a_check_that_outlives_its_push_is_waited_for(world: World, tmp_path: Path) -> None:
+    """The line is cut while the device checks the model: the next push finds it busy with that, for a while."""
+    shutil.copytree(world.template, tmp_path / "home")
+    agent = server(tmp_path / "home", check=lambda *_: time.sleep(1.0))
+
+    class Cut(MemoryLine):
+        async def write(self, data: bytes) -> None:
+            await super().write(data)
+            if agent.session.state == "verifying":
+                await self.close()
+                raise LinkError("memory: the line is gone; call again to resume")
+
+    with pytest.raises(LinkError):
+        push(world, Cut(agent), counter=8)
+    assert agent.session.state == "verifying"
+    result = push(world, MemoryLine(agent), counter=9)
+    agent.close()
+    assert (result.counter, result.resumed_from) == (9, result.bytes_total)
+    assert installed(tmp_path / "home") == world.package.path.read_bytes()
