@@ -289,6 +289,17 @@ def expanded(targets: tuple[str, ...] = ()) -> bytes:
     return write(graph, packed=pack_weights(package, targets)) if targets else package
 
 
+def with_golden_runs() -> bytes:
+    """Two recorded runs of a model with a variable, of which one shares its buffers with the other."""
+    x, y = (Value(name, (2, 3), DType.FLOAT32) for name in "xy")
+    start = np.arange(6, dtype=np.float32).reshape(2, 3)
+    state = Value("state", (2, 3), DType.FLOAT32, data=start, variable=True)
+    nodes = [Node("add", [x, state], [y], {}, "sum"), Node("assign", [state, y], [], {}, "keep")]
+    given = np.ones((2, 3), np.float32)
+    runs = [([given], [given + start]), ([given + start], [given + 2 * start])]
+    return write(Graph("sums", [x], [y], nodes), Metadata(name="sums"), runs)
+
+
 PACKAGES: dict[str, Callable[[], bytes]] = {
     "digits-int8": lambda: digits(quantize=True),
     "digits-packed": lambda: digits(quantize=True, targets=("host", "aarch64-dotprod")),
@@ -299,6 +310,7 @@ PACKAGES: dict[str, Callable[[], bytes]] = {
     "expanded": expanded,
     "expanded-packed": lambda: expanded(("host",)),
     "custom": custom,
+    "golden": with_golden_runs,
 }
 
 
