@@ -70,7 +70,7 @@ def _known() -> dict[str, CustomOp]:
     """All operators, those of the environment's modules included. Raises InputError for a module that is not there."""
     names = [name for name in os.environ.get(ENVIRONMENT, "").split(",") if name and name not in _imported]
     if names and "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())  # behind what is installed, which a file here must not hide
     for name in names:
         _imported.add(name)
         try:

@@ -152,7 +152,7 @@ def test_ends_when_nobody_waits(tmp_path: Path) -> None:
         print("ready", flush=True)
         check_apart({str(path)!r}, [run] * 64, timeout_seconds=1)
     """
-    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, "-P", "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     with parent, parent.stdout:
         assert parent.stdout.readline() == b"ready\n"
@@ -181,7 +181,7 @@ def test_within_limits_of_others(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
         check_apart({str(path)!r}, memory_bytes=16 << 30)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", textwrap.dedent(code)], timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -214,7 +214,7 @@ def test_needs_no_numpy(tmp_path: Path) -> None:
         check(path, make(path, 1))
         sys.exit("numpy" in sys.modules)
     """
-    assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-P", "-c", textwrap.dedent(code)], timeout=60).returncode == 0
 
 
 def test_leaves_no_files_open(tmp_path: Path) -> None:
