@@ -181,7 +181,9 @@ def test_within_limits_of_others(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
         check_apart({str(path)!r}, memory_bytes=16 << 30)
     """
-    done = subprocess.run([sys.executable, "-P", "-c", textwrap.dedent(code)], timeout=60, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(code)], timeout=60, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
