@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 os.environ["EDGERT_CACHE"] = "off"  # what tests compute is no result for the person who runs them
+
+# A shell that starts the tests in the background has Ctrl-C ignored in all that they start, and some test just that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
