@@ -479,7 +479,7 @@ def test_a_package_that_hangs(victim: Victim) -> None:
         time.sleep(0.05)
     assert answers > 5
     assert longest < CHECK_SECONDS
-    assert (status["state"], "did not finish" in status["detail"]) == ("rejected", True)
+    assert (status["state"], "did not finish" in status["detail"]) == ("rejected", True), status["detail"]
     victim.unharmed()
 
 

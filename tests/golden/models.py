@@ -95,8 +95,9 @@ def memory(kind: DType = I8) -> bytes:
     return write(Graph("memory", [x], [y], nodes))
 
 
-def slow(layers: int = 64, size: int = 2048) -> bytes:
-    """Minutes of work in a small file: one matrix, multiplied by itself over and over."""
+def slow(layers: int = 24, size: int = 2048) -> bytes:
+    """Minutes of work in a small file: one matrix, multiplied by itself over and over. (Every layer packs it anew: many
+    more would reach the limit of memory first.)"""
     weights = constant("w", np.full((size, size), 0.001, np.float32))
     x = Value("x", (size, size), F32)
     values = [x, *(Value(f"v{i}", (size, size), F32) for i in range(layers))]
