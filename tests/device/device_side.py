@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import sys
 import time
 from pathlib import Path
 
+from edgert.device.address import Address
+from edgert.device.connect import open_stream
 from edgert.store.errors import BusyError
 from edgert.store.home import Home
 
@@ -25,6 +28,17 @@ def write_program(path: Path, script: str) -> Path:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return path
+
+
+async def read_one(address: Address) -> bytes:
+    """What comes first from the program there."""
+    stream = await open_stream(address)
+    try:
+        async with asyncio.timeout(60):
+            await stream.read()  # the first byte is the way's own
+            return await stream.read()
+    finally:
+        await stream.close()
 
 
 def wait_until_free(home: Path) -> None:

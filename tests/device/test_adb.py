@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from device import pushes
 from device.adb_world import adb_server, device
-from device.device_side import wait_until_free, write_edgert, write_program
+from device.device_side import read_one, wait_until_free, write_edgert, write_program
 
 from edgert.cli.main import run
 from edgert.device import push
@@ -27,16 +27,6 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str
     """The serial number and the home of a device that adb has."""
     with adb_server(tmp_path / "adb", monkeypatch), device(tmp_path / "phone") as serial:
         yield serial, tmp_path / "phone"
-
-
-async def read_one(address: AdbAddress) -> bytes:
-    stream = await open_adb(address)
-    try:
-        async with asyncio.timeout(60):
-            await stream.read()  # the first byte is the way's own
-            return await stream.read()
-    finally:
-        await stream.close()
 
 
 def test_bytes_pass_unaltered(phone: tuple[str, Path]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from device import pushes
-from device.device_side import wait_until_free, write_edgert, write_program
+from device.device_side import read_one, wait_until_free, write_edgert, write_program
 from device.sshd import Sshd, cutting_proxy, require_sshd, write_ssh
 
 from edgert import device
@@ -91,16 +91,6 @@ def test_home_below_the_users(ssh: Sshd, echo: str) -> None:
 def test_no_agent_on_the_device(ssh: Sshd) -> None:
     with pytest.raises(AgentMissingError, match=r"no `/none/edgert` on the device; install it there \(pip install"):
         asyncio.run(read_one(SshAddress("device", agent="/none/edgert")))
-
-
-async def read_one(address: SshAddress) -> bytes:
-    stream = await open_ssh(address)
-    try:
-        async with asyncio.timeout(60):
-            await stream.read()  # the first byte is the way's own
-            return await stream.read()
-    finally:
-        await stream.close()
 
 
 def test_an_agent_that_is_too_old(ssh: Sshd, tmp_path: Path) -> None:
